@@ -5,7 +5,8 @@ Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0 gguf==0.19.0. On the C
     python tests/golden/make.py
 
 writes tests/golden/tiny-llama/ and tests/golden/tiny-llama3/ (see README.md there) and prints, for each, how far
-fp32 lies from the same computation in fp64: a test's tolerance must be wider than that.
+fp32 lies from the same computation in fp64: a test's tolerance must be wider than that. A second run writes the same
+bytes, but for the order of `target_modules` (a set) in the adapters' configurations.
 
 Spellings of the rotary configuration. transformers 5 writes one object `rope_parameters` that also holds
 `rope_theta`; transformers 4 wrote `rope_theta` beside `rope_scaling` (null when there is no scaling; in the oldest
@@ -23,7 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 import transformers
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -173,6 +174,12 @@ def adapter_state(model):
     return {name: value.detach().clone() for name, value in get_peft_model_state_dict(model, save_embedding_layers=False).items()}
 
 
+def save_adapter(model, folder):
+    """Saves as PEFT does, without its model card, which is a form to fill in."""
+    model.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink()
+
+
 def trajectory(model, make_optimizer, steps):
     """Trains on alternating batches: clip the gradient of the mean loss to norm 1, then step. Norms are before clipping."""
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -285,7 +292,7 @@ def make(name, plan):
     torch.manual_seed(plan["seed"] + 1)
     adapted = lora(copy.deepcopy(base))
     randomise_b(adapted, plan["seed"] + 2)
-    adapted.save_pretrained(HERE / name / "adapter", save_embedding_layers=False)
+    save_adapter(adapted, HERE / name / "adapter")
     store_forward("adapted", adapted, tensors, facts)
     for key, value in gradients_of_sum(adapted, BATCHES[0], lambda n: "lora_" in n).items():
         tensors[f"adapted.gradient/{key}"] = value
