@@ -1,0 +1,53 @@
+// The front of the options: every option of every workflow is declared once, in options/*.ts. Command line, config file,
+// library types and docs/options.md derive from those declarations.
+
+export { helpFor, type OptionInfo } from "./option.js";
+export { groups, json, quiet } from "./options/common.js";
+export {
+  type DataOptions,
+  type DataSettings,
+  type DemoOptions,
+  type DemoSettings,
+  dataSet,
+  demoSet,
+  doctorSet,
+  type EvaluateOptions,
+  type EvaluateSettings,
+  evalSet,
+  inspectSet,
+  type MergeOptions,
+  type MergeSettings,
+  mergeSet,
+  pullSet,
+} from "./options/other.js";
+export {
+  type ChatOptions,
+  chatSet,
+  type GenerateOptions,
+  generateSet,
+  type SamplingOptions,
+  type SamplingSettings,
+  samplingSet,
+} from "./options/text.js";
+export {
+  type Duration,
+  type LayerSelection,
+  type OptimizerChoice,
+  type PlanOptions,
+  type PlanSettings,
+  planSet,
+  type TrainOptions,
+  type TrainSettings,
+  trainSet,
+} from "./options/train.js";
+export {
+  checkOptions,
+  flagName,
+  inCode,
+  inFile,
+  infoOf,
+  type OptionSet,
+  type OptionSource,
+  onCommandLine,
+  parseOptions,
+} from "./parse-options.js";

@@ -1,0 +1,99 @@
+import { choice, integer, option, text, toggle } from "../option.js";
+
+// What several workflows share: headings of help, and options that mean the same everywhere.
+
+/** How the frozen weights are held and multiplied. A new form is one name here, and its words in `precision`. */
+const precisions = ["auto", "fp32"] as const;
+const devices = ["auto", "cpu", "webgpu"] as const;
+
+/** The headings under which help lists options, in the order of help. */
+export const groups = {
+  files: "Model and files",
+  adapter: "Adapter",
+  training: "Training",
+  data: "Data",
+  writing: "Text generation",
+  measuring: "Measuring and saving",
+  machine: "Machine",
+  output: "Output",
+} as const;
+
+export const dataFileWords = "a .jsonl, .json or .csv file";
+
+export const model = () =>
+  option(text("an alias (smollm2-135m), a Hub id, a folder with config.json and safetensors, or a .gguf file"), {
+    required: true,
+    value: "MODEL",
+    group: groups.files,
+    help: "The language model to start from: an alias (smollm2-135m), a Hub id such as HuggingFaceTB/SmolLM2-135M-Instruct, a folder, or a .gguf file.",
+  });
+
+export const device = () =>
+  option(choice(devices), {
+    default: "auto",
+    value: "DEVICE",
+    group: groups.machine,
+    help: "Where the arithmetic runs: auto, cpu or webgpu. Auto takes the processor; choose webgpu to use a graphics card.",
+  });
+
+export const precision = () =>
+  option(choice(precisions), {
+    default: "auto",
+    value: "PRECISION",
+    group: groups.machine,
+    help: "How the frozen weights are held: auto or fp32 (exact). Auto takes fp32.",
+  });
+
+export const threads = () =>
+  option(integer({ min: 1, max: 1024 }), {
+    value: "N",
+    group: groups.machine,
+    without: "as many as the processor has cores",
+    help: "Processor threads to use. Lower it to keep the machine responsive for other work.",
+  });
+
+export const maxLength = () =>
+  option(integer({ min: 8, max: 1_048_576 }), {
+    default: 1024,
+    value: "N",
+    unit: "tokens",
+    group: groups.data,
+    help: "Longest example. Raise it if `lorikeet data` shows that answers are cut; memory and time grow with it.",
+  });
+
+export const overflow = () =>
+  option(choice(["cut", "drop"]), {
+    default: "cut",
+    value: "RULE",
+    group: groups.data,
+    help: "What happens to an example longer than --max-length: cut keeps its beginning, drop leaves it out. Choose drop if a cut answer would teach something wrong.",
+  });
+
+/** @param help what the randomness decides in this workflow */
+export const seed = (group: string, help: string) =>
+  option(integer({ min: 0, max: 4_294_967_295 }), { default: 42, value: "N", group, help });
+
+export const batchSize = (help: string) =>
+  option(integer({ min: 1, max: 4096 }), { default: 4, value: "N", unit: "examples", group: groups.training, help });
+
+export const maxNewTokens = () =>
+  option(integer({ min: 1, max: 1_048_576 }), {
+    default: 256,
+    value: "N",
+    unit: "tokens",
+    group: groups.writing,
+    help: "Longest answer. Raise it if answers break off.",
+  });
+
+export const json = () =>
+  option(toggle(), {
+    default: false,
+    group: groups.output,
+    help: "Write JSON alone to standard output, for scripts; text for people goes to standard error.",
+  });
+
+export const quiet = () =>
+  option(toggle(), { default: false, group: groups.output, help: "Show no progress, only warnings, errors and the result." });
+
+/** The options about the machine, shared by everything that runs a model. */
+export const machineShape = () => ({ precision: precision(), device: device(), threads: threads() });

@@ -1,0 +1,123 @@
+import { choice, integer, option, text, toggle } from "../option.js";
+import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
+import { batchSize, dataFileWords, groups, machineShape, maxLength, maxNewTokens, model, overflow, seed, threads } from "./common.js";
+
+const adapterFolder = "a folder with adapter_config.json and adapter_model.safetensors";
+
+export const evalSet = optionSet("eval", "Measure a model on a file, without and with an adapter side by side.", {
+  model: model(),
+  adapter: option(text(adapterFolder), {
+    value: "DIR",
+    group: groups.files,
+    without: "the model alone is measured",
+    help: "The adapter to compare with the model as it is.",
+  }),
+  data: option(text(dataFileWords), {
+    required: true,
+    value: "FILE",
+    group: groups.files,
+    help: "Examples to measure on, none of them trained on: a .jsonl, .json or .csv file.",
+  }),
+  limit: option(integer({ min: 1, max: 10_000_000 }), {
+    value: "N",
+    unit: "examples",
+    group: groups.measuring,
+    without: "all of them",
+    help: "Measure on the first N examples only. Use it for a quick look; the intervals get wider.",
+  }),
+  normalizer: option(choice(["none", "text"]), {
+    default: "text",
+    value: "NAME",
+    group: groups.measuring,
+    help: "What counts as an exact match: text ignores case, punctuation at the ends and runs of spaces; none compares every character.",
+  }),
+  general: option(toggle(), {
+    default: true,
+    group: groups.measuring,
+    help: "Measure general ability as well, on questions that come with Lorikeet. Turn it off to save time.",
+  }),
+  maxNewTokens: maxNewTokens(),
+  batchSize: batchSize("Examples that are scored together. Lower it if memory runs out."),
+  maxLength: maxLength(),
+  overflow: overflow(),
+  ...machineShape(),
+});
+
+export const dataSet = optionSet("data", "Show how a file of examples is understood: format, mask, lengths, and what would be left out.", {
+  data: option(text(dataFileWords), {
+    required: true,
+    positional: true,
+    value: "FILE",
+    group: groups.files,
+    help: "The examples: a .jsonl, .json or .csv file.",
+  }),
+  model: model(),
+  valid: option(text(dataFileWords), {
+    value: "FILE",
+    group: groups.files,
+    without: "a tenth of FILE is held out, 10 to 500 rows",
+    help: "Examples that are never trained on, as for train.",
+  }),
+  maxLength: maxLength(),
+  overflow: overflow(),
+  show: option(integer({ min: 0, max: 1000 }), {
+    default: 3,
+    value: "N",
+    unit: "examples",
+    group: groups.output,
+    help: "Examples to print with their mask. Raise it to check rows of different kinds.",
+  }),
+  seed: seed(groups.data, "Start of the randomness that chooses the held-out rows."),
+});
+
+export const mergeSet = optionSet("merge", "Fold an adapter into its model and write the result as a folder that transformers loads.", {
+  model: model(),
+  adapter: option(text(adapterFolder), { required: true, value: "DIR", group: groups.files, help: "The adapter to fold in." }),
+  out: option(text("a folder"), { required: true, value: "DIR", group: groups.files, help: "The folder that receives the merged model." }),
+});
+
+export const inspectSet = optionSet("inspect", "Show what is inside an adapter: rank, strength, and how much each layer changed.", {
+  directory: option(text(adapterFolder), {
+    required: true,
+    positional: true,
+    value: "DIR",
+    group: groups.files,
+    help: "The adapter's folder.",
+  }),
+});
+
+export const pullSet = optionSet("pull", "Download a model into the cache and print where it lies.", {
+  model: option(text("an alias (smollm2-135m), a Hub id, a folder or a .gguf file"), {
+    required: true,
+    positional: true,
+    value: "MODEL",
+    group: groups.files,
+    help: "The model to download: an alias (smollm2-135m) or a Hub id.",
+  }),
+});
+
+export const doctorSet = optionSet("doctor", "Show what this machine can run, and how fast.", {});
+
+export const demoSet = optionSet("demo", "Teach a small model to write cron schedules from plain English, and show what it learned.", {
+  quick: option(toggle(), {
+    default: false,
+    group: groups.training,
+    help: "Train for a few minutes only. The result is weaker; use it to see that everything works.",
+  }),
+  out: option(text("a folder"), {
+    default: "lorikeet-demo",
+    value: "DIR",
+    group: groups.files,
+    help: "The folder that receives the adapter and the report.",
+  }),
+  threads: threads(),
+});
+
+export type EvaluateOptions = OptionsOf<(typeof evalSet)["shape"]>;
+export type EvaluateSettings = ValuesOf<(typeof evalSet)["shape"]>;
+export type DataOptions = OptionsOf<(typeof dataSet)["shape"]>;
+export type DataSettings = ValuesOf<(typeof dataSet)["shape"]>;
+export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
+export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;
+export type DemoOptions = OptionsOf<(typeof demoSet)["shape"]>;
+export type DemoSettings = ValuesOf<(typeof demoSet)["shape"]>;

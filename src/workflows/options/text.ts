@@ -1,0 +1,105 @@
+import { integer, number, option, text, texts, toggle } from "../option.js";
+import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
+import { groups, machineShape, maxNewTokens, model, seed } from "./common.js";
+
+const group = groups.writing;
+
+/** How the next token is chosen and when an answer ends. */
+export const samplingShape = {
+  maxNewTokens: maxNewTokens(),
+  temperature: option(number({ min: 0, max: 100 }), {
+    default: 0,
+    value: "NUMBER",
+    group,
+    help: "How freely words are chosen: 0 always takes the likeliest; try 0.7 for varied text.",
+  }),
+  topK: option(integer({ min: 1, max: 10_000_000 }), {
+    value: "N",
+    group,
+    without: "all tokens",
+    help: "Choose among the N likeliest tokens only. Matters with a temperature; try 40 if the text goes astray.",
+  }),
+  topP: option(number({ above: 0, max: 1 }), {
+    value: "SHARE",
+    group,
+    without: "all tokens",
+    help: "Choose among the likeliest tokens that together have this probability. Matters with a temperature; try 0.9.",
+  }),
+  repetitionPenalty: option(number({ above: 0, max: 100 }), {
+    default: 1,
+    value: "NUMBER",
+    group,
+    help: "Above 1, tokens already in the text become less likely. Try 1.1 if the text repeats itself.",
+  }),
+  stop: option(texts("a text that ends the answer"), {
+    value: "TEXT",
+    group,
+    without: "the model's own end of turn",
+    help: "End the answer before this text. May be given several times.",
+  }),
+  seed: seed(group, "Start of the randomness. The same seed gives the same text; matters with a temperature."),
+};
+
+const adapters = (help: string) =>
+  option(texts("a folder with an adapter"), { value: "DIR", group: groups.files, without: "the model as it is", help });
+
+const system = () =>
+  option(text("a text"), {
+    value: "TEXT",
+    group,
+    without: "the model's own, if its template has one",
+    help: "Instruction that stands before the conversation. Use the one that the adapter was trained with.",
+  });
+
+const generateShape = {
+  model: model(),
+  adapter: adapters("An adapter to apply. May be given several times: each adapter then answers in turn."),
+  prompt: option(text("a text"), { value: "TEXT", group, help: "What to say to the model." }),
+  system: system(),
+  messages: option(text("a .json file with a list of messages"), {
+    value: "FILE",
+    group,
+    help: 'A conversation to continue, instead of --prompt: a .json file with a list of {"role", "content"}.',
+  }),
+  ...samplingShape,
+  merged: option(toggle(), {
+    default: false,
+    group: groups.adapter,
+    help: "Fold the one adapter into the weights before generating. The same text; loading takes longer.",
+  }),
+  ...machineShape(),
+};
+
+export const generateSet = optionSet(
+  "generate",
+  "Write an answer to a prompt, with or without an adapter.",
+  generateShape,
+  (given, where) => {
+    const problems: string[] = [];
+    if ("prompt" in given === "messages" in given) problems.push(`give either ${where("prompt")} or ${where("messages")}`);
+    if ("messages" in given && "system" in given) {
+      problems.push(
+        `${where("system")} belongs to ${where("prompt")}; with ${where("messages")} write it as the first message of the file`,
+      );
+    }
+    const count = Array.isArray(given.adapter) ? given.adapter.length : given.adapter === undefined ? 0 : 1;
+    if (given.merged === true && count !== 1) problems.push(`${where("merged")} takes exactly one ${where("adapter")}; found ${count}`);
+    return problems;
+  },
+);
+
+export const chatSet = optionSet("chat", "Talk with a model in the terminal, its adapters switched on and off at will.", {
+  model: model(),
+  adapter: adapters("An adapter to apply. May be given several times; /adapter NAME switches in the conversation."),
+  system: system(),
+  ...samplingShape,
+  ...machineShape(),
+});
+
+/** How a caller of `generate` in the library chooses tokens; the same options as on the command line. */
+export type SamplingOptions = OptionsOf<typeof samplingShape>;
+export type SamplingSettings = ValuesOf<typeof samplingShape>;
+/** The sampling options alone, for the library's `generate`. */
+export const samplingSet = optionSet("generate", "Write an answer.", samplingShape);
+export type GenerateOptions = OptionsOf<typeof generateShape>;
+export type ChatOptions = OptionsOf<(typeof chatSet)["shape"]>;

@@ -1,0 +1,302 @@
+import * as z from "zod";
+import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
+import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
+import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed } from "./common.js";
+
+const methods = ["lora"] as const;
+const tasks = ["sft"] as const;
+
+/** Which layers carry an adapter. */
+export type LayerSelection =
+  | { readonly kind: "all-linear" }
+  | { readonly kind: "names"; readonly names: readonly string[] }
+  | { readonly kind: "pattern"; readonly pattern: string };
+
+function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly string[]>> {
+  const name = z.string().trim().min(1);
+  const schema = z.union([name, z.array(name).min(1).readonly()]).transform((value, context): LayerSelection => {
+    if (value === "all-linear") return { kind: "all-linear" };
+    const pattern = typeof value === "string" ? /^\/(.+)\/$/s.exec(value)?.[1] : undefined;
+    if (pattern === undefined) {
+      const names = typeof value === "string" ? value.split(",").map((each) => each.trim()) : value;
+      if (names.includes("")) context.addIssue({ code: "custom", message: "a name in the list is empty" });
+      return { kind: "names", names };
+    }
+    try {
+      new RegExp(pattern, "u");
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+    }
+    return { kind: "pattern", pattern };
+  });
+  return { kind: "layers", schema, expected: "all-linear, names of layers separated by commas, or a regular expression as /…/" };
+}
+
+const trainShape = {
+  model: model(),
+  data: option(text(dataFileWords), {
+    required: true,
+    value: "FILE",
+    group: groups.files,
+    help: "The examples to learn from: a .jsonl, .json or .csv file. `lorikeet data FILE --model MODEL` shows how it is understood.",
+  }),
+  out: option(text("a folder"), {
+    required: true,
+    value: "DIR",
+    group: groups.files,
+    help: "The folder that receives the adapter, the checkpoints, the measurements and the report.",
+  }),
+  valid: option(text(dataFileWords), {
+    value: "FILE",
+    group: groups.files,
+    without: "a tenth of --data is held out, 10 to 500 rows",
+    help: "Examples that are never trained on and measure progress. Give your own if rows of --data are near copies of one another.",
+  }),
+  resume: option(toggle(), {
+    default: false,
+    group: groups.files,
+    help: "Go on from the last checkpoint in --out after an interruption; repeat the other options unchanged.",
+  }),
+  method: option(choice(methods), {
+    default: "lora",
+    value: "METHOD",
+    group: groups.adapter,
+    help: "The kind of adapter: lora (two small matrices beside each layer).",
+  }),
+  rank: option(integer({ min: 1, max: 4096 }), {
+    default: 16,
+    value: "N",
+    group: groups.adapter,
+    help: "Width of the small matrices, the adapter's capacity. Raise it to 32 or 64 if the training loss stays high; lower it for a smaller file and little data.",
+  }),
+  alpha: option(number({ above: 0, max: 1e6 }), {
+    default: 32,
+    value: "NUMBER",
+    group: groups.adapter,
+    help: "Strength of the adapter: its output is multiplied by alpha / rank. Twice the rank is a good start; change it together with the rank.",
+  }),
+  dropout: option(number({ min: 0, below: 1 }), {
+    default: 0,
+    value: "SHARE",
+    group: groups.adapter,
+    help: "Share of the adapter's inputs that is zeroed at random in training. Try 0.05 to 0.1 if validation loss rises while training loss falls.",
+  }),
+  layers: option(layerSelection(), {
+    default: "all-linear",
+    value: "LAYERS",
+    group: groups.adapter,
+    help: "Layers that get an adapter: all-linear, names such as q_proj,v_proj, or a regular expression as /…/. Fewer layers train faster and learn less.",
+  }),
+  initialisation: option(choice(["gaussian", "peft"]), {
+    default: "gaussian",
+    value: "NAME",
+    group: groups.adapter,
+    help: "How matrix A starts: gaussian (as in the LoRA paper) or peft (as PEFT does). Choose peft to compare runs with Python.",
+  }),
+  task: option(choice(tasks), {
+    default: "sft",
+    value: "TASK",
+    group: groups.training,
+    help: "What is learned: sft (to answer like the examples).",
+  }),
+  epochs: option(number({ above: 0, max: 1e6 }), {
+    value: "NUMBER",
+    group: groups.training,
+    without: "1, unless --steps or --minutes is given",
+    help: "Passes over the training data. Use 2 to 5 with a few hundred examples, 1 with many thousand.",
+  }),
+  steps: option(integer({ min: 1, max: 1e9 }), {
+    value: "N",
+    unit: "updates",
+    group: groups.training,
+    help: "Number of updates, instead of --epochs.",
+  }),
+  minutes: option(number({ above: 0, max: 1e6 }), {
+    value: "NUMBER",
+    unit: "minutes",
+    group: groups.training,
+    help: "Training time, instead of --epochs; loading and measuring are not counted.",
+  }),
+  lr: option(number({ above: 0, max: 100 }), {
+    default: 2e-4,
+    value: "RATE",
+    group: groups.training,
+    help: "Learning rate, the size of each update. Halve it if the loss jumps up or becomes NaN; double it if the loss hardly falls.",
+  }),
+  schedule: option(choice(["constant", "linear", "cosine"]), {
+    default: "cosine",
+    value: "NAME",
+    group: groups.training,
+    help: "How the learning rate goes on after warm-up: constant, linear or cosine (both fall to 0). Use constant if you mean to train on later.",
+  }),
+  warmup: option(number({ min: 0, max: 1 }), {
+    default: 0.03,
+    value: "SHARE",
+    group: groups.training,
+    help: "Share of the run in which the learning rate rises from 0. Raise it to 0.1 if the first updates are unstable.",
+  }),
+  batchSize: batchSize("Examples per batch. Lower it if memory runs out, and raise --accumulate by the same factor."),
+  accumulate: option(integer({ min: 1, max: 65_536 }), {
+    default: 1,
+    value: "N",
+    unit: "batches",
+    group: groups.training,
+    help: "Batches per update. Equals a larger batch at the memory of a small one; raise it if the loss is noisy.",
+  }),
+  optimizer: option(choice(["adamw", "sgd"]), {
+    default: "adamw",
+    value: "NAME",
+    group: groups.training,
+    help: "The rule of the update: adamw or sgd. Keep adamw unless memory is very short.",
+  }),
+  betas: option(ratePair(), {
+    value: "B1,B2",
+    group: groups.training,
+    without: "0.9,0.999; with adamw alone",
+    help: "How slowly adamw's two running means of the gradient forget. Rarely worth changing.",
+  }),
+  momentum: option(number({ min: 0, below: 1 }), {
+    value: "NUMBER",
+    group: groups.training,
+    without: "0.9; with sgd alone",
+    help: "Share of the last update that sgd keeps. Lower it if sgd overshoots.",
+  }),
+  weightDecay: option(number({ min: 0, max: 100 }), {
+    default: 0,
+    value: "NUMBER",
+    group: groups.training,
+    help: "Pull of the adapter's weights towards 0 at each update. Try 0.01 to 0.1 if validation loss rises while training loss falls.",
+  }),
+  clip: option(number({ min: 0, max: 1e6 }), {
+    default: 1,
+    value: "NORM",
+    group: groups.training,
+    help: "Longest gradient (its norm over all weights) an update may use; 0 turns clipping off. Lower it if the loss shows spikes.",
+  }),
+  seed: seed(
+    groups.training,
+    "Start of all randomness: held-out rows, order, matrix A, dropout. Change it to see how much of a result is luck.",
+  ),
+  maxLength: maxLength(),
+  overflow: overflow(),
+  evalEvery: option(integer({ min: 1, max: 1e9 }), {
+    value: "N",
+    unit: "updates",
+    group: groups.measuring,
+    without: "ten times in a run",
+    help: "Updates between two measurements on the held-out examples. Raise it if measuring takes too much of the time.",
+  }),
+  saveEvery: option(integer({ min: 1, max: 1e9 }), {
+    value: "N",
+    unit: "updates",
+    group: groups.measuring,
+    without: "at each measurement",
+    help: "Updates between two checkpoints. Lower it if the machine may stop at any moment.",
+  }),
+  report: option(toggle(), {
+    default: true,
+    group: groups.measuring,
+    help: "Measure at the end what was gained and what was lost, and write an HTML report. Turn it off to save a few minutes.",
+  }),
+  ...machineShape(),
+};
+
+/** How long a run trains. */
+export type Duration =
+  | { readonly kind: "epochs"; readonly epochs: number }
+  | { readonly kind: "steps"; readonly steps: number }
+  | { readonly kind: "minutes"; readonly minutes: number };
+
+/** The rule of the update, with the numbers that belong to it. */
+export type OptimizerChoice =
+  | { readonly kind: "adamw"; readonly betas: readonly [number, number]; readonly weightDecay: number }
+  | { readonly kind: "sgd"; readonly momentum: number; readonly weightDecay: number };
+
+type TrainValues = ValuesOf<typeof trainShape>;
+type Settled = "epochs" | "steps" | "minutes" | "optimizer" | "betas" | "momentum" | "weightDecay";
+
+/** What the train workflow works with: every default filled in, exclusive choices as unions. */
+export type TrainSettings = Omit<TrainValues, Settled> & { readonly duration: Duration; readonly optimizer: OptimizerChoice };
+
+type OneDuration =
+  | { epochs?: number; steps?: never; minutes?: never }
+  | { steps: number; epochs?: never; minutes?: never }
+  | { minutes: number; epochs?: never; steps?: never };
+type OneOptimizer =
+  | { optimizer?: "adamw"; betas?: readonly [number, number]; momentum?: never }
+  | { optimizer: "sgd"; momentum?: number; betas?: never };
+
+/** What a caller of `train` writes. */
+export type TrainOptions = Omit<OptionsOf<typeof trainShape>, "epochs" | "steps" | "minutes" | "optimizer" | "betas" | "momentum"> &
+  OneDuration &
+  OneOptimizer;
+
+const durations = ["epochs", "steps", "minutes"] as const;
+
+function trainRules(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
+  const problems: string[] = [];
+  const lengths = durations.filter((name) => name in given);
+  if (lengths.length > 1) problems.push(`${lengths.map(where).join(" and ")} exclude one another: give one`);
+  const optimizer = given.optimizer ?? "adamw";
+  if ("momentum" in given && optimizer === "adamw")
+    problems.push(`${where("momentum")} belongs to the optimizer sgd; adamw has ${where("betas")}`);
+  if ("betas" in given && optimizer === "sgd")
+    problems.push(`${where("betas")} belongs to the optimizer adamw; sgd has ${where("momentum")}`);
+  return problems;
+}
+
+function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, weightDecay, ...rest }: TrainValues): TrainSettings {
+  const duration: Duration =
+    steps !== undefined
+      ? { kind: "steps", steps }
+      : minutes !== undefined
+        ? { kind: "minutes", minutes }
+        : { kind: "epochs", epochs: epochs ?? 1 };
+  return {
+    ...rest,
+    duration,
+    optimizer:
+      optimizer === "adamw"
+        ? { kind: "adamw", betas: betas ?? [0.9, 0.999], weightDecay }
+        : { kind: "sgd", momentum: momentum ?? 0.9, weightDecay },
+  };
+}
+
+export const trainSet: OptionSet<typeof trainShape, TrainSettings> = {
+  name: "train",
+  summary: "Train an adapter on your examples.",
+  shape: trainShape,
+  rules: trainRules,
+  settle: settleTraining,
+};
+
+const planShape = {
+  ...trainShape,
+  data: option(text(dataFileWords), {
+    value: "FILE",
+    group: groups.files,
+    without: "no time is estimated for a run in epochs",
+    help: "The examples to learn from; with them the plan counts updates and time.",
+  }),
+  out: option(text("a folder"), {
+    value: "DIR",
+    group: groups.files,
+    help: "Taken so that the options of train can be repeated; nothing is written.",
+  }),
+};
+
+type PlanFiles = { readonly data: string | undefined; readonly out: string | undefined };
+
+/** What the plan workflow works with: the settings of train, where the files may be absent. */
+export type PlanSettings = Omit<TrainSettings, "data" | "out"> & PlanFiles;
+
+/** What a caller of `plan` writes. */
+export type PlanOptions = Omit<TrainOptions, "data" | "out"> & { data?: string | undefined; out?: string | undefined };
+
+export const planSet: OptionSet<typeof planShape, PlanSettings> = {
+  name: "plan",
+  summary: "Show layers, trainable parameters, memory and time of a training run, and train nothing.",
+  shape: planShape,
+  rules: trainRules,
+  settle: ({ data: rows, out, ...values }) => ({ ...settleTraining({ ...values, data: "", out: "" }), data: rows, out }),
+};
