@@ -1,0 +1,139 @@
+import { createHash } from "node:crypto";
+import { mkdir, statfs } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { RunError } from "../../errors.js";
+import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../checkpoint.js";
+import { readSafetensors } from "../safetensors.js";
+import { FileByteSource } from "./file-byte-source.js";
+import { writeSafetensors } from "./write-safetensors.js";
+
+/** A tensor as the engine maps it: raw little-endian values at an offset of a file, symbolic links resolved. */
+export interface MappedTensor {
+  readonly name: string;
+  readonly dtype: "float32" | "bfloat16";
+  readonly shape: readonly number[];
+  readonly folder: string;
+  readonly file: string;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** Goes into the key of every cache file: raise it when what is written changes. */
+const LAYOUT_VERSION = 1;
+/** Bytes hashed at the start, the middle and the end of a tensor. */
+const SAMPLE_BYTES = 512;
+/** Left free on the disk beside the cache file. */
+const SPARE_BYTES = 64 * 2 ** 20;
+
+/**
+ * Makes every tensor of a checkpoint a place in a file that the engine maps. F32 and BF16 tensors stay where they are; the
+ * others (quantised, F16, GGUF's q and k, tensors at an odd offset) are written once, as float32, into a safetensors file in
+ * the cache folder, tensor by tensor.
+ */
+export async function mapWeights(
+  checkpoint: Checkpoint,
+  options: {
+    readonly cacheFolder: string;
+    /** Called while the cache file is written, with bytes. */
+    readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+    readonly signal?: AbortSignal;
+  },
+): Promise<ReadonlyMap<string, MappedTensor>> {
+  const mapped = new Map<string, MappedTensor>();
+  const converted: StoredTensor[] = [];
+  for (const tensor of checkpoint.tensors.values()) {
+    const place = placeInFile(tensor);
+    if (place === undefined) converted.push(tensor);
+    else mapped.set(tensor.name, place);
+  }
+  if (converted.length === 0) return mapped;
+
+  const path = join(options.cacheFolder, `${await fingerprint(converted)}.safetensors`);
+  const cached = (await openCached(path, converted)) ?? (await writeCache(path, converted, options));
+  for (const tensor of cached.tensors.values()) {
+    const place = placeInFile(tensor);
+    if (place !== undefined) mapped.set(tensor.name, place);
+  }
+  // In the checkpoint's own order, whichever file a tensor lies in.
+  return new Map([...checkpoint.tensors.keys()].flatMap((name) => mapped.get(name) ?? []).map((place) => [place.name, place]));
+}
+
+/** The tensor's own place, where the engine can use its bytes as they are. */
+function placeInFile(tensor: StoredTensor): MappedTensor | undefined {
+  const { name, type, shape, source, offset, byteLength } = tensor;
+  if (type !== "F32" && type !== "BF16") return undefined;
+  const aligned = offset % (type === "F32" ? 4 : 2) === 0; // kernels read whole elements from the mapped pages
+  if (!(source instanceof FileByteSource) || !aligned || tensor.interleavedHeads !== undefined) return undefined;
+  const dtype = type === "F32" ? "float32" : "bfloat16";
+  return { name, dtype, shape, folder: dirname(source.path), file: basename(source.path), offset, byteLength };
+}
+
+/**
+ * A key for what would be written: names, types, shapes and places of the tensors, each file's size and time of change, and
+ * three samples of every tensor. Hashing whole files would read 16 GB at each start of an 8B model. Samples of every tensor
+ * tell models apart that share a layout (one fine-tuned from the other); the time of change catches an edit in place that
+ * misses the samples.
+ */
+async function fingerprint(tensors: readonly StoredTensor[]): Promise<string> {
+  const hash = createHash("sha256");
+  hash.update(`lorikeet float32 cache ${LAYOUT_VERSION}\n`);
+  for (const source of new Set(tensors.map((tensor) => tensor.source))) {
+    hash.update(JSON.stringify([source.size, source instanceof FileByteSource ? source.modified : 0]));
+  }
+  for (const { name, type, shape, source, offset, byteLength, interleavedHeads } of tensors) {
+    hash.update(JSON.stringify([name, type, shape, offset, byteLength, interleavedHeads ?? 0]));
+    const length = Math.min(SAMPLE_BYTES, byteLength);
+    for (const at of [0, Math.floor((byteLength - length) / 2), byteLength - length]) hash.update(await source.read(offset + at, length));
+  }
+  return hash.digest("hex").slice(0, 40);
+}
+
+/** The cache file, if it is there, whole, and holds these tensors. */
+async function openCached(path: string, tensors: readonly StoredTensor[]): Promise<Checkpoint | undefined> {
+  try {
+    const cached = await readSafetensors([await FileByteSource.open(path)]);
+    const fits = tensors.every((tensor) => cached.tensors.get(tensor.name)?.shape.join() === tensor.shape.join());
+    return fits ? cached : undefined;
+  } catch {
+    return undefined; // not there, or damaged: it is written again
+  }
+}
+
+async function writeCache(
+  path: string,
+  tensors: readonly StoredTensor[],
+  options: { readonly onProgress?: (progress: { done: number; total: number }) => void; readonly signal?: AbortSignal },
+): Promise<Checkpoint> {
+  const total = tensors.reduce((sum, tensor) => sum + 4 * (elementCount(tensor.shape) ?? 0), 0);
+  await mkdir(dirname(path), { recursive: true });
+  await checkRoom(dirname(path), total);
+  let done = 0;
+  const entries = tensors.map((tensor) => ({
+    name: tensor.name,
+    dtype: "F32" as const,
+    shape: tensor.shape,
+    data: async function* () {
+      for await (const slab of readSlabs(tensor)) {
+        options.signal?.throwIfAborted();
+        yield slab;
+        done += slab.byteLength;
+        options.onProgress?.({ done, total });
+      }
+    },
+  }));
+  await writeSafetensors(path, entries, { format: "pt", layout: String(LAYOUT_VERSION) });
+  return await readSafetensors([await FileByteSource.open(path)]);
+}
+
+/** Says before the work, not after it, that the disk is too small. */
+async function checkRoom(folder: string, bytes: number): Promise<void> {
+  const disk = await statfs(folder).catch(() => undefined); // not every file system can tell
+  if (disk === undefined) return;
+  const free = disk.bavail * disk.bsize;
+  if (free >= bytes + SPARE_BYTES) return;
+  const megabytes = (count: number) => `${Math.ceil(count / 2 ** 20)} MB`;
+  throw new RunError(
+    `${folder}: the float32 form of the model needs ${megabytes(bytes)} and ${megabytes(SPARE_BYTES)} of room to spare, ${megabytes(free)} are free. Make room or choose another cache folder.`,
+  );
+}
