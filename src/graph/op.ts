@@ -1,0 +1,85 @@
+import type { Dimension, Shape } from "./dimension.js";
+import type { Tensor } from "./graph.js";
+
+export type DataType = "float32" | "int64" | "bool";
+
+/** Where a graph runs. CUDA and the browser's WASM take the lowering of the CPU. */
+export type Target = "cpu" | "webgpu";
+
+export interface TensorType {
+  readonly dtype: DataType;
+  readonly shape: Shape;
+}
+
+/** Attributes of an engine node: integers and floats are told apart by their wrapper, since both are numbers here. */
+export type EngineAttribute =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly ints: readonly number[] }
+  | { readonly string: string };
+
+/** What a lowering writes to. Values are named by strings; nodes are those of the engine. */
+export interface Emitter {
+  readonly target: Target;
+  /** Adds one engine node and returns the names of its outputs. */
+  emit(type: string, inputs: readonly string[], options?: EmitOptions): [string, ...string[]];
+  /** A constant of float32, scalar unless a shape is given. */
+  float(values: number | Float32Array, shape?: readonly number[]): string;
+  /** A constant vector of int64 (or a scalar for a single number). */
+  ints(values: number | readonly number[]): string;
+  /** An int64 vector holding a shape: a constant where it can be one, else a small input that the runtime feeds. */
+  shape(dimensions: Shape): string;
+}
+
+export interface EmitOptions {
+  readonly attributes?: Readonly<Record<string, EngineAttribute>>;
+  readonly domain?: "com.microsoft";
+  readonly outputs?: number;
+}
+
+export interface LoweringArguments<A> {
+  /** Names of the inputs' values; an absent optional input is the empty string. */
+  readonly inputs: readonly string[];
+  readonly attributes: A;
+  /** Types of the inputs, absent optional ones left out of use. */
+  readonly types: readonly (TensorType | undefined)[];
+  readonly outputs: readonly TensorType[];
+}
+
+/** Writes one operation as engine nodes; returns a name for each output. */
+export type Lowering<A> = (emitter: Emitter, node: LoweringArguments<A>) => string | readonly string[];
+
+export interface GradientArguments<A> {
+  readonly inputs: readonly (Tensor | undefined)[];
+  readonly outputs: readonly Tensor[];
+  readonly attributes: A;
+  /** Gradient of each output; undefined where nothing depends on it. */
+  readonly dys: readonly (Tensor | undefined)[];
+  /** Whether the gradient of an input is needed. */
+  readonly wants: readonly boolean[];
+}
+
+/** Gradients of the inputs, in their order; `undefined` where none is wanted. May be of the broadcast shape. */
+export type GradientRule<A> = (node: GradientArguments<A>) => readonly (Tensor | undefined)[];
+
+export interface Op<A = unknown> {
+  readonly name: string;
+  /** Types of the outputs; throws when the inputs do not fit. */
+  infer(inputs: readonly (TensorType | undefined)[], attributes: A): readonly TensorType[];
+  readonly gradient: GradientRule<A> | "noGradient";
+  readonly lower: Readonly<Record<Target, Lowering<A>>>;
+}
+
+/** An operation is one record: its shape rule, its gradient and its lowering for every target. */
+export function defineOp<A>(op: Op<A>): Op<A> {
+  return op;
+}
+
+/** The same engine nodes on every target. */
+export function everywhere<A>(lowering: Lowering<A>): Readonly<Record<Target, Lowering<A>>> {
+  return { cpu: lowering, webgpu: lowering };
+}
+
+export function float32(...shape: Dimension[]): TensorType {
+  return { dtype: "float32", shape };
+}

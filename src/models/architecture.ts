@@ -1,0 +1,65 @@
+import type { Graph, Tensor } from "../graph/graph.js";
+
+/** A linear layer by its module name in the checkpoint (`model.layers.0.self_attn.q_proj`), W [out, in]. */
+export interface LinearLayer {
+  readonly name: string;
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+/** Layers that read the same input; they share its stacked adapters and, later, its quantised form. */
+export type LinearGroup = readonly LinearLayer[];
+
+/**
+ * What a model is handed. Training, prefill, decode and merged models pass different ones, so that no model knows of
+ * adapters, caches or precisions.
+ */
+export interface ModelContext {
+  readonly graph: Graph;
+  /** Token ids, int64 [B·T]. */
+  readonly ids: Tensor;
+  /** Positions for rotary embeddings, int64 [B, T]. */
+  readonly positions: Tensor;
+  /** The largest position plus one that the program will be fed. */
+  readonly maxPositions: number;
+  /** A weight that is not a linear layer's: a norm's gain, an embedding table. */
+  weight(name: string, shape: readonly number[]): Tensor;
+  /** x [N, in] through all layers of a group: one tensor [N, out] for each. */
+  linear<G extends LinearGroup>(x: Tensor, group: G): { readonly [K in keyof G]: Tensor };
+  /** q [B, T, H·D], k and v [B, T, K·D] of one block → [B, T, H·D]. */
+  attend(q: Tensor, k: Tensor, v: Tensor, block: number): Tensor;
+}
+
+/** Sizes that programs around a model need. */
+export interface ModelDimensions {
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly blocks: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  /** The longest sequence that the model was made for. */
+  readonly maxPositions: number;
+}
+
+/** One model of an architecture, its configuration read. */
+export interface LanguageModelGraph {
+  readonly modelType: string;
+  readonly dimensions: ModelDimensions;
+  /** Every weight of the checkpoint that the model reads, with its shape. */
+  readonly weights: ReadonlyMap<string, readonly number[]>;
+  /** Linear layers that an adapter may sit at, grouped by input, in the order of evaluation. */
+  readonly linearGroups: readonly LinearGroup[];
+  /** Token ids → hidden states after the final norm, [B·T, C]. */
+  hidden(context: ModelContext): Tensor;
+  /** Hidden states [S, C] → logits [S, V]. */
+  logits(context: Pick<ModelContext, "weight">, hidden: Tensor): Tensor;
+}
+
+/** An architecture: reads the `config.json` of a checkpoint. */
+export interface Architecture {
+  /** Values of `model_type` that this architecture serves. */
+  readonly modelTypes: readonly string[];
+  /** @throws InputError where the configuration lacks a field or asks for what is not supported. */
+  read(config: Readonly<Record<string, unknown>>): LanguageModelGraph;
+}

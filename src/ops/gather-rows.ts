@@ -1,0 +1,41 @@
+import { apply, type Tensor } from "../graph/graph.js";
+import { defineOp, everywhere, float32 } from "../graph/op.js";
+import { unsqueeze } from "./engine-nodes.js";
+import { expectEqual, extent, input } from "./types.js";
+
+// yᵢ = tableₖ, k = indexᵢ;  the gradient of the table adds each ȳᵢ to row k
+const gatherRowsOp = defineOp<null>({
+  name: "GatherRows",
+  infer: (types) => {
+    const table = input("GatherRows", types, 0, 2);
+    const index = input("GatherRows", types, 1, 1, "int64");
+    return [float32(extent(index.shape, 0), extent(table.shape, 1))]; // [N, C]
+  },
+  gradient: ({ inputs: [table, index], dys: [dy], wants }) =>
+    table !== undefined && index !== undefined && dy !== undefined && wants[0] ? [scatterRows(dy, index, table)] : [],
+  lower: everywhere((e, { inputs: [table = "", index = ""] }) => e.emit("Gather", [table, index], { attributes: { axis: { int: 0 } } })[0]),
+});
+
+// y = 0 [rows, C], then y_{indexᵢ} += dyᵢ
+const scatterRowsOp = defineOp<null>({
+  name: "ScatterRows",
+  infer: (types) => {
+    const updates = input("ScatterRows", types, 0, 2);
+    const index = input("ScatterRows", types, 1, 1, "int64");
+    const like = input("ScatterRows", types, 2, 2);
+    expectEqual("ScatterRows", "counts of updates and indexes", extent(updates.shape, 0), extent(index.shape, 0));
+    return [float32(...like.shape)];
+  },
+  gradient: "noGradient",
+  lower: everywhere((e, { inputs: [updates = "", index = ""], types: [updatesType], outputs: [output] }) => {
+    // ScatterElements adds in order: ScatterND may add equal rows from two threads at once.
+    const zeros = e.emit("Expand", [e.float(0), e.shape(output?.shape ?? [])])[0];
+    const indexes = e.emit("Expand", [unsqueeze(e, index, [1]), e.shape(updatesType?.shape ?? [])])[0];
+    return e.emit("ScatterElements", [zeros, indexes, updates], { attributes: { axis: { int: 0 }, reduction: { string: "add" } } })[0];
+  }),
+});
+
+/** table [V, C], index int64 [N] → rows [N, C]. */
+export const gatherRows = (table: Tensor, index: Tensor): Tensor => apply(gatherRowsOp, [table, index], null);
+
+const scatterRows = (updates: Tensor, index: Tensor, like: Tensor): Tensor => apply(scatterRowsOp, [updates, index, like], null);

@@ -1,0 +1,142 @@
+import type { Shape } from "../graph/dimension.js";
+import { type Graph, reachable, type Tensor } from "../graph/graph.js";
+import type { EmitOptions, Emitter, Target } from "../graph/op.js";
+import type { OnnxInitializer, OnnxNode } from "../onnx/model.js";
+
+/** A frozen weight as it is stored: in memory, or in a file at an offset. */
+export interface StoredWeight {
+  readonly dtype: "float32" | "bfloat16";
+  readonly shape: readonly number[];
+  readonly data: OnnxInitializer["data"];
+}
+
+/** Engine nodes of a graph, not yet in the wanted order. */
+export interface Emitted {
+  /** Nodes that bring a stored weight to float32; each has one reader. */
+  readonly weightNodes: readonly OnnxNode[];
+  readonly nodes: readonly OnnxNode[];
+  readonly initializers: readonly OnnxInitializer[];
+  /** Small int64 inputs that hold shapes: input name → extents. */
+  readonly shapeInputs: ReadonlyMap<string, Shape>;
+  /** Value names of the graph's outputs. */
+  readonly outputs: ReadonlyMap<string, string>;
+  /** Value names at which the backward pass starts. */
+  readonly seeds: ReadonlySet<string>;
+}
+
+/** Lowers what the outputs of a graph need to engine nodes for one target. */
+export function emitGraph(graph: Graph, target: Target, weights: (name: string) => StoredWeight): Emitted {
+  const emitter = new GraphEmitter(target, weights);
+  for (const node of reachable(graph, graph.outputs.values())) {
+    const inputs = node.inputs.map((input) => (input === undefined ? "" : emitter.value(input)));
+    const names = node.op.lower[target](emitter, {
+      inputs,
+      attributes: node.attributes,
+      types: node.inputs,
+      outputs: node.outputs,
+    });
+    for (const [index, name] of (typeof names === "string" ? [names] : names).entries()) {
+      const output = node.outputs[index];
+      if (output === undefined) throw new Error(`${node.op.name} was lowered to more than its ${node.outputs.length} outputs`);
+      emitter.bind(output, name);
+    }
+  }
+  // A graph output needs a node of its own that writes its name: an output may be an input or be read elsewhere too.
+  const outputs = new Map<string, string>();
+  for (const [name, tensor] of graph.outputs) outputs.set(name, emitter.value(tensor));
+  const seeds = new Set([...graph.seeds].map((seed) => emitter.value(seed)));
+  return { ...emitter.result(), outputs, seeds };
+}
+
+class GraphEmitter implements Emitter {
+  readonly target: Target;
+  readonly #weights: (name: string) => StoredWeight;
+  readonly #weightNodes: OnnxNode[] = [];
+  readonly #nodes: OnnxNode[] = [];
+  readonly #initializers = new Map<string, OnnxInitializer>();
+  readonly #shapeInputs = new Map<string, Shape>();
+  readonly #values = new Map<Tensor, string>();
+  #names = 0;
+
+  constructor(target: Target, weights: (name: string) => StoredWeight) {
+    this.target = target;
+    this.#weights = weights;
+  }
+
+  emit(type: string, inputs: readonly string[], { attributes = {}, domain, outputs = 1 }: EmitOptions = {}): [string, ...string[]] {
+    const name = `${type}_${this.#names++}`;
+    const more = Array.from({ length: outputs - 1 }, (_, index) => `${name}:${index + 1}`);
+    this.#nodes.push({ type, domain, name, inputs, outputs: [name, ...more], attributes });
+    return [name, ...more];
+  }
+
+  float(values: number | Float32Array, shape: readonly number[] = []): string {
+    const data = typeof values === "number" ? Float32Array.of(values) : values;
+    const name = data.length === 1 ? `float:${data[0]}:[${shape.join(",")}]` : `float_${this.#names++}`;
+    this.#initializers.set(name, { name, dtype: "float32", shape, data: bytesOf(data) });
+    return name;
+  }
+
+  ints(values: number | readonly number[]): string {
+    const scalar = typeof values === "number";
+    const data = BigInt64Array.from((scalar ? [values] : values).map(BigInt));
+    const name = scalar ? `int:${values}` : `ints:[${values.join(",")}]`;
+    this.#initializers.set(name, { name, dtype: "int64", shape: scalar ? [] : [data.length], data: bytesOf(data) });
+    return name;
+  }
+
+  shape(dimensions: Shape): string {
+    if (dimensions.every((dimension) => typeof dimension === "number")) return this.ints(dimensions);
+    const name = `shape:${dimensions.join(",")}`;
+    this.#shapeInputs.set(name, dimensions);
+    return name;
+  }
+
+  bind(tensor: Tensor, name: string): void {
+    this.#values.set(tensor, name);
+  }
+
+  value(tensor: Tensor): string {
+    if (tensor.source.kind === "weight") return this.#weight(tensor.source.name);
+    const known = this.#values.get(tensor);
+    if (known !== undefined) return known;
+    if (tensor.source.kind === "node") throw new Error(`a value of ${tensor.source.node.op.name} is read before it is computed`);
+    const name = tensor.source.kind === "input" ? tensor.source.name : this.#constant(tensor, tensor.source.values);
+    this.bind(tensor, name);
+    return name;
+  }
+
+  result(): Pick<Emitted, "weightNodes" | "nodes" | "initializers" | "shapeInputs"> {
+    return {
+      weightNodes: this.#weightNodes,
+      nodes: this.#nodes,
+      initializers: [...this.#initializers.values()],
+      shapeInputs: this.#shapeInputs,
+    };
+  }
+
+  #constant(tensor: Tensor, values: Float32Array): string {
+    const shape = tensor.shape.map(Number);
+    const name = `constant_${tensor.id}`;
+    this.#initializers.set(name, { name, dtype: "float32", shape, data: bytesOf(values) });
+    return name;
+  }
+
+  /**
+   * The value of a weight for one reader. A weight that is not stored in float32 gets a conversion for each reader: the
+   * engine keeps a shared one alive from the first reader to the last, which would hold every weight twice.
+   */
+  #weight(name: string): string {
+    const initializer = `weight:${name}`;
+    const { dtype, shape, data } = this.#weights(name);
+    this.#initializers.set(initializer, { name: initializer, dtype, shape, data });
+    if (dtype === "float32") return initializer;
+    const cast = `Cast_${this.#names++}`;
+    this.#weightNodes.push({ type: "Cast", name: cast, inputs: [initializer], outputs: [cast], attributes: { to: { int: 1 } } });
+    return cast;
+  }
+}
+
+function bytesOf(data: Float32Array | BigInt64Array): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

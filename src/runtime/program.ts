@@ -1,0 +1,111 @@
+import { type Bindings, evaluate, type Shape } from "../graph/dimension.js";
+import type { Graph, Tensor } from "../graph/graph.js";
+import type { Target } from "../graph/op.js";
+import { encodeModel, type OnnxModel, type OnnxNode, type OnnxValue } from "../onnx/model.js";
+import { type Emitted, emitGraph, type StoredWeight } from "./emit.js";
+import type { Engine, EngineSession, HostData, HostTensor, SessionSettings } from "./engine.js";
+import { orderNodes } from "./order.js";
+
+export interface CompileOptions extends SessionSettings {
+  readonly weights: (name: string) => StoredWeight;
+}
+
+/** A compiled graph. Each run names the values of its symbolic dimensions; every input is checked against them. */
+export class Program {
+  readonly #graph: Graph;
+  readonly #session: EngineSession;
+  readonly #shapeInputs: ReadonlyMap<string, Shape>;
+
+  private constructor(graph: Graph, session: EngineSession, shapeInputs: ReadonlyMap<string, Shape>) {
+    this.#graph = graph;
+    this.#session = session;
+    this.#shapeInputs = shapeInputs;
+  }
+
+  static async compile(graph: Graph, engine: Engine, options: CompileOptions): Promise<Program> {
+    const { model, shapeInputs } = buildOnnx(graph, options.target, options.weights);
+    const session = await engine.createSession(encodeModel(model), options);
+    return new Program(graph, session, shapeInputs);
+  }
+
+  /**
+   * @param feeds data of every graph input, row-major
+   * @param dimensions values of the symbolic dimensions
+   * @param into memory for outputs, written in place
+   * @throws when an input is missing or has another number of values than its shape says.
+   */
+  async run(
+    feeds: Readonly<Record<string, HostData>>,
+    dimensions: Readonly<Record<string, number>>,
+    into: Readonly<Record<string, Float32Array>> = {},
+  ): Promise<Readonly<Record<string, HostTensor>>> {
+    const bindings = new Map(Object.entries(dimensions));
+    const tensors: Record<string, HostTensor> = {};
+    for (const [name, tensor] of this.#graph.inputs) tensors[name] = fitted(name, feeds[name], tensor.shape, bindings);
+    for (const [name, shape] of this.#shapeInputs) {
+      const extents = shape.map((dimension) => evaluate(dimension, bindings));
+      tensors[name] = { data: BigInt64Array.from(extents, BigInt), dims: [extents.length] };
+    }
+    const targets: Record<string, HostTensor> = {};
+    for (const [name, data] of Object.entries(into)) {
+      const output = this.#graph.outputs.get(name);
+      if (output === undefined) throw new Error(`the program has no output "${name}"`);
+      targets[name] = fitted(name, data, output.shape, bindings);
+    }
+    return this.#session.run(tensors, targets);
+  }
+
+  endProfiling(): void {
+    this.#session.endProfiling();
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+/** The ONNX model of a graph, and the shapes that its extra int64 inputs want. */
+export function buildOnnx(
+  graph: Graph,
+  target: Target,
+  weights: (name: string) => StoredWeight,
+): { model: OnnxModel; shapeInputs: ReadonlyMap<string, Shape> } {
+  const emitted = emitGraph(graph, target, weights);
+  const { nodes, renamed } = nameOutputs(emitted);
+  const ordered = orderNodes(nodes, new Set(graph.outputs.keys()), new Set([...emitted.seeds].map((seed) => renamed.get(seed) ?? seed)));
+  const shapeValues = [...emitted.shapeInputs].map(([name, shape]): OnnxValue => ({ name, dtype: "int64", shape: [shape.length] }));
+  const model: OnnxModel = {
+    nodes: [...emitted.weightNodes, ...ordered],
+    inputs: [...[...graph.inputs].map(([name, tensor]) => declared(name, tensor)), ...shapeValues],
+    outputs: [...graph.outputs].map(([name, tensor]) => declared(name, tensor)),
+    initializers: emitted.initializers,
+  };
+  return { model, shapeInputs: emitted.shapeInputs };
+}
+
+/** Gives the values that leave the program their public names: by renaming where a node computes them, else by a copy. */
+function nameOutputs({ nodes, outputs, shapeInputs }: Emitted): { nodes: OnnxNode[]; renamed: ReadonlyMap<string, string> } {
+  const computed = new Set(nodes.flatMap((node) => node.outputs));
+  const renamed = new Map<string, string>();
+  const copies: OnnxNode[] = [];
+  for (const [name, value] of outputs) {
+    if (computed.has(value) && !renamed.has(value) && !shapeInputs.has(value)) renamed.set(value, name);
+    else
+      copies.push({ type: "Identity", name: `Identity:${name}`, inputs: [renamed.get(value) ?? value], outputs: [name], attributes: {} });
+  }
+  const rename = (value: string) => renamed.get(value) ?? value;
+  const named = nodes.map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) }));
+  return { nodes: [...named, ...copies], renamed };
+}
+
+function declared(name: string, tensor: Tensor): OnnxValue {
+  return { name, dtype: tensor.dtype, shape: tensor.shape };
+}
+
+function fitted(name: string, data: HostData | undefined, shape: Shape, bindings: Bindings): HostTensor {
+  const dims = shape.map((dimension) => evaluate(dimension, bindings));
+  const count = dims.reduce((product, extent) => product * extent, 1);
+  if (data === undefined) throw new Error(`"${name}" [${dims.join(", ")}] was not given`);
+  if (data.length !== count) throw new Error(`"${name}" is [${dims.join(", ")}], ${count} values, but ${data.length} were given`);
+  return { data, dims };
+}

@@ -1,0 +1,70 @@
+import type { Batch } from "../data/batch.js";
+import type { Graph, Tensor } from "../graph/graph.js";
+import { dropout } from "../ops/dropout.js";
+import { extent, fixed } from "../ops/types.js";
+import type { HostData } from "../runtime/engine.js";
+import { fillUniforms, mix } from "./kernels/uniform-table.js";
+
+/** Uniforms that a step draws once; every layer reads a window of them, at its own offset. */
+const TABLE_VALUES = 1 << 22;
+
+const TABLE = "dropout:table";
+const UNIFORMS = "uniforms";
+
+/**
+ * Dropout of the adapter's inputs. The masks of a micro-batch follow from (seed, number of the micro-batch) alone, so a
+ * resumed run draws the same ones.
+ */
+export class DropoutSource {
+  readonly #rate: number;
+  readonly #seed: number;
+  readonly #widths: number[] = [];
+  #table = new Float32Array(TABLE_VALUES);
+  #key = 0;
+
+  constructor(rate: number, seed: number) {
+    this.#rate = rate;
+    this.#seed = seed;
+  }
+
+  /** For a graph under construction: dropout with a window of its own at every call. */
+  readonly regularise = (graph: Graph) => {
+    const table = graph.input(TABLE, { dtype: "float32", shape: [UNIFORMS] });
+    const bound = (name: string) => graph.input(name, { dtype: "int64", shape: [1] });
+    return (x: Tensor): Tensor => {
+      const site = this.#widths.push(fixed("Dropout", extent(x.shape, 1))) - 1;
+      return dropout(x, table, bound(startName(site)), bound(endName(site)), this.#rate);
+    };
+  };
+
+  /** Draws the uniforms of micro-batch `number`, counted from the start of the run. */
+  draw(number: number, { batch, tokens }: Pick<Batch, "batch" | "tokens">): void {
+    const largest = batch * tokens * Math.max(...this.#widths);
+    if (this.#table.length < largest) this.#table = new Float32Array(largest + TABLE_VALUES);
+    this.#key = mix(mix(this.#seed) + number);
+    fillUniforms(this.#table, this.#key);
+  }
+
+  feeds({ batch, tokens }: Pick<Batch, "batch" | "tokens">): Record<string, HostData> {
+    const feeds: Record<string, HostData> = { [TABLE]: this.#table };
+    for (const [site, width] of this.#widths.entries()) {
+      const length = batch * tokens * width;
+      const start = mix(this.#key + site + 1) % (this.#table.length - length + 1);
+      feeds[startName(site)] = BigInt64Array.of(BigInt(start));
+      feeds[endName(site)] = BigInt64Array.of(BigInt(start + length));
+    }
+    return feeds;
+  }
+
+  dimensions(): Record<string, number> {
+    return { [UNIFORMS]: this.#table.length };
+  }
+}
+
+function startName(site: number): string {
+  return `dropout:${site}:start`;
+}
+
+function endName(site: number): string {
+  return `dropout:${site}:end`;
+}

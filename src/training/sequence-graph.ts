@@ -1,0 +1,63 @@
+import { Graph, type Tensor } from "../graph/graph.js";
+import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
+import type { AdapterLayout } from "../lora/layout.js";
+import type { LanguageModelGraph } from "../models/architecture.js";
+import { plainLinear } from "../models/parts/plain-linear.js";
+import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
+import { attention } from "../ops/attention.js";
+import { attentionBias } from "../ops/attention-bias.js";
+import { crossEntropy } from "../ops/cross-entropy.js";
+import { gatherRows } from "../ops/gather-rows.js";
+import { frozenLinear } from "../ops/linear.js";
+
+/** Symbol of the number of supervised tokens, padded to a bucket. */
+export const SUPERVISED = "supervised";
+
+export interface SequenceGraphOptions {
+  readonly model: LanguageModelGraph;
+  /** The adapter beside the model; without one the graph is the base's. */
+  readonly layout?: AdapterLayout | undefined;
+  /** Longest sequence that the program will be fed. */
+  readonly maxTokens: number;
+  /** What the adapter's input goes through in training. */
+  readonly regularise?: ((graph: Graph) => (x: Tensor) => Tensor) | undefined;
+}
+
+/** A model over whole sequences, up to the loss of each supervised token. */
+export interface SequenceGraph {
+  readonly graph: Graph;
+  /** The negative log-likelihood of each supervised token, in nats [S]. */
+  readonly losses: Tensor;
+  readonly adapter: AttachedAdapter | undefined;
+}
+
+/**
+ * Writes a model over a batch of whole sequences. Inputs: `ids` int64 [B·T], `positions` int64 [B, T], `segments` [B, T]
+ * (tokens see earlier ones of an equal segment), `order` [T] = 0 … T−1, `rows` int64 [S] (rows of [B·T] whose next token
+ * is supervised) and `targets` int64 [S]. Only those rows reach the vocabulary.
+ */
+export function buildSequenceGraph({ model, layout, maxTokens, regularise }: SequenceGraphOptions): SequenceGraph {
+  const graph = new Graph();
+  const { heads, kvHeads, headSize } = model.dimensions;
+  const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
+  const order = graph.input("order", { dtype: "float32", shape: [TOKENS] });
+  const rows = graph.input("rows", { dtype: "int64", shape: [SUPERVISED] });
+  const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
+
+  const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
+  const base = (x: Tensor, { name, inputs, outputs }: { name: string; inputs: number; outputs: number }) =>
+    frozenLinear(x, weight(`${name}.weight`, [outputs, inputs]));
+  const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
+  const bias = attentionBias(segments, order); // [B, 1, T, T]
+  const hidden = model.hidden({
+    graph,
+    ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
+    positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
+    maxPositions: maxTokens,
+    weight,
+    linear: adapter?.linear ?? plainLinear(base),
+    attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
+  }); // [N, C]
+  const logits = model.logits({ weight }, gatherRows(hidden, rows)); // [S, V]
+  return { graph, losses: crossEntropy(logits, targets), adapter };
+}
