@@ -108,9 +108,12 @@ export function explainWriteFailure(path: string, error: unknown): unknown {
     case "ENOSPC":
     case "EDQUOT":
     case "EFBIG":
-      return new RunError(`${path} was not written: the disk is full. What was there before is unchanged. Make room and run again.`, {
-        cause: error,
-      });
+      return new RunError(
+        `${path} was not written: the disk or the quota is full. What was there before is unchanged. Make room and run again.`,
+        {
+          cause: error,
+        },
+      );
     case "EACCES":
     case "EPERM":
     case "EROFS":
