@@ -1,0 +1,159 @@
+import { describe, expect, test } from "vitest";
+import { Graph, type Tensor } from "../../src/graph/graph.js";
+import { viewOf } from "../../src/lora/layout.js";
+import { plainLinear } from "../../src/models/parts/plain-linear.js";
+import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
+import { attention } from "../../src/ops/attention.js";
+import { attentionBias } from "../../src/ops/attention-bias.js";
+import { crossEntropy } from "../../src/ops/cross-entropy.js";
+import { gatherRows } from "../../src/ops/gather-rows.js";
+import { gradients } from "../../src/ops/gradients.js";
+import { linear } from "../../src/ops/linear.js";
+import { weightedSum } from "../../src/ops/weighted-sum.js";
+import { nodeEngine } from "../../src/runtime/node/engine.js";
+import { Program } from "../../src/runtime/program.js";
+import { batchDimensions, batchFeeds, GradientProgram } from "../../src/training/gradient-program.js";
+import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
+import { relativeError } from "../support/compare.js";
+import { batchOf, loadTinyModel, type TinyModel, tinyModelNames } from "../support/tiny-model.js";
+
+/** transformers and PEFT in fp32 lie within 3e-6 of fp64 (tests/golden/README.md); the issue asks for 1e-4. */
+const TOLERANCE = 1e-4;
+const MAX_TOKENS = 64;
+
+const options = (tiny: TinyModel) => ({ target: "cpu", weights: tiny.weights, weightsFolder: tiny.weightsFolder }) as const;
+
+describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
+  const configs = ["config.json", "config.transformers4.json"];
+
+  test.each(configs)("base logits, %s", async (config) => {
+    const tiny = await loadTinyModel(name, config);
+    const batch = batchOf(tiny.facts.batches[0]!);
+    const { graph, hidden, logits } = fullGraph(tiny);
+    graph.output("logits", logits(hidden));
+    const program = await Program.compile(graph, nodeEngine, options(tiny));
+    const { rows: _rows, targets: _targets, ...feeds } = batchFeeds(batch);
+    const outputs = await program.run({ ...feeds, ...(await weightFeeds(tiny, graph)) }, batchDimensions(batch));
+    const got = Float32Array.from(outputs.logits?.data ?? [], Number);
+    // The golden is zero on padding.
+    const width = got.length / batch.segments.length;
+    const masked = got.map((value, index) => value * (batch.segments[Math.floor(index / width)] ?? 0));
+    expect(relativeError(masked, await tiny.golden.readFloat32("base.logits"))).toBeLessThan(TOLERANCE);
+    await program.release();
+  });
+
+  test("the loss of every token, base and adapted", async () => {
+    const tiny = await loadTinyModel(name);
+    for (const kind of ["base", "adapted"] as const) {
+      const got = await tokenLosses(tiny, kind === "base" ? undefined : tiny.adapter);
+      const want = (await tiny.golden.readFloat32(`${kind}.nll`)).filter((_, index) => supervisedPositions(tiny).has(index));
+      expect(relativeError(got, want)).toBeLessThan(TOLERANCE);
+      expect(got.reduce((sum, loss) => sum + loss, 0) / tiny.facts[kind].sum).toBeCloseTo(1, 5);
+      expect(got.length).toBe(tiny.facts[kind].count);
+    }
+  });
+
+  test("at initialisation (B zero) every loss equals the base's exactly", async () => {
+    const tiny = await loadTinyModel(name);
+    const initial = tiny.adapter.slice();
+    for (const [entryName, entry] of tiny.layout.entries) if (entryName.includes("lora_B")) viewOf(initial, entry).fill(0);
+    expect(await tokenLosses(tiny, initial)).toEqual(await tokenLosses(tiny, undefined));
+  });
+
+  test.each(configs)("the summed loss and the gradient of every A and B, %s", async (config) => {
+    const tiny = await loadTinyModel(name, config);
+    const program = await GradientProgram.compile(nodeEngine, { ...tiny, maxTokens: MAX_TOKENS }, options(tiny));
+    const gradient = new Float32Array(tiny.layout.length);
+    const { loss, count } = await program.run(batchOf(tiny.facts.batches[0]!), tiny.adapter, gradient);
+    expect(count).toBe(tiny.facts.adapted.count);
+    expect(Math.abs(loss / tiny.facts.adapted.sum - 1)).toBeLessThan(1e-5);
+    const errors = new Map<string, number>();
+    for (const [entryName, entry] of tiny.layout.entries) {
+      const want = await tiny.golden.readFloat32(`adapted.gradient/base_model.model.${entryName}`);
+      errors.set(entryName, relativeError(viewOf(gradient, entry), want));
+    }
+    const golden = [...tiny.golden.tensors.keys()].filter((key) => key.startsWith("adapted.gradient/"));
+    expect(errors.size).toBe(golden.length);
+    expect(above(errors, TOLERANCE)).toEqual([]);
+    await program.release();
+  });
+
+  test("the gradient of every weight of the base: embedding, gains, matrices, head", async () => {
+    const tiny = await loadTinyModel(name);
+    const batch = batchOf(tiny.facts.batches[0]!);
+    const { graph, hidden, logits, trainables } = fullGraph(tiny);
+    const losses = crossEntropy(
+      logits(gatherRows(hidden, graph.input("rows", { dtype: "int64", shape: ["supervised"] }))),
+      graph.input("targets", { dtype: "int64", shape: ["supervised"] }),
+    );
+    const loss = weightedSum(losses, graph.input("weights", { dtype: "float32", shape: ["supervised"] }));
+    const names = [...trainables.keys()];
+    for (const [index, gradient] of gradients(loss, [...trainables.values()]).entries()) graph.output(`gradient:${names[index]}`, gradient);
+    const program = await Program.compile(graph, nodeEngine, options(tiny));
+    const feeds = { ...batchFeeds(batch), weights: batch.weights, ...(await weightFeeds(tiny, graph)) };
+    const outputs = await program.run(feeds, batchDimensions(batch));
+    const errors = new Map<string, number>();
+    for (const weight of names) {
+      const got = Float32Array.from(outputs[`gradient:${weight}`]?.data ?? [], Number);
+      errors.set(weight, relativeError(got, await tiny.golden.readFloat32(`base.gradient/${weight}`)));
+    }
+    expect(errors.size).toBe([...tiny.golden.tensors.keys()].filter((key) => key.startsWith("base.gradient/")).length);
+    expect(above(errors, TOLERANCE)).toEqual([]);
+    await program.release();
+  });
+});
+
+function above(errors: ReadonlyMap<string, number>, limit: number): string[] {
+  return [...errors].filter(([, error]) => !(error <= limit)).map(([name, error]) => `${name}: ${error}`);
+}
+
+/** Indexes of [B, T] whose next token is supervised in batch 0. */
+function supervisedPositions(tiny: TinyModel): ReadonlySet<number> {
+  return new Set([...batchOf(tiny.facts.batches[0]!).supervisedRows].map(Number));
+}
+
+/** The loss of each supervised token of batch 0, with an adapter or without. */
+async function tokenLosses(tiny: TinyModel, adapter: Float32Array | undefined): Promise<number[]> {
+  const batch = batchOf(tiny.facts.batches[0]!);
+  const layout = adapter === undefined ? undefined : tiny.layout;
+  const sequence = buildSequenceGraph({ model: tiny.model, layout, maxTokens: MAX_TOKENS });
+  sequence.graph.output("losses", sequence.losses);
+  const program = await Program.compile(sequence.graph, nodeEngine, options(tiny));
+  const matrices = [...(sequence.adapter?.inputs ?? [])].map(
+    ([input, entry]) => [input, viewOf(adapter ?? new Float32Array(), entry)] as const,
+  );
+  const { losses } = await program.run({ ...batchFeeds(batch), ...Object.fromEntries(matrices) }, batchDimensions(batch));
+  await program.release();
+  return Array.from(losses?.data ?? [], Number);
+}
+
+/** The model with every weight an input of the graph, as full fine-tuning has it, and logits for any rows. */
+function fullGraph({ model }: TinyModel) {
+  const graph = new Graph();
+  const trainables = new Map<string, Tensor>();
+  const weight = (name: string, shape: readonly number[]): Tensor => {
+    const tensor = graph.input(name, { dtype: "float32", shape });
+    trainables.set(name, tensor);
+    return tensor;
+  };
+  const { heads, kvHeads, headSize } = model.dimensions;
+  const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
+  const bias = attentionBias(segments, graph.input("order", { dtype: "float32", shape: [TOKENS] }));
+  const hidden = model.hidden({
+    graph,
+    ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
+    positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
+    maxPositions: MAX_TOKENS,
+    weight,
+    linear: plainLinear((x, { name, inputs, outputs }) => linear(x, weight(`${name}.weight`, [outputs, inputs]))),
+    attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
+  });
+  return { graph, hidden, trainables, logits: (rows: Tensor) => model.logits({ weight }, rows) };
+}
+
+/** The stored weights as feeds of those inputs of a graph that are weights of the model. */
+async function weightFeeds({ model, checkpoint }: TinyModel, graph: Graph): Promise<Record<string, Float32Array>> {
+  const feeds: Record<string, Float32Array> = {};
+  for (const name of model.weights.keys()) if (graph.inputs.has(name)) feeds[name] = await checkpoint.readFloat32(name);
+  return feeds;
+}
