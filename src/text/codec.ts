@@ -1,0 +1,51 @@
+import { InputError } from "../errors.js";
+import { encodeChat } from "./rendering.js";
+import { createTextCodec, type TextCodec, type TextSettings } from "./tokenizer.js";
+import { readTokenizerJson, type Step } from "./tokenizer-json.js";
+
+/**
+ * Builds the codec of a checkpoint, and asks its template which token closes an answer: that token ends generation even where
+ * the checkpoint's configuration names another (a common slip in instruction-tuned models).
+ */
+export function buildTextCodec(tokenizerJson: unknown, settings: TextSettings): TextCodec {
+  const json = readTokenizerJson(tokenizerJson, settings.file);
+  const codec = createTextCodec(json, settings);
+  const closing = closingToken(codec);
+  if (closing === undefined || settings.endOfTurnIds.includes(closing)) return codec;
+  return { ...codec, endOfTurnIds: [closing, ...settings.endOfTurnIds] };
+}
+
+/** The control token that the template writes after an answer, undefined when it writes none or refuses the trial. */
+function closingToken(codec: TextCodec): number | undefined {
+  if (codec.chatTemplate === undefined) return undefined;
+  const trial = [
+    { role: "user", content: "a" },
+    { role: "assistant", content: "b" },
+    { role: "user", content: "c" },
+    { role: "assistant", content: "d" },
+  ];
+  try {
+    const { ids, supervised } = encodeChat(codec, trial);
+    const last = ids[supervised.lastIndexOf(true)];
+    return codec.controlTokens.some((token) => token.id === last) ? last : undefined;
+  } catch (error) {
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
+}
+
+/** Ids that a tokenizer.json's post-processor puts before a single text. */
+export function openingIds(postProcessor: Step | null, idOf: (token: string) => number | undefined): number[] {
+  if (postProcessor === null) return [];
+  if (postProcessor.type === "Sequence" && Array.isArray(postProcessor.processors)) {
+    return postProcessor.processors.flatMap((inner: Step) => openingIds(inner, idOf));
+  }
+  if (postProcessor.type !== "TemplateProcessing" || !Array.isArray(postProcessor.single)) return [];
+  const ids: number[] = [];
+  for (const item of postProcessor.single as readonly { SpecialToken?: { id: string } }[]) {
+    if (item.SpecialToken === undefined) break;
+    const id = idOf(item.SpecialToken.id);
+    if (id !== undefined) ids.push(id);
+  }
+  return ids;
+}

@@ -1,0 +1,167 @@
+import { InputError } from "../errors.js";
+import { buildTextCodec } from "./codec.js";
+import { ggufPreTokenizer } from "./gguf-pre-tokenizers.js";
+import { mergesFromScores } from "./sentencepiece-merges.js";
+import type { TextCodec } from "./tokenizer.js";
+import type { AddedToken, Step } from "./tokenizer-json.js";
+
+/** More tokens than any published vocabulary has (262,144 is the largest known); a larger count is a broken file. */
+const maxTokens = 1_000_000;
+
+/** `tokenizer.ggml.token_type` of the GGUF specification. */
+const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+type Metadata = Readonly<Record<string, unknown>>;
+
+/** Values are what `@huggingface/gguf` gives: strings, numbers or bigints, booleans, arrays of them. */
+class Reader {
+  constructor(
+    readonly metadata: Metadata,
+    readonly file: string,
+  ) {}
+
+  private fail(key: string, expected: string): never {
+    const value = this.metadata[key];
+    const found = value === undefined ? "nothing" : Array.isArray(value) ? `an array of ${value.length}` : typeof value;
+    throw new InputError(`${this.file}: "${key}" should be ${expected}, found ${found}. The GGUF holds no usable tokenizer.`);
+  }
+
+  text(key: string): string | undefined {
+    const value = this.metadata[key];
+    if (value === undefined || typeof value === "string") return value;
+    return this.fail(key, "a string");
+  }
+
+  flag(key: string): boolean | undefined {
+    const value = this.metadata[key];
+    if (value === undefined || typeof value === "boolean") return value;
+    return this.fail(key, "true or false");
+  }
+
+  /** A token id below `count`. */
+  id(key: string, count: number): number | undefined {
+    const value = this.metadata[key];
+    if (value === undefined) return undefined;
+    const id = typeof value === "bigint" ? Number(value) : value;
+    if (typeof id === "number" && Number.isSafeInteger(id) && id >= 0 && id < count) return id;
+    return this.fail(key, `a token id below ${count}`);
+  }
+
+  strings(key: string): readonly string[] {
+    const value = this.metadata[key];
+    if (Array.isArray(value) && value.length <= maxTokens * 4 && value.every((one) => typeof one === "string")) return value;
+    return this.fail(key, "an array of strings");
+  }
+
+  numbers(key: string, count: number): readonly number[] | undefined {
+    const value = this.metadata[key];
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.length === count) {
+      const numbers = value.map((one) => (typeof one === "bigint" ? Number(one) : one));
+      if (numbers.every((one) => typeof one === "number")) return numbers;
+    }
+    return this.fail(key, `an array of ${count} numbers, one a token`);
+  }
+}
+
+/** Words of the form <|…|> steer the model even where a converter filed them as user-defined. */
+const looksLikeControl = (text: string): boolean => /^<\|[^|]+\|>$/.test(text);
+
+function addedTokens(tokens: readonly string[], types: readonly number[] | undefined): AddedToken[] {
+  const added: AddedToken[] = [];
+  const seen = new Set<string>();
+  tokens.forEach((content, id) => {
+    const type = types?.[id] ?? (looksLikeControl(content) ? tokenType.control : tokenType.normal);
+    const special =
+      type === tokenType.control || (type === tokenType.userDefined && looksLikeControl(content)) || type === tokenType.unknown;
+    if ((!special && type !== tokenType.userDefined) || content === "" || seen.has(content)) return;
+    seen.add(content);
+    added.push({ id, content, special, lstrip: false, rstrip: false });
+  });
+  return added;
+}
+
+/** Token → id. Object.fromEntries, so that a token named `__proto__` is an entry like any other. */
+const vocabOf = (tokens: readonly string[]): Record<string, number> => Object.fromEntries(tokens.map((token, id) => [token, id]));
+
+function byteLevelTokenizer(reader: Reader, tokens: readonly string[]) {
+  const { preTokenizer, normalizer, ignoreMerges } = ggufPreTokenizer(reader.text("tokenizer.ggml.pre") ?? "default", reader.file);
+  const merges = reader.strings("tokenizer.ggml.merges").map((merge) => {
+    // The right part may not be empty; a space inside a part does not occur in the byte-level alphabet.
+    const cut = merge.indexOf(" ", 1);
+    return [merge.slice(0, cut), merge.slice(cut + 1)];
+  });
+  const decoder: Step = { type: "ByteLevel" };
+  return {
+    normalizer,
+    pre_tokenizer: preTokenizer,
+    decoder,
+    model: { type: "BPE", vocab: vocabOf(tokens), merges, ignore_merges: ignoreMerges },
+  };
+}
+
+function sentencePieceTokenizer(reader: Reader, tokens: readonly string[], types: readonly number[] | undefined) {
+  const scores = reader.numbers("tokenizer.ggml.scores", tokens.length);
+  if (scores === undefined) {
+    throw new InputError(`${reader.file}: "tokenizer.ggml.scores" is missing; a tokenizer of type "llama" orders its merges by them.`);
+  }
+  const mergeable = (id: number) => (types?.[id] ?? tokenType.normal) === tokenType.normal;
+  const space: Step = { type: "Replace", pattern: { String: " " }, content: "\u2581" };
+  const addsSpace = reader.flag("tokenizer.ggml.add_space_prefix") ?? true;
+  const normalizer: Step = addsSpace ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "\u2581" }, space] } : space;
+  const unknown = tokens[reader.id("tokenizer.ggml.unknown_token_id", tokens.length) ?? 0];
+  return {
+    normalizer,
+    pre_tokenizer: null,
+    decoder: addsSpace ? ({ type: "Strip", content: " ", start: 1, stop: 0 } satisfies Step) : null,
+    model: {
+      type: "BPE",
+      vocab: vocabOf(tokens),
+      merges: mergesFromScores(tokens, scores, mergeable),
+      unk_token: unknown,
+      fuse_unk: true,
+      byte_fallback: true,
+    },
+  };
+}
+
+/**
+ * The tokenizer and chat template in a GGUF's metadata: byte-level BPE (`tokenizer.ggml.model` "gpt2") or SentencePiece BPE
+ * ("llama"). `file` is named in messages. Source of the keys: the GGUF specification, "Tokenizer".
+ * @throws InputError when a key is missing or malformed, or the tokenizer is of another kind.
+ */
+export function textFromGguf(metadata: Metadata, file = "GGUF"): TextCodec {
+  const reader = new Reader(metadata, file);
+  const kind = reader.text("tokenizer.ggml.model");
+  const tokens = reader.strings("tokenizer.ggml.tokens");
+  if (tokens.length === 0 || tokens.length > maxTokens) {
+    throw new InputError(`${file}: "tokenizer.ggml.tokens" has ${tokens.length} entries; expected 1 to ${maxTokens}.`);
+  }
+  const types = reader.numbers("tokenizer.ggml.token_type", tokens.length);
+  if (kind !== "gpt2" && kind !== "llama") {
+    throw new InputError(
+      `${file}: its tokenizer is of type ${JSON.stringify(kind)}; expected "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE). ` +
+        "Use the model's original folder instead.",
+    );
+  }
+  const pipeline = kind === "gpt2" ? byteLevelTokenizer(reader, tokens) : sentencePieceTokenizer(reader, tokens, types);
+  const id = (name: string) => reader.id(`tokenizer.ggml.${name}_token_id`, tokens.length);
+  const [bos, eos] = [id("bos"), id("eos")];
+  const named = { bos_token: bos, eos_token: eos, unk_token: id("unknown"), pad_token: id("padding") };
+  const namedTokens = Object.fromEntries(
+    Object.entries(named).flatMap(([key, one]) => (one === undefined ? [] : [[key, tokens[one] ?? ""]])),
+  );
+  const opensWithBos = reader.flag("tokenizer.ggml.add_bos_token") ?? kind === "llama";
+  const endOfTurnIds = [...new Set([eos, id("eot"), id("eom")].filter((one) => one !== undefined))];
+  return buildTextCodec(
+    { added_tokens: addedTokens(tokens, types), post_processor: null, ...pipeline },
+    {
+      file,
+      namedTokens,
+      endOfTurnIds,
+      startIds: opensWithBos && bos !== undefined ? [bos] : [],
+      chatTemplate: reader.text("tokenizer.chat_template"),
+      toolTemplate: reader.text("tokenizer.chat_template.tool_use"),
+    },
+  );
+}

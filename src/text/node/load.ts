@@ -1,0 +1,109 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../../errors.js";
+import { buildTextCodec, openingIds } from "../codec.js";
+import type { TextCodec } from "../tokenizer.js";
+import { readTokenizerJson } from "../tokenizer-json.js";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new InputError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function readJson(path: string): Promise<Json | undefined> {
+  const text = await readText(path);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InputError(`${path}: is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (!isRecord(value)) throw new InputError(`${path}: expected a JSON object.`);
+  return value;
+}
+
+/** A token in tokenizer_config.json is a string or an object with its `content`. */
+function tokenText(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  return isRecord(value) && typeof value.content === "string" ? value.content : undefined;
+}
+
+function namedTokensOf(config: Json): Record<string, string> {
+  const named: Record<string, string> = {};
+  for (const [key, value] of Object.entries(config)) {
+    const text = key.endsWith("_token") ? tokenText(value) : undefined;
+    if (text !== undefined) named[key] = text;
+  }
+  return named;
+}
+
+/** `chat_template`: one template, or a list of named ones of which "default" and "tool_use" are used. */
+function templatesOf(value: unknown, path: string): { default?: string; tool_use?: string } {
+  if (value === undefined || value === null) return {};
+  if (typeof value === "string") return { default: value };
+  if (Array.isArray(value)) {
+    const entries = value.flatMap((one) =>
+      isRecord(one) && typeof one.name === "string" && typeof one.template === "string" ? [[one.name, one.template] as const] : [],
+    );
+    if (entries.length === value.length) return Object.fromEntries(entries);
+  }
+  throw new InputError(`${path}: "chat_template" should be a string or a list of {"name", "template"}.`);
+}
+
+function idsOf(value: unknown): number[] {
+  const list = Array.isArray(value) ? value : [value];
+  return list.filter((one): one is number => Number.isSafeInteger(one) && one >= 0);
+}
+
+/**
+ * The tokenizer and chat template of a checkpoint folder: tokenizer.json, tokenizer_config.json, the template from
+ * chat_template.jinja, chat_template.json or tokenizer_config.json (in this order), and the ids that end an answer from
+ * generation_config.json and config.json.
+ * @throws InputError when tokenizer.json is missing or a file is malformed.
+ */
+export async function loadTextFromFolder(folder: string): Promise<TextCodec> {
+  const file = join(folder, "tokenizer.json");
+  const tokenizerJson = await readJson(file);
+  if (tokenizerJson === undefined) {
+    throw new InputError(
+      `${folder}: has no tokenizer.json. Expected a model folder with config.json, tokenizer.json and safetensors; ` +
+        "models that have only tokenizer.model can be used as a GGUF.",
+    );
+  }
+  const configPath = join(folder, "tokenizer_config.json");
+  const config = (await readJson(configPath)) ?? {};
+  const jinja = await readText(join(folder, "chat_template.jinja"));
+  const templateJson = (await readJson(join(folder, "chat_template.json")))?.chat_template;
+  const templates = jinja === undefined ? templatesOf(templateJson ?? config.chat_template, configPath) : { default: jinja };
+
+  const json = readTokenizerJson(tokenizerJson, file);
+  const added = new Map(json.added_tokens.map((token) => [token.content, token.id]));
+  const idOf = (token: string) => added.get(token) ?? json.model.vocab[token];
+  const namedTokens = namedTokensOf(config);
+  const generation = await readJson(join(folder, "generation_config.json"));
+  const model = await readJson(join(folder, "config.json"));
+  const eos = namedTokens.eos_token === undefined ? undefined : idOf(namedTokens.eos_token);
+  const endOfTurnIds = [...new Set([...idsOf(eos), ...idsOf(generation?.eos_token_id), ...idsOf(model?.eos_token_id)])];
+  const bos = namedTokens.bos_token === undefined ? undefined : idOf(namedTokens.bos_token);
+  let startIds = openingIds(json.post_processor, idOf);
+  if (config.add_bos_token === true && bos !== undefined && startIds[0] !== bos) startIds = [bos, ...startIds];
+  if (config.add_bos_token === false) startIds = startIds.filter((id) => id !== bos);
+  return buildTextCodec(tokenizerJson, {
+    file,
+    namedTokens,
+    endOfTurnIds,
+    startIds,
+    chatTemplate: templates.default,
+    toolTemplate: templates.tool_use,
+  });
+}

@@ -1,0 +1,253 @@
+import { InputError } from "../errors.js";
+import { chooseMarkers, type Markers, markMessages, markTools, readMarkers, type Span } from "./markers.js";
+import { hasGenerationTags, type RenderOptions, runTemplate, templateSource, withGenerationMarkers } from "./template.js";
+import { type AlignedText, type Message, type Piece, splitAtTokens, type TextCodec } from "./tokenizer.js";
+
+export interface EncodedChat {
+  readonly ids: number[];
+  /** For each token, whether the model is to learn it. */
+  readonly supervised: boolean[];
+}
+
+export interface EncodeChatOptions {
+  readonly tools?: readonly unknown[] | undefined;
+  /** Index of the first message that may be learned; messages before it are shown alone. Default 0. */
+  readonly learnFrom?: number;
+}
+
+/** The conversation as the model's own template writes it. @throws InputError when the template refuses it. */
+export function renderChat(codec: TextCodec, messages: readonly Message[], options: RenderOptions = {}): string {
+  return runTemplate(templateSource(codec, options.tools), codec, messages, options);
+}
+
+/** A rendering whose stretches are known: text, what came from messages, and what of it is learned. */
+interface Rendering {
+  readonly text: string;
+  readonly spans: readonly Span[];
+}
+
+const isLearned = (message: Message, index: number, learnFrom: number): boolean =>
+  message.role === "assistant" && index >= learnFrom && message.weight !== 0;
+
+/** True for an answer that the template writes from more than its content (calls of tools), or from no content at all. */
+const isWrittenByTemplate = (message: Message): boolean => message.content.trim() === "" || (message.tool_calls?.length ?? 0) > 0;
+
+/**
+ * Renders with markers around the contents. The text with the markers taken out must equal the plain rendering; where it does
+ * not, the template looks at its contents (trims them, most often), and the markers move inside the outer whitespace.
+ */
+function renderMarked(
+  codec: TextCodec,
+  messages: readonly Message[],
+  learned: readonly boolean[],
+  markers: Markers,
+  options: RenderOptions,
+): Rendering | undefined {
+  const source = templateSource(codec, options.tools);
+  const plain = runTemplate(source, codec, messages, options);
+  const tools = markTools(codec, options.tools, markers);
+  for (const placement of ["whole", "trimmed"] as const) {
+    let rendered: string;
+    try {
+      rendered = runTemplate(source, codec, markMessages(codec, messages, learned, markers, placement), { ...options, tools });
+    } catch (error) {
+      if (error instanceof InputError) continue;
+      throw error;
+    }
+    const read = readMarkers(rendered, markers);
+    if (read?.text === plain) return read;
+  }
+  return undefined;
+}
+
+/** Renders with the template's own `{% generation %}` tags as the learned stretches. */
+function renderGenerationTags(
+  codec: TextCodec,
+  messages: readonly Message[],
+  markers: Markers,
+  options: RenderOptions,
+): Rendering | undefined {
+  const source = templateSource(codec, options.tools);
+  if (!hasGenerationTags(source)) return undefined;
+  const marked = withGenerationMarkers(source, markers.openLearned, markers.closeLearned);
+  const read = readMarkers(runTemplate(marked, codec, messages, options), markers);
+  return read?.text === runTemplate(source, codec, messages, options) ? read : undefined;
+}
+
+const allTexts = (codec: TextCodec, messages: readonly Message[], tools: readonly unknown[] | undefined): string[] => [
+  codec.chatTemplate ?? "",
+  codec.toolTemplate ?? "",
+  JSON.stringify(messages),
+  JSON.stringify(tools ?? []),
+];
+
+function markersFor(codec: TextCodec, messages: readonly Message[], tools: readonly unknown[] | undefined): Markers {
+  const markers = chooseMarkers(allTexts(codec, messages, tools));
+  if (markers === undefined)
+    throw new InputError("This conversation uses every private-use character of Unicode; none is left to mark its messages with.");
+  return markers;
+}
+
+/** True when a message or tool holds the text of a control token, which must not reach the model as one. */
+const holdsControlText = (codec: TextCodec, values: unknown): boolean => {
+  const text = JSON.stringify(values);
+  return codec.controlTokens.some((token) => text.includes(token.content) || text.includes(JSON.stringify(token.content).slice(1, -1)));
+};
+
+const refusal =
+  "The model's chat template rewrites the messages, so what the assistant said cannot be found in the rendered text: rendering it with marked " +
+  "contents, also with trimmed ones, gives another text, and the template ";
+
+/**
+ * The stretches that the template writes for answers without findable content (calls of tools): from where the prompt for the
+ * answer ends to the end of the turn. Needs a template whose prompt is a prefix of the conversation; refuses otherwise.
+ */
+function templateWrittenSpans(
+  codec: TextCodec,
+  messages: readonly Message[],
+  learned: readonly boolean[],
+  text: string,
+  options: RenderOptions,
+): Span[] {
+  const spans: Span[] = [];
+  messages.forEach((message, index) => {
+    if (!learned[index] || !isWrittenByTemplate(message)) return;
+    const prompt = renderChat(codec, messages.slice(0, index), { ...options, addGenerationPrompt: true });
+    const turn = renderChat(codec, messages.slice(0, index + 1), options);
+    if (text.startsWith(prompt) && text.startsWith(turn) && turn.length >= prompt.length) {
+      spans.push({ start: prompt.length, end: turn.trimEnd().length, learned: true });
+    } else if (message.content.trim() !== "" || (message.tool_calls?.length ?? 0) > 0) {
+      throw new InputError(
+        `Message ${index + 1} (assistant, with tool calls) cannot be found in the rendered text, because the model's chat template writes it ` +
+          "differently inside a conversation than at its end. Leave this conversation out, or train on a model whose template supports tool calls.",
+      );
+    }
+  });
+  return spans;
+}
+
+/** Splits the rendering into control tokens that the template wrote and text between them; message contents are all text. */
+function piecesOf(codec: TextCodec, rendering: Rendering): Piece[] {
+  const { text, spans } = rendering;
+  const contents = spans.filter((span) => span.end > span.start).sort((a, b) => a.start - b.start);
+  const found: Piece[] = [];
+  let from = 0;
+  for (const content of [...contents, { start: text.length, end: text.length }]) {
+    if (content.start >= from) found.push(...splitAtTokens(text.slice(from, content.start), codec.controlTokens, from));
+    if (content.end > content.start) found.push({ start: Math.max(from, content.start), end: content.end });
+    from = Math.max(from, content.end);
+  }
+  return joinText(found);
+}
+
+/** Joins neighbouring stretches of text, so that a text between two control tokens is tokenised as one. */
+function joinText(pieces: readonly Piece[]): Piece[] {
+  const joined: Piece[] = [];
+  for (const piece of pieces) {
+    const last = joined.at(-1);
+    if (piece.token === undefined && last !== undefined && last.token === undefined && last.end === piece.start) {
+      joined[joined.length - 1] = { start: last.start, end: piece.end };
+    } else joined.push(piece);
+  }
+  return joined;
+}
+
+/**
+ * Learned stretches with what closes them: the control token that follows, and the whitespace before it, because the model has
+ * to write both to end its turn. What comes after that token (a newline) is the template's and is not learned.
+ */
+function closeTurns(text: string, pieces: readonly Piece[], learned: readonly Span[]): Span[] {
+  return learned.map((span) => {
+    const next = pieces.find((piece) => piece.token !== undefined && piece.start >= span.end);
+    if (next === undefined || text.slice(span.end, next.start).trim() !== "") return span;
+    const inside = pieces.some((piece) => piece.token !== undefined && piece.end === span.end && piece.start >= span.start);
+    return inside ? span : { ...span, end: next.end };
+  });
+}
+
+/** True when the token's bytes and a learned stretch have at least one byte in common: a token that straddles its edge is learned. */
+const overlaps = (aligned: AlignedText, token: number, from: number, to: number): boolean =>
+  (aligned.starts[token] ?? 0) < to && (aligned.ends[token] ?? 0) > from;
+
+function encodePieces(codec: TextCodec, text: string, pieces: readonly Piece[], learned: readonly Span[]): EncodedChat {
+  const ids: number[] = [];
+  const supervised: boolean[] = [];
+  for (const piece of pieces) {
+    const here = learned.filter((span) => span.start < piece.end && span.end > piece.start);
+    if (piece.token !== undefined) {
+      ids.push(piece.token.id);
+      supervised.push(here.length > 0);
+      continue;
+    }
+    const edges = here.flatMap((span) => [span.start - piece.start, span.end - piece.start]);
+    const aligned = codec.align(text.slice(piece.start, piece.end), edges, piece.start === 0);
+    aligned.ids.forEach((id, token) => {
+      ids.push(id);
+      supervised.push(here.some((_, k) => overlaps(aligned, token, aligned.positions[2 * k] ?? 0, aligned.positions[2 * k + 1] ?? 0)));
+    });
+  }
+  return { ids, supervised };
+}
+
+/** If the conversation ends with an answer that nothing closes, the model would never learn to stop: the end-of-text token is added. */
+function closeLastTurn(codec: TextCodec, encoded: EncodedChat, text: string, learned: readonly Span[]): void {
+  const last = learned.at(-1);
+  const lastLearned = encoded.supervised.lastIndexOf(true);
+  const lastId = encoded.ids[lastLearned];
+  if (last === undefined || lastId === undefined || codec.endOfTextId === undefined) return;
+  const closed = codec.endOfTurnIds.includes(lastId) || codec.controlTokens.some((token) => token.id === lastId);
+  if (closed || text.slice(last.end).trim() !== "") return;
+  encoded.supervised.fill(true, lastLearned);
+  encoded.ids.push(codec.endOfTextId);
+  encoded.supervised.push(true);
+}
+
+/** Ids of a conversation, and which of them are learned: the assistant's contents and the token that ends each of its turns. */
+export function encodeChat(codec: TextCodec, messages: readonly Message[], options: EncodeChatOptions = {}): EncodedChat {
+  const { tools, learnFrom = 0 } = options;
+  const learnedMessages = messages.map((message, index) => isLearned(message, index, learnFrom));
+  const markers = markersFor(codec, messages, tools);
+  const contentLearned = learnedMessages.map(
+    (learned, index) => learned && !isWrittenByTemplate(messages[index] ?? { role: "", content: "" }),
+  );
+  let rendering = renderMarked(codec, messages, contentLearned, markers, { tools });
+  let learned: Span[];
+  if (rendering !== undefined) {
+    const written = templateWrittenSpans(codec, messages, learnedMessages, rendering.text, { tools });
+    learned = [...rendering.spans.filter((span) => span.learned), ...written].sort((a, b) => a.start - b.start);
+  } else {
+    rendering = renderGenerationTags(codec, messages, markers, { tools });
+    if (rendering === undefined) throw new InputError(`${refusal}has no {% generation %} tags either. Use another model or template.`);
+    if (holdsControlText(codec, [messages, tools]) || learnFrom > 0) {
+      throw new InputError(
+        `${refusal}can only be masked by its {% generation %} tags, which cannot tell a control token inside a message from its own or leave a ` +
+          "turn out. Remove the control tokens from this conversation.",
+      );
+    }
+    learned = rendering.spans.filter((span) => span.learned);
+    rendering = { text: rendering.text, spans: [] };
+  }
+  const pieces = piecesOf(codec, rendering);
+  const closed = closeTurns(rendering.text, pieces, learned);
+  const encoded = encodePieces(codec, rendering.text, pieces, closed);
+  closeLastTurn(codec, encoded, rendering.text, closed);
+  return encoded;
+}
+
+/** Ids of a conversation up to where the model is to answer. Control tokens inside contents stay plain text. */
+export function encodePrompt(
+  codec: TextCodec,
+  messages: readonly Message[],
+  options: { tools?: readonly unknown[] | undefined } = {},
+): number[] {
+  const { tools } = options;
+  const renderOptions = { tools, addGenerationPrompt: true };
+  const markers = markersFor(codec, messages, tools);
+  const nothing = messages.map(() => false);
+  const marked = renderMarked(codec, messages, nothing, markers, renderOptions);
+  if (marked === undefined && holdsControlText(codec, [messages, tools])) {
+    throw new InputError(`${refusal}would take the control tokens inside a message for its own. Remove them from the message.`);
+  }
+  const rendering = marked ?? { text: renderChat(codec, messages, renderOptions), spans: [] };
+  return encodePieces(codec, rendering.text, piecesOf(codec, rendering), []).ids;
+}

@@ -1,0 +1,72 @@
+import { Template } from "@huggingface/jinja";
+import { InputError } from "../errors.js";
+import type { Message, TextCodec } from "./tokenizer.js";
+
+export interface RenderOptions {
+  readonly tools?: readonly unknown[] | undefined;
+  /** Ends the text where the model is to answer. */
+  readonly addGenerationPrompt?: boolean;
+}
+
+const compiled = new Map<string, Template>();
+
+function compile(source: string): Template {
+  const known = compiled.get(source);
+  if (known !== undefined) return known;
+  try {
+    const template = new Template(source);
+    if (compiled.size >= 16) compiled.clear();
+    compiled.set(source, template);
+    return template;
+  } catch (cause) {
+    throw new InputError(`The model's chat template is not a template that can be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** The template that applies: the one for tools when there are tools and the checkpoint has one. @throws InputError when there is none. */
+export function templateSource(codec: TextCodec, tools: readonly unknown[] | undefined): string {
+  const source = tools !== undefined && tools.length > 0 ? (codec.toolTemplate ?? codec.chatTemplate) : codec.chatTemplate;
+  if (source === undefined) {
+    throw new InputError(
+      "This model has no chat template, so conversations cannot be written for it. " +
+        'Use rows of the form {"prompt", "completion"} or {"text"}, or an instruction-tuned ("Instruct", "Chat") version of the model.',
+    );
+  }
+  return source;
+}
+
+/** Runs a template. @throws InputError with the template's own complaint (roles that do not alternate, and the like). */
+export function runTemplate(source: string, codec: TextCodec, messages: readonly Message[], options: RenderOptions): string {
+  const template = compile(source);
+  try {
+    return template.render({
+      ...codec.namedTokens,
+      messages,
+      tools: options.tools !== undefined && options.tools.length > 0 ? options.tools : null,
+      documents: null,
+      add_generation_prompt: options.addGenerationPrompt ?? false,
+    });
+  } catch (cause) {
+    throw new InputError(
+      `The model's chat template refuses this conversation (${messages.map((m) => m.role).join(", ")}): ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+const generationTag = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
+
+export const hasGenerationTags = (source: string): boolean => /\{%-?\s*generation\s*-?%\}/.test(source);
+
+/**
+ * The template with its `{% generation %}` … `{% endgeneration %}` printing the two markers. A pair of `if` tags keeps the
+ * tag's own treatment of whitespace (trimming dashes, the newline after a tag, the spaces before it).
+ * The tag: Hugging Face transformers, "assistant masks" of `apply_chat_template`.
+ */
+export function withGenerationMarkers(source: string, open: string, close: string): string {
+  return source.replace(generationTag, (_tag, left: string, end: string | undefined, right: string) => {
+    return `{%${left} if true %}{{ "${end === undefined ? open : close}" }}{% endif ${right}%}`;
+  });
+}
