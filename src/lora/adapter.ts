@@ -1,0 +1,106 @@
+import { RunError } from "../errors.js";
+import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
+import { type AdapterLayout, buildLayout, viewOf } from "./layout.js";
+import { type AdapterSpec, adapterScale, type Initialisation } from "./spec.js";
+import { patternKeyTest, shortestNames } from "./targets.js";
+
+/** A layer's LoRA with its values. */
+export interface AdapterLayer extends AdaptedLayer {
+  readonly a: Float32Array; // [rank, inputs]
+  readonly b: Float32Array; // [outputs, rank]
+}
+
+/** What an adapter says of itself beside its matrices: what its configuration file stores. */
+export interface AdapterConfig {
+  /** Name of the model it was trained for; undefined where the file leaves it out. */
+  readonly baseModel: string | undefined;
+  readonly rank: number;
+  readonly alpha: number;
+  readonly dropout: number;
+  /** α/√r in place of α/r. */
+  readonly rankStabilised: boolean;
+  /** Ranks and alphas of layers that differ: pattern for (the end of) a path → value. The first match holds. */
+  readonly rankPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: Readonly<Record<string, number>>;
+  /** A regular expression (string) or names, as PEFT's `target_modules`. */
+  readonly targetModules: string | readonly string[];
+  readonly excludeModules: string | readonly string[] | undefined;
+  readonly initialisation: Initialisation;
+}
+
+/** An adapter in memory, of no particular place in a model. */
+export interface Adapter {
+  readonly config: AdapterConfig;
+  readonly layers: readonly AdapterLayer[];
+}
+
+/** The rank and scale that a configuration gives a layer. */
+export function configuredStrength(config: AdapterConfig, layer: string): { rank: number; alpha: number; scale: number } {
+  const rank = firstMatch(config.rankPattern, layer) ?? config.rank;
+  const alpha = firstMatch(config.alphaPattern, layer) ?? config.alpha;
+  return { rank, alpha, scale: adapterScale(alpha, rank, config.rankStabilised) };
+}
+
+function firstMatch(patterns: Readonly<Record<string, number>>, layer: string): number | undefined {
+  return Object.entries(patterns).find(([key]) => patternKeyTest(key)(layer))?.[1];
+}
+
+/** The configuration of an adapter made from a spec. `layers` are all linear layers of the model, adapted or not. */
+export function configOf(
+  spec: AdapterSpec,
+  layout: AdapterLayout,
+  layers: readonly LinearLayer[],
+  baseModel: string | undefined,
+): AdapterConfig {
+  const adapted = layout.groups.flatMap((group) => group.layers.map((layer) => layer.name));
+  return {
+    baseModel,
+    rank: spec.rank,
+    alpha: spec.alpha,
+    dropout: spec.dropout,
+    rankStabilised: false,
+    rankPattern: {},
+    alphaPattern: {},
+    targetModules: shortestNames(
+      adapted,
+      layers.map((layer) => layer.name),
+    ),
+    excludeModules: undefined,
+    initialisation: spec.initialisation,
+  };
+}
+
+/** The adapter whose values a vector holds. The matrices are views: a later change of the vector changes them. */
+export function adapterFromVector(config: AdapterConfig, layout: AdapterLayout, vector: Float32Array): Adapter {
+  const layers = layout.groups.flatMap((group) =>
+    group.layers.map(({ a, b, ...layer }) => ({ ...layer, a: viewOf(vector, a), b: viewOf(vector, b) })),
+  );
+  return { config, layers };
+}
+
+/**
+ * Lays an adapter out beside a model that it fits (see `checkFit`): the groups of the model, without the layers that the adapter leaves
+ * alone, and the vector of its values.
+ */
+export function vectorFromAdapter(adapter: Adapter, groups: readonly LinearGroup[]): { layout: AdapterLayout; vector: Float32Array } {
+  const byName = new Map(adapter.layers.map((layer) => [layer.name, layer]));
+  const adapted = groups
+    .map((group) => group.flatMap((layer) => withStrength(layer, byName.get(layer.name))))
+    .filter((group) => group.length > 0);
+  const layout = buildLayout(adapted);
+  const vector = new Float32Array(layout.length);
+  for (const layer of layout.groups.flatMap((group) => group.layers)) {
+    const values = byName.get(layer.name);
+    if (values === undefined) continue;
+    viewOf(vector, layer.a).set(values.a);
+    viewOf(vector, layer.b).set(values.b);
+    byName.delete(layer.name);
+  }
+  if (byName.size > 0)
+    throw new RunError(`The model lacks layers of the adapter: ${[...byName.keys()].join(", ")}. Check the fit before loading.`);
+  return { layout, vector };
+}
+
+function withStrength(layer: LinearLayer, values: AdapterLayer | undefined): AdaptedLayer[] {
+  return values === undefined ? [] : [{ ...layer, rank: values.rank, scale: values.scale }];
+}

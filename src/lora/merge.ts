@@ -1,0 +1,19 @@
+import { InputError } from "../errors.js";
+import type { AdapterLayer } from "./adapter.js";
+import { mergeInto } from "./kernels/merge.js";
+
+/**
+ * The weight of an adapted layer with its adapter folded in, W' = W + s·B·A, in a new array: W [outputs, inputs].
+ * Hu et al. 2021, section 4.1, "No Additional Inference Latency".
+ */
+export function mergedWeight(weight: Float32Array, layer: AdapterLayer): Float32Array<ArrayBuffer> {
+  const expected = layer.outputs * layer.inputs;
+  if (weight.length !== expected) {
+    throw new InputError(
+      `Layer ${layer.name}: its weight has ${weight.length} values, the adapter expects ${expected} ([${layer.outputs}, ${layer.inputs}]). The adapter belongs to another model.`,
+    );
+  }
+  const merged = new Float32Array(expected);
+  mergeInto(merged, weight, layer.a, layer.b, layer.scale, layer.rank);
+  return merged;
+}

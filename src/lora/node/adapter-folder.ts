@@ -1,0 +1,116 @@
+import { access, mkdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../../errors.js";
+import { explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { openSafetensorsFile } from "../../weights/node/open-checkpoint.js";
+import { writeSafetensors } from "../../weights/node/write-safetensors.js";
+import type { Adapter } from "../adapter.js";
+import { modelCard } from "../model-card.js";
+import { readPeftConfig, writePeftConfig } from "../peft-config.js";
+import { peftTensors, readPeftTensors } from "../peft-tensors.js";
+
+// An adapter's folder as PEFT 0.21 reads and writes it: adapter_config.json, adapter_model.safetensors, README.md.
+
+const CONFIG = "adapter_config.json";
+const WEIGHTS = "adapter_model.safetensors";
+const CARD = "README.md";
+/** Holds a new adapter, whole, while its files move to their places: what is in it counts. */
+const NEXT = ".adapter-next";
+/** Holds a new adapter while it is written: what is in it does not count. */
+const UNFINISHED = ".adapter-unfinished";
+
+/** Reads an adapter that PEFT or this library saved. Throws InputError for a folder that is none, and for unsupported kinds. */
+export async function readAdapterFolder(folder: string): Promise<Adapter> {
+  const configPath = await placeOf(folder, CONFIG);
+  if (configPath === undefined) throw await notAnAdapter(folder);
+  const config = readPeftConfig(await readFile(configPath, "utf8"), configPath);
+  const weightsPath = await placeOf(folder, WEIGHTS);
+  if (weightsPath === undefined) throw await withoutWeights(folder);
+  return await readPeftTensors(config, await openSafetensorsFile(weightsPath), weightsPath);
+}
+
+/**
+ * Writes an adapter into a folder, beside whatever else lies there. A kill or a full disk at any moment leaves the old adapter or the new
+ * one for `readAdapterFolder`. Where only values change (every save of one training run) that is the renaming of one file, and so holds
+ * for every reader; where the configuration changes too, the new files stand whole in a folder of their own before they move.
+ */
+export async function writeAdapterFolder(folder: string, adapter: Adapter): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await finishMove(folder);
+    await rm(join(folder, UNFINISHED), { recursive: true, force: true });
+    const same = (await textOf(join(folder, CONFIG))) === writePeftConfig(adapter.config);
+    if (same) await writeFiles(folder, adapter);
+    else await replaceFiles(folder, adapter);
+  } catch (error) {
+    throw explainWriteFailure(folder, error);
+  }
+}
+
+async function replaceFiles(folder: string, adapter: Adapter): Promise<void> {
+  const unfinished = join(folder, UNFINISHED);
+  await mkdir(unfinished);
+  try {
+    await writeFiles(unfinished, adapter);
+    await rename(unfinished, join(folder, NEXT));
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true }).catch(() => undefined);
+    throw error;
+  }
+  await finishMove(folder);
+}
+
+/** Each file appears whole. The weights come last: with them an equal configuration's adapter is renewed. */
+async function writeFiles(folder: string, adapter: Adapter): Promise<void> {
+  await writeFileAtomic(join(folder, CARD), modelCard(adapter));
+  await writeFileAtomic(join(folder, CONFIG), writePeftConfig(adapter.config));
+  const tensors = peftTensors(adapter).map(({ name, shape, values }) => ({ name, dtype: "F32" as const, shape, data: () => values }));
+  await writeSafetensors(join(folder, WEIGHTS), tensors);
+}
+
+/** Moves a whole new adapter to its place: the rest of a write, here or after a kill. */
+async function finishMove(folder: string): Promise<void> {
+  const next = join(folder, NEXT);
+  if (!(await exists(next))) return;
+  for (const file of [CARD, WEIGHTS, CONFIG]) {
+    if (await exists(join(next, file))) await rename(join(next, file), join(folder, file));
+  }
+  await rmdir(next);
+}
+
+/** Where a file of the adapter lies, or undefined. */
+async function placeOf(folder: string, file: string): Promise<string | undefined> {
+  for (const path of [join(folder, NEXT, file), join(folder, file)]) {
+    if (await exists(path)) return path;
+  }
+  return undefined;
+}
+
+async function notAnAdapter(folder: string): Promise<InputError> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found === undefined)
+    return new InputError(`${folder} does not exist. Give the folder of an adapter: it holds ${CONFIG} and ${WEIGHTS}.`);
+  if (!found.isDirectory()) return new InputError(`${folder} is a file. Give the folder of an adapter: it holds ${CONFIG} and ${WEIGHTS}.`);
+  const model = (await exists(join(folder, "config.json"))) ? " It looks like a whole model: give it as the model instead." : "";
+  return new InputError(`${folder} is not an adapter: it has no ${CONFIG}.${model}`);
+}
+
+async function withoutWeights(folder: string): Promise<InputError> {
+  if (await exists(join(folder, "adapter_model.bin"))) {
+    return new InputError(
+      `${folder} holds its weights as adapter_model.bin, an old form that can run code and is not read. In Python, load it with PEFT and save it again: it becomes ${WEIGHTS}.`,
+    );
+  }
+  return new InputError(`${folder} has a ${CONFIG}, but no ${WEIGHTS}. Fetch or save the adapter again.`);
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  return await readFile(path, "utf8").catch(() => undefined);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}

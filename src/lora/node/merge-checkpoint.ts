@@ -1,0 +1,204 @@
+import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { InputError } from "../../errors.js";
+import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../../weights/checkpoint.js";
+import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { type TensorToWrite, writeSafetensors } from "../../weights/node/write-safetensors.js";
+import type { Adapter, AdapterLayer } from "../adapter.js";
+import { checkFit } from "../fit.js";
+import type { LinearLayer } from "../layer.js";
+import { mergedWeight } from "../merge.js";
+
+/** Bytes of weights in one file; beyond it a model is written in shards, as browsers and some tools cannot map more than 2 GiB. */
+const MAX_SHARD_BYTES = 2e9;
+
+/** Files of a model's folder that belong to the model but hold no weights. */
+const companionNames = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "tokenizer.model",
+  "vocab.json",
+  "merges.txt",
+  "chat_template.jinja",
+  "LICENSE",
+  "LICENSE.txt",
+];
+
+/** A file that is written beside the weights: copied from a path, or given as text. */
+export type Companion = { readonly name: string; readonly path: string } | { readonly name: string; readonly text: string };
+
+export interface MergeRequest {
+  readonly checkpoint: Checkpoint;
+  readonly adapter: Adapter;
+  /** The folder to make. It must not exist, or be empty. */
+  readonly out: string;
+  /** What messages call the model. */
+  readonly modelName: string;
+  /** config.json (its `dtype` becomes float32) and what the tokenizer needs; see `companionsOfFolder`. */
+  readonly companions: readonly Companion[];
+  /** Called after each tensor, with bytes. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  readonly signal?: AbortSignal;
+  readonly maxShardBytes?: number;
+}
+
+export interface MergedFolder {
+  readonly folder: string;
+  /** Names of the files with weights. */
+  readonly files: readonly string[];
+  readonly mergedLayers: number;
+  /** Bytes of weights. */
+  readonly bytes: number;
+}
+
+/**
+ * Writes a model with an adapter folded into its weights, as a folder that transformers loads. Everything is written as F32: added to the
+ * stored 16- or 4-bit numbers, a small change would be rounded away. Tensors are read, merged and written one at a time; the folder
+ * appears whole or not at all.
+ */
+export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFolder> {
+  const { checkpoint, adapter } = request;
+  checkFit(adapter, linearLayersOf(checkpoint), request.modelName);
+  refuseUnreadable(checkpoint, request.modelName);
+  await refuseOccupied(request.out);
+
+  const out = resolve(request.out);
+  const unfinished = join(dirname(out), `.${basename(out)}.unfinished`);
+  try {
+    await rm(unfinished, { recursive: true, force: true });
+    await mkdir(unfinished, { recursive: true });
+    const shards = splitIntoShards([...checkpoint.tensors.values()], request.maxShardBytes ?? MAX_SHARD_BYTES);
+    await writeShards(unfinished, shards, request);
+    for (const companion of request.companions) await writeCompanion(unfinished, companion);
+    await rmdir(out).catch(() => undefined); // an empty one
+    await rename(unfinished, out);
+    const bytes = shards.flatMap((shard) => shard.tensors).reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+    return { folder: out, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, bytes };
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true }).catch(() => undefined);
+    throw explainWriteFailure(out, error);
+  }
+}
+
+/** The files of a model's folder that a merged model needs too. */
+export async function companionsOfFolder(folder: string): Promise<Companion[]> {
+  const present = new Set(await readdir(folder));
+  return companionNames.filter((name) => present.has(name)).map((name) => ({ name, path: join(folder, name) }));
+}
+
+/** Every matrix of a checkpoint as the linear layer that it may be: adapters are checked against these shapes. */
+function linearLayersOf(checkpoint: Checkpoint): LinearLayer[] {
+  return [...checkpoint.tensors.values()].flatMap(({ name, shape: [outputs, inputs, ...rest] }) => {
+    if (!name.endsWith(".weight") || outputs === undefined || inputs === undefined || rest.length > 0) return [];
+    return [{ name: name.slice(0, -".weight".length), inputs, outputs }];
+  });
+}
+
+function refuseUnreadable(checkpoint: Checkpoint, modelName: string): void {
+  if (checkpoint.unreadable.size === 0) return;
+  const some = [...checkpoint.unreadable].slice(0, 3).map(([name, type]) => `${name} (${type})`);
+  throw new InputError(
+    `The model ${modelName} stores ${checkpoint.unreadable.size} tensors in a form that is not read, such as ${some.join(", ")}. Take its full-precision version.`,
+  );
+}
+
+async function refuseOccupied(out: string): Promise<void> {
+  try {
+    if ((await readdir(out)).length > 0)
+      throw new InputError(`${out} is not empty. Choose a new folder for the merged model, or empty this one.`);
+  } catch (error) {
+    if (errorCode(error) === "ENOTDIR")
+      throw new InputError(`${out} is a file. Choose a new folder for the merged model.`, { cause: error });
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}
+
+interface Shard {
+  readonly file: string;
+  readonly tensors: readonly StoredTensor[];
+}
+
+/** Fills files in the order of the tensors; names as transformers gives them. */
+function splitIntoShards(tensors: readonly StoredTensor[], maxBytes: number): Shard[] {
+  const parts: StoredTensor[][] = [[]];
+  let bytes = 0;
+  for (const tensor of tensors) {
+    const size = byteLengthOf(tensor);
+    const last = parts[parts.length - 1];
+    if (last !== undefined && (last.length === 0 || bytes + size <= maxBytes)) {
+      last.push(tensor);
+      bytes += size;
+    } else {
+      parts.push([tensor]);
+      bytes = size;
+    }
+  }
+  const count = String(parts.length).padStart(5, "0");
+  return parts.map((part, index) => ({
+    file: parts.length === 1 ? "model.safetensors" : `model-${String(index + 1).padStart(5, "0")}-of-${count}.safetensors`,
+    tensors: part,
+  }));
+}
+
+function byteLengthOf(tensor: StoredTensor): number {
+  return 4 * (elementCount(tensor.shape) ?? 0);
+}
+
+async function writeShards(folder: string, shards: readonly Shard[], request: MergeRequest): Promise<void> {
+  const adapted = new Map(request.adapter.layers.map((layer) => [`${layer.name}.weight`, layer]));
+  const total = shards.flatMap((shard) => shard.tensors).reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  let done = 0;
+  const finished = (tensor: StoredTensor) => {
+    done += byteLengthOf(tensor);
+    request.onProgress?.({ done, total });
+  };
+  for (const { file, tensors } of shards) {
+    await writeSafetensors(
+      join(folder, file),
+      tensors.map((tensor) => tensorToWrite(tensor, request, adapted.get(tensor.name), finished)),
+    );
+  }
+  if (shards.length === 1) return;
+  const places = shards.flatMap(({ file, tensors }) => tensors.map((tensor) => [tensor.name, file]));
+  const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(places) };
+  await writeFileAtomic(join(folder, "model.safetensors.index.json"), `${JSON.stringify(index, null, 2)}\n`);
+}
+
+function tensorToWrite(
+  tensor: StoredTensor,
+  { checkpoint, signal }: MergeRequest,
+  layer: AdapterLayer | undefined,
+  finished: (tensor: StoredTensor) => void,
+): TensorToWrite {
+  async function* values() {
+    signal?.throwIfAborted();
+    if (layer !== undefined) yield mergedWeight(await checkpoint.readFloat32(tensor.name), layer);
+    else yield* readSlabs(tensor);
+    finished(tensor);
+  }
+  return { name: tensor.name, dtype: "F32", shape: tensor.shape, data: values };
+}
+
+async function writeCompanion(folder: string, companion: Companion): Promise<void> {
+  const target = join(folder, companion.name);
+  if (companion.name === "config.json") {
+    const text = "text" in companion ? companion.text : await readFile(companion.path, "utf8");
+    await writeFileAtomic(target, float32Config(text));
+  } else if ("text" in companion) await writeFileAtomic(target, companion.text);
+  else await copyFile(companion.path, target);
+}
+
+/** The same configuration for weights in F32, without the note of how the base was quantised. Both spellings of the type are kept alike. */
+function float32Config(text: string): string {
+  try {
+    const { quantization_config: _, ...config }: Record<string, unknown> = JSON.parse(text);
+    const key = "torch_dtype" in config ? "torch_dtype" : "dtype";
+    return `${JSON.stringify({ ...config, [key]: "float32" }, null, 2)}\n`;
+  } catch (cause) {
+    throw new InputError("The model's config.json is not JSON, so that no merged model can be written. Fetch the model again.", { cause });
+  }
+}

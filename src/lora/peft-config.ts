@@ -1,0 +1,164 @@
+import { z } from "zod";
+import { InputError } from "../errors.js";
+import type { AdapterConfig } from "./adapter.js";
+import { MAX_RANK } from "./spec.js";
+
+// adapter_config.json as PEFT 0.21.0 writes it. Field names are PEFT's inside this file and camelCase outside.
+
+/** The version of PEFT whose fields are written. */
+const PEFT_VERSION = "0.21.0";
+/** A configuration names at most every layer of a model; a larger file is something else. */
+const MAX_CONFIG_CHARACTERS = 10_000_000;
+
+const names = z.union([z.string(), z.array(z.string())]);
+const count = z.number().int().min(1).max(MAX_RANK);
+const alpha = z.number();
+
+/** Only the fields that change what a plain LoRA computes; all have PEFT's defaults. */
+const loraFields = z.object({
+  base_model_name_or_path: z.string().nullish(),
+  r: count.default(8),
+  lora_alpha: alpha.default(8),
+  lora_dropout: z.number().min(0).lt(1).default(0),
+  target_modules: names.nullish(),
+  exclude_modules: names.nullish(),
+  use_rslora: z.boolean().nullish(),
+  rank_pattern: z.record(z.string(), count).nullish(),
+  alpha_pattern: z.record(z.string(), alpha).nullish(),
+  init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
+});
+
+/** Fields that make an adapter more than a plain LoRA beside linear layers: what each asks for, in words. */
+const unsupportedFields: Readonly<Record<string, string>> = {
+  use_dora: "DoRA (use_dora)",
+  modules_to_save: "fully trained modules (modules_to_save)",
+  lora_bias: "a bias of B (lora_bias)",
+  fan_in_fan_out: "transposed weights (fan_in_fan_out)",
+  trainable_token_indices: "trained token embeddings (trainable_token_indices)",
+  target_parameters: "adapted parameters outside linear layers (target_parameters)",
+  layer_replication: "replicated layers (layer_replication)",
+  use_qalora: "QALoRA (use_qalora)",
+  use_bdlora: "block-diagonal LoRA (use_bdlora)",
+  alora_invocation_tokens: "activated LoRA (alora_invocation_tokens)",
+  arrow_config: "Arrow routing (arrow_config)",
+  kasa_config: "KaSA (kasa_config)",
+  monteclora_config: "MonteCLoRA (monteclora_config)",
+};
+
+/** Initialisations after which the base's weights are the checkpoint's own; the others (PiSSA, OLoRA, …) change them. */
+const harmlessInitialisations: readonly unknown[] = [undefined, null, true, false, "gaussian", "eva", "orthogonal"];
+
+/** Reads adapter_config.json. Throws InputError for text that is none, and for every feature that is not supported, by name. */
+export function readPeftConfig(text: string, file: string): AdapterConfig {
+  const value = parseJson(text, file);
+  refuseUnsupported(value, file);
+  const parsed = loraFields.safeParse(value);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `\n- ${issue.path.join(".") || "the file"}: ${issue.message}`);
+    throw new InputError(`${file} is not a LoRA configuration as PEFT writes it:${problems.join("")}`);
+  }
+  const fields = parsed.data;
+  return {
+    baseModel: fields.base_model_name_or_path ?? undefined,
+    rank: fields.r,
+    alpha: fields.lora_alpha,
+    dropout: fields.lora_dropout,
+    rankStabilised: fields.use_rslora ?? false,
+    rankPattern: fields.rank_pattern ?? {},
+    alphaPattern: fields.alpha_pattern ?? {},
+    targetModules: fields.target_modules ?? [],
+    excludeModules: fields.exclude_modules ?? undefined,
+    initialisation: fields.init_lora_weights === "gaussian" ? "gaussian" : "peft",
+  };
+}
+
+function parseJson(text: string, file: string): Readonly<Record<string, unknown>> {
+  if (text.length > MAX_CONFIG_CHARACTERS) {
+    throw new InputError(
+      `${file} has ${text.length} characters; a configuration has at most ${MAX_CONFIG_CHARACTERS}. Is it another file?`,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InputError(`${file} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}. Save the adapter again.`, {
+      cause,
+    });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new InputError(`${file} must hold a JSON object with PEFT's fields; found ${Array.isArray(value) ? "a list" : String(value)}.`);
+  }
+  return Object.fromEntries(Object.entries(value));
+}
+
+function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: string): void {
+  const { peft_type: type, bias, init_lora_weights: start } = value;
+  if (type !== "LORA") {
+    throw new InputError(`${file}: peft_type is ${JSON.stringify(type) ?? "missing"}; only "LORA" adapters are read.`);
+  }
+  const found = Object.entries(unsupportedFields).flatMap(([field, words]) => (isSet(value[field]) ? [words] : []));
+  if (isSet(bias) && bias !== "none") found.push(`trained biases (bias: ${JSON.stringify(bias)})`);
+  if (!harmlessInitialisations.includes(start)) {
+    found.push(`an initialisation that changes the base's weights (init_lora_weights: ${JSON.stringify(start)})`);
+  }
+  if (found.length === 0) return;
+  throw new InputError(
+    `${file}: this adapter uses ${found.join(", ")}, which is not supported: loading it as a plain LoRA would give another model. ` +
+      "In Python, merge it into its base with PEFT's merge_and_unload, or save it converted to a plain LoRA.",
+  );
+}
+
+function isSet(value: unknown): boolean {
+  if (value === undefined || value === null || value === false) return false;
+  if (Array.isArray(value)) return value.length > 0;
+  return typeof value !== "object" || Object.keys(value).length > 0;
+}
+
+/** The text of adapter_config.json: PEFT's 41 fields, sorted, for a causal language model. */
+export function writePeftConfig(config: AdapterConfig): string {
+  const fields: Readonly<Record<string, unknown>> = {
+    alora_invocation_tokens: null,
+    alpha_pattern: config.alphaPattern,
+    arrow_config: null,
+    auto_mapping: null,
+    base_model_name_or_path: config.baseModel ?? null,
+    bias: "none",
+    corda_config: null,
+    ensure_weight_tying: false,
+    eva_config: null,
+    exclude_modules: config.excludeModules ?? null,
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: config.initialisation === "gaussian" ? "gaussian" : true,
+    kasa_config: null,
+    layer_replication: null,
+    layers_pattern: null,
+    layers_to_transform: null,
+    loftq_config: {},
+    lora_alpha: config.alpha,
+    lora_bias: false,
+    lora_dropout: config.dropout,
+    lora_ga_config: null,
+    megatron_config: null,
+    megatron_core: "megatron.core",
+    modules_to_save: null,
+    monteclora_config: null,
+    peft_type: "LORA",
+    peft_version: PEFT_VERSION,
+    qalora_group_size: 16,
+    r: config.rank,
+    rank_pattern: config.rankPattern,
+    revision: null,
+    target_modules: config.targetModules,
+    target_parameters: null,
+    task_type: "CAUSAL_LM",
+    trainable_token_indices: null,
+    use_bdlora: null,
+    use_dora: false,
+    use_qalora: false,
+    use_rslora: config.rankStabilised,
+    velora_config: null,
+  };
+  return `${JSON.stringify(fields, null, 2)}\n`;
+}

@@ -1,0 +1,110 @@
+import leven from "leven";
+import { InputError } from "../errors.js";
+import type { LinearLayer } from "./layer.js";
+
+/** Which layers carry an adapter. A pattern is a regular expression for a layer's whole path. */
+export type LayerSelection =
+  | { readonly kind: "all-linear" }
+  | { readonly kind: "names"; readonly names: readonly string[] }
+  | { readonly kind: "pattern"; readonly pattern: string };
+
+/** Patterns come from configuration files too; a longer one is no name of a layer. */
+const MAX_PATTERN_CHARACTERS = 10_000;
+/** As many names as an error lists. */
+const LISTED_NAMES = 12;
+
+/**
+ * The layers that a selection names, in the model's order, matched as PEFT 0.21 does: excluded layers go first; a name is a whole path or
+ * its end after a dot (`q_proj`, `self_attn.q_proj`); a pattern matches a whole path; `all-linear` is every layer that a model lists.
+ * Unlike in PEFT, every single name must match: a name that does nothing is an error, not a silence.
+ */
+export function selectLayers<Layer extends LinearLayer>(
+  layers: readonly Layer[],
+  selection: LayerSelection,
+  excluded?: LayerSelection,
+): Layer[] {
+  if (excluded !== undefined) {
+    const left = new Set(selectLayers(layers, excluded));
+    return selectLayers(
+      layers.filter((layer) => !left.has(layer)),
+      selection,
+    );
+  }
+  if (selection.kind === "all-linear") return [...layers];
+  const wanted = selection.kind === "pattern" ? [selection.pattern] : selection.names;
+  const tests = selection.kind === "pattern" ? [patternTest(selection.pattern)] : selection.names.map(nameTest);
+  const unmatched = wanted.filter((_, index) => !layers.some((layer) => tests[index]?.(layer.name) === true));
+  if (unmatched.length > 0 || wanted.length === 0) throw nothingMatched(layers, selection.kind, unmatched);
+  return layers.filter((layer) => tests.some((test) => test(layer.name)));
+}
+
+/** True for a layer that `name` means: the whole path, or its end after a dot. */
+export function nameTest(name: string): (layer: string) => boolean {
+  return (layer) => layer === name || layer.endsWith(`.${name}`);
+}
+
+/** True for a layer whose whole path the pattern matches. Python's named groups are understood. */
+export function patternTest(pattern: string): (layer: string) => boolean {
+  const expression = compilePattern(pattern, (source) => `^(?:${source})$`);
+  return (layer) => expression.test(layer);
+}
+
+/** True for a layer whose path, or its end after a dot, the key of a rank_pattern or alpha_pattern matches. */
+export function patternKeyTest(key: string): (layer: string) => boolean {
+  const expression = compilePattern(key, (source) => `^(?:.*\\.)?(?:${source})$`);
+  return (layer) => expression.test(layer);
+}
+
+function compilePattern(pattern: string, wrap: (source: string) => string): RegExp {
+  if (pattern.length > MAX_PATTERN_CHARACTERS) {
+    throw new InputError(`A layer pattern of ${pattern.length} characters is too long; at most ${MAX_PATTERN_CHARACTERS} are read.`);
+  }
+  try {
+    return new RegExp(wrap(pattern.replaceAll("(?P<", "(?<")), "s");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InputError(`The layer pattern ${JSON.stringify(pattern)} is not a regular expression: ${reason}.`, { cause });
+  }
+}
+
+/**
+ * The shortest names that mean exactly the adapted layers among all of a model: the last part of their paths where that is exact,
+ * else whole paths. This is what a PEFT configuration lists in `target_modules`.
+ */
+export function shortestNames(adapted: readonly string[], all: readonly string[]): string[] {
+  const short = [...new Set(adapted.map(lastPart))];
+  const meant = all.filter((layer) => short.some((name) => nameTest(name)(layer)));
+  return meant.length === new Set(adapted).size ? short : [...adapted];
+}
+
+/** The names nearest to one that was not found, nearest first: last parts of paths for a plain name, whole paths for a path. */
+export function nearestNames(wanted: string, layers: readonly string[], limit = LISTED_NAMES): string[] {
+  const candidates = wanted.includes(".") ? layers : layers.map(lastPart);
+  return [...new Set(candidates)]
+    .map((name) => ({ name, distance: leven(wanted, name) }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, limit)
+    .map(({ name }) => name);
+}
+
+function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf(".") + 1);
+}
+
+function nothingMatched(layers: readonly LinearLayer[], kind: "names" | "pattern", unmatched: readonly string[]): InputError {
+  const names = layers.map((layer) => layer.name);
+  if (unmatched.length === 0) return new InputError(`No layer is named. ${listing("Layers", [...new Set(names.map(lastPart))])}`);
+  if (kind === "pattern") {
+    const [pattern = ""] = unmatched;
+    const matchedInPart = names.filter((name) => patternTest(`.*(?:${pattern}).*`)(name));
+    const advice = matchedInPart.length > 0 ? ` It must match from start to end: try ${JSON.stringify(`.*${pattern}.*`)}.` : "";
+    const paths = matchedInPart.length > 0 ? matchedInPart : names;
+    return new InputError(`No layer's whole path matches the pattern ${JSON.stringify(pattern)}.${advice} ${listing("Paths", paths)}`);
+  }
+  const lines = unmatched.map((name) => `No layer is called ${JSON.stringify(name)}. ${listing("Nearest", nearestNames(name, names))}`);
+  return new InputError(lines.join("\n"));
+}
+
+function listing(word: string, names: readonly string[]): string {
+  return `${word}: ${names.slice(0, LISTED_NAMES).join(", ")}${names.length > LISTED_NAMES ? ", …" : ""}.`;
+}

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import { adapterFromVector, configOf, vectorFromAdapter } from "../../src/lora/adapter.js";
+import { buildLayout, viewOf } from "../../src/lora/layout.js";
+import { type AdapterSpec, adapterScale, adaptGroups } from "../../src/lora/spec.js";
+import { tinyGroups, tinyLayers } from "./tiny-layers.js";
+
+const spec: AdapterSpec = { rank: 4, alpha: 8, dropout: 0, layers: { kind: "all-linear" }, initialisation: "gaussian" };
+const layout = buildLayout(adaptGroups(tinyGroups(), spec));
+
+describe("the flat vector of an adapter", () => {
+  it("holds every matrix once, without gaps, A before B in each group", () => {
+    let at = 0;
+    for (const entry of layout.entries.values()) {
+      expect(entry.offset).toBe(at);
+      at += entry.shape[0] * entry.shape[1];
+    }
+    expect(at).toBe(layout.length);
+    expect(layout.entries.size).toBe(2 * tinyLayers.length);
+  });
+
+  it("stacks the A matrices of layers that share an input", () => {
+    const [qkv] = layout.groups;
+    expect(qkv?.stackedA.shape).toEqual([12, 32]);
+    const vector = Float32Array.from({ length: layout.length }, (_, index) => index);
+    const stacked = qkv === undefined ? [] : [...viewOf(vector, qkv.stackedA)];
+    expect(stacked).toEqual(qkv?.layers.flatMap((layer) => [...viewOf(vector, layer.a)]));
+  });
+
+  it("leaves out groups and layers without an adapter", () => {
+    const some = buildLayout(adaptGroups(tinyGroups(), { ...spec, layers: { kind: "names", names: ["v_proj", "down_proj"] } }));
+    expect(some.groups.map((group) => group.layers.map((layer) => layer.name.split(".").at(-1)))).toEqual([
+      ["v_proj"],
+      ["down_proj"],
+      ["v_proj"],
+      ["down_proj"],
+    ]);
+    expect(some.length).toBe(2 * (4 * 32 + 16 * 4 + 4 * 64 + 32 * 4));
+  });
+
+  it("becomes an adapter and a vector again", () => {
+    const vector = Float32Array.from({ length: layout.length }, (_, index) => Math.sin(index));
+    const adapter = adapterFromVector(configOf(spec, layout, tinyLayers, "tiny-llama"), layout, vector);
+    expect(adapter.config.targetModules).toEqual(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]);
+    const again = vectorFromAdapter(adapter, tinyGroups());
+    expect(again.vector).toEqual(vector);
+    expect(again.layout).toEqual(layout);
+    const other = { ...adapter, layers: adapter.layers.map((layer) => ({ ...layer, name: `other.${layer.name}` })) };
+    expect(() => vectorFromAdapter(other, tinyGroups())).toThrow(/lacks layers of the adapter: other\./);
+  });
+
+  it("refuses layers of one group that read inputs of different size, and the same layer twice", () => {
+    const layer = { name: "a", inputs: 4, outputs: 4, rank: 1, scale: 1 };
+    expect(() => buildLayout([[layer, { ...layer, name: "b", inputs: 5 }]])).toThrow(/share an input/);
+    expect(() => buildLayout([[layer], [layer]])).toThrow(/laid out twice/);
+  });
+});
+
+describe("an adapter's spec", () => {
+  it("scales by α/r, or α/√r when rank-stabilised", () => {
+    expect(adapterScale(32, 16)).toBe(2);
+    expect(adapterScale(32, 16, true)).toBe(8);
+  });
+
+  it("is refused with everything that is wrong", () => {
+    expect(() => adaptGroups(tinyGroups(), { ...spec, rank: 0.5, alpha: -1, dropout: 1 })).toThrow(
+      "The adapter cannot be made: rank must be a whole number from 1 to 4096, found 0.5; alpha must be a number above 0, found -1; dropout must be at least 0 and below 1, found 1.",
+    );
+  });
+});

@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import { type LayerSelection, nearestNames, selectLayers, shortestNames } from "../../src/lora/targets.js";
+import { golden } from "../support/golden.js";
+import { tinyLayers } from "./tiny-layers.js";
+
+interface Case {
+  readonly target_modules: string | string[];
+  readonly exclude_modules?: string | string[];
+  readonly layers: string[];
+}
+
+const selectionOf = (value: string | string[]): LayerSelection => {
+  if (value === "all-linear") return { kind: "all-linear" };
+  return typeof value === "string" ? { kind: "pattern", pattern: value } : { kind: "names", names: value };
+};
+const names = tinyLayers.map((layer) => layer.name);
+
+describe("which layers are adapted", () => {
+  it.each(golden<Case[]>("lora/targets.json"))("equals PEFT's choice for $target_modules without $exclude_modules", (each) => {
+    const select = () =>
+      selectLayers(
+        tinyLayers,
+        selectionOf(each.target_modules),
+        each.exclude_modules === undefined ? undefined : selectionOf(each.exclude_modules),
+      ).map((l) => l.name);
+    if (each.layers.length === 0) expect(select).toThrow(/No layer/);
+    else expect(select().sort()).toEqual(each.layers);
+  });
+
+  it("refuses a name that matches nothing, nearest names first, even beside one that matches", () => {
+    expect(() => selectLayers(tinyLayers, { kind: "names", names: ["q_proj", "v_porj", "gate"] })).toThrow(
+      'No layer is called "v_porj". Nearest: v_proj, q_proj, ',
+    );
+    expect(() => selectLayers(tinyLayers, { kind: "names", names: ["q_proj", "gate"] })).toThrow(/^No layer is called "gate". Nearest: /);
+    expect(nearestNames("gate_porj", names)[0]).toBe("gate_proj");
+    expect(nearestNames("model.layers.1.self_attn.qproj", names)[0]).toBe("model.layers.1.self_attn.q_proj");
+  });
+
+  it("refuses a pattern that matches no whole path, one that is broken, and an empty list", () => {
+    expect(() => selectLayers(tinyLayers, { kind: "pattern", pattern: "q_proj" })).toThrow(
+      /No layer's whole path matches the pattern "q_proj"\. It must match from start to end: try "\.\*q_proj\.\*"\. Paths: model\.layers\.0\.self_attn\.q_proj/,
+    );
+    expect(() => selectLayers(tinyLayers, { kind: "pattern", pattern: "(" })).toThrow(/is not a regular expression/);
+    expect(() => selectLayers(tinyLayers, { kind: "names", names: [] })).toThrow("No layer is named. Layers: q_proj, k_proj");
+  });
+
+  it("names layers by the ends of their paths only where that means exactly them", () => {
+    const adapted = names.filter((name) => name.endsWith("q_proj") || name.endsWith("up_proj"));
+    expect(shortestNames(adapted, names)).toEqual(["q_proj", "up_proj"]);
+    expect(shortestNames(adapted.slice(1), names)).toEqual(adapted.slice(1));
+  });
+});
