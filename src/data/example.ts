@@ -1,0 +1,159 @@
+import { InputError } from "../errors.js";
+import { encodeChat, encodePrompt } from "../text/rendering.js";
+import type { TextCodec } from "../text/tokenizer.js";
+import { completionMessages, promptKey, questionOf, type Row, type RowForm, type RowSource, type SourceRow } from "./row.js";
+
+/** A row as token ids, ready for a batch. */
+export interface Example {
+  readonly ids: Int32Array; // [T]
+  /** 1 where the token is learned. The first is always 0: nothing stands before it. */
+  readonly supervised: Uint8Array; // [T]
+  readonly source: RowSource;
+  /** Rows of one prompt have the same key, and are held out together. */
+  readonly prompt: string;
+  readonly row: Row;
+}
+
+/** Why an example was left out, or what was done to it. */
+export interface ExampleCounts {
+  /** Rows read. */
+  rows: number;
+  /** Too long, cut at its end; at least one learned token stayed. */
+  cut: number;
+  /** Too long, and cutting would have left nothing to learn. */
+  droppedTooLong: number;
+  /** Nothing to learn in it (no answer, or an empty one). */
+  droppedEmpty: number;
+}
+
+/** The rule for long examples, in words. */
+export const longExampleRule =
+  "An example longer than --max-length is cut at its end if at least one learned token stays; otherwise it is left out. Both are counted.";
+
+interface Encoded {
+  readonly ids: readonly number[];
+  readonly supervised: readonly boolean[];
+}
+
+/** A document: opened and closed as the tokenizer opens and ends texts, control tokens in it read as such, all of it learned. */
+function encodeDocument(codec: TextCodec, text: string): Encoded {
+  if (text.trim() === "") return { ids: [], supervised: [] };
+  const body = codec.encode(text);
+  const opens = codec.startIds.every((id, index) => body[index] === id) ? [] : codec.startIds;
+  const last = body.at(-1);
+  const isClosed = last !== undefined && (last === codec.endOfTextId || codec.endOfTurnIds.includes(last));
+  const end = codec.endOfTextId === undefined || isClosed ? [] : [codec.endOfTextId];
+  const ids = [...opens, ...body, ...end];
+  return { ids, supervised: ids.map((_, index) => index >= opens.length) };
+}
+
+/** The bare text of a prompt for a model without a chat template. */
+const barePrompt = (row: Extract<Row, { kind: "completion" }>): string =>
+  row.system === undefined || row.system === "" ? row.prompt : `${row.system}\n\n${row.prompt}`;
+
+/** Prompt and answer as bare text, tokenised apart, so that the prompt's ids are those that generation will see. */
+function encodeBareCompletion(codec: TextCodec, row: Extract<Row, { kind: "completion" }>): Encoded {
+  const prompt = encodeBarePrompt(codec, barePrompt(row));
+  const answer = codec.align(row.completion, [], false).ids;
+  const end = codec.endOfTextId === undefined ? [] : [codec.endOfTextId];
+  return {
+    ids: [...prompt, ...answer, ...end],
+    supervised: [...prompt.map(() => false), ...answer.map(() => true), ...end.map(() => true)],
+  };
+}
+
+const encodeBarePrompt = (codec: TextCodec, prompt: string): number[] => [...codec.startIds, ...codec.encode(prompt, { special: false })];
+
+/** The ids of a row, and which are learned. */
+export function encodeRow(codec: TextCodec, row: Row): Encoded {
+  switch (row.kind) {
+    case "text":
+      return encodeDocument(codec, row.text);
+    case "chat":
+      return encodeChat(codec, row.messages, { tools: row.tools, learnFrom: row.learnFrom });
+    case "completion":
+      return codec.chatTemplate === undefined ? encodeBareCompletion(codec, row) : encodeChat(codec, completionMessages(row));
+  }
+}
+
+/** The ids from which a model is to answer the row's question, as in training; undefined where the row asks none. */
+export function encodeQuestion(codec: TextCodec, row: Row): { ids: number[]; expected: string } | undefined {
+  const question = questionOf(row);
+  if (question === undefined) return undefined;
+  if (row.kind === "completion" && codec.chatTemplate === undefined) {
+    return { ids: encodeBarePrompt(codec, barePrompt(row)), expected: row.completion };
+  }
+  return { ids: encodePrompt(codec, question.messages, { tools: question.tools }), expected: question.expected };
+}
+
+/** The ids of a bare prompt (`--prompt TEXT`): a turn of the user where the model has a chat template, else the text itself. */
+export function encodeUserPrompt(codec: TextCodec, prompt: string): number[] {
+  return codec.chatTemplate === undefined ? encodeBarePrompt(codec, prompt) : encodePrompt(codec, [{ role: "user", content: prompt }]);
+}
+
+function toExample(encoded: Encoded, sourceRow: SourceRow, maxLength: number, counts: ExampleCounts): Example | undefined {
+  const learned = (from: number, to: number) => encoded.supervised.slice(from, to).includes(true);
+  if (!learned(1, encoded.ids.length)) {
+    counts.droppedEmpty++;
+    return undefined;
+  }
+  const length = Math.min(encoded.ids.length, maxLength);
+  if (length < encoded.ids.length) {
+    if (!learned(1, length)) {
+      counts.droppedTooLong++;
+      return undefined;
+    }
+    counts.cut++;
+  }
+  const supervised = Uint8Array.from(encoded.supervised.slice(0, length), Number);
+  supervised[0] = 0;
+  const { row, source } = sourceRow;
+  return { ids: Int32Array.from(encoded.ids.slice(0, length)), supervised, source, prompt: promptKey(row), row };
+}
+
+/** Rows that the template refuses are named, up to this many. */
+const namedRefusals = 10;
+
+export interface EncodedRows {
+  readonly examples: readonly Example[];
+  readonly counts: Readonly<ExampleCounts>;
+  readonly forms: Readonly<Partial<Record<RowForm, number>>>;
+}
+
+/**
+ * Rows as examples of at most `maxLength` tokens; see `longExampleRule`.
+ * @throws InputError when the template refuses rows (the first ten are named), or when no example is left.
+ */
+export function encodeRows(codec: TextCodec, rows: readonly SourceRow[], options: { maxLength: number }): EncodedRows {
+  const counts: ExampleCounts = { rows: rows.length, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
+  const forms: Partial<Record<RowForm, number>> = {};
+  const examples: Example[] = [];
+  const refused: string[] = [];
+  for (const sourceRow of rows) {
+    forms[sourceRow.form] = (forms[sourceRow.form] ?? 0) + 1;
+    try {
+      const example = toExample(encodeRow(codec, sourceRow.row), sourceRow, options.maxLength, counts);
+      if (example !== undefined) examples.push(example);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      refused.push(`${sourceRow.source.file}:${sourceRow.source.line}: ${error.message}`);
+    }
+  }
+  if (refused.length > 0) {
+    const more = refused.length > namedRefusals ? [`… and ${refused.length - namedRefusals} more rows.`] : [];
+    throw new InputError([...refused.slice(0, namedRefusals), ...more].join("\n"));
+  }
+  if (examples.length === 0) throw new InputError(nothingLeft(rows, counts, options.maxLength));
+  return { examples, counts, forms };
+}
+
+function nothingLeft(rows: readonly SourceRow[], counts: ExampleCounts, maxLength: number): string {
+  const file = rows[0]?.source.file ?? "The data";
+  const reasons = [
+    ...(counts.droppedEmpty > 0 ? [`${counts.droppedEmpty} have nothing to learn (no assistant message, or an empty answer)`] : []),
+    ...(counts.droppedTooLong > 0
+      ? [`${counts.droppedTooLong} have no answer within the first ${maxLength} tokens (raise --max-length)`]
+      : []),
+  ];
+  return `${file}: none of its ${counts.rows} rows can be trained on: ${reasons.join("; ")}.`;
+}
