@@ -1,0 +1,253 @@
+"""Makes the goldens of single operations: outputs and gradients by PyTorch, in fp64 from fp32 inputs.
+
+Versions: torch==2.13.0 numpy==2.4.6. On the CPU, with fixed seeds.
+
+    python tests/golden/ops.py
+
+writes tests/golden/ops/golden.json: for each case of tests/ops/cases.ts, by name, `dimensions` (values of its symbolic
+extents), `inputs`, `outputs`, and, where gradients flow, `cotangents` (one for each output) and `gradients` of
+sum(cotangent * output). Values are flat lists, row-major.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+HERE = Path(__file__).resolve().parent
+rng = np.random.default_rng(7)
+CASES = {}
+
+
+def normal(*shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def case(name, dimensions, inputs, trained, compute):
+    """Runs `compute(**tensors)` in fp64 and records it."""
+    tensors = {}
+    for key, value in inputs.items():
+        tensor = torch.from_numpy(np.asarray(value))
+        tensors[key] = tensor.double() if tensor.is_floating_point() else tensor
+        if key in trained:
+            tensors[key].requires_grad_(True)
+    outputs = compute(**tensors)
+    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    record = {
+        "dimensions": dimensions,
+        "inputs": {key: flat(tensor) for key, tensor in tensors.items()},
+        "outputs": [flat(output) for output in outputs],
+    }
+    if trained:
+        cotangents = [torch.from_numpy(normal(*output.shape)).double() for output in outputs]
+        total = sum((cotangent * output).sum() for cotangent, output in zip(cotangents, outputs))
+        found = torch.autograd.grad(total, [tensors[key] for key in trained])
+        record["cotangents"] = [flat(cotangent) for cotangent in cotangents]
+        record["gradients"] = {key: flat(gradient) for key, gradient in zip(trained, found)}
+    assert name not in CASES, name
+    CASES[name] = record
+
+
+def flat(tensor):
+    """Nine digits say a float32 exactly; the mask's -1e30 stays a number."""
+    values = tensor.detach().reshape(-1).tolist()
+    return [v if isinstance(v, int) else float(f"{v:.9g}") for v in values]
+
+
+def elementwise(name, op):
+    shapes = {
+        "equal shapes": ({"n": 3}, (3, 4), (3, 4)),
+        "a row": ({"n": 3}, (3, 4), (4,)),
+        "a column and a row": ({"n": 3}, (3, 1), (1, 4)),
+        "a scalar": ({"n": 3}, (3, 4), ()),
+        "one step for all sequences": ({"batch": 2, "tokens": 3}, (2, 3, 2), (1, 3, 1)),
+    }
+    for label, (dimensions, a, b) in shapes.items():
+        case(f"{name}: {label}", dimensions, {"a": normal(*a), "b": normal(*b)}, ["a", "b"], op)
+
+
+def linear():
+    n = {"n": 5}
+    x, weight = normal(5, 4), normal(3, 4)
+    case("linear", n, dict(x=x, weight=weight), ["x", "weight"], lambda x, weight: F.linear(x, weight))
+    case(
+        "linear: scaled, with an addend",
+        n,
+        dict(x=x, weight=weight, addend=normal(5, 3)),
+        ["x", "weight", "addend"],
+        lambda x, weight, addend: addend + 0.5 * F.linear(x, weight),
+    )
+    case(
+        "linear: with a bias",
+        n,
+        dict(x=x, weight=weight, bias=normal(3)),
+        ["x", "weight", "bias"],
+        lambda x, weight, bias: F.linear(x, weight, bias),
+    )
+    case(
+        "linear: two of one input",
+        n,
+        dict(x=x, first=normal(3, 4), second=normal(2, 4)),
+        ["x", "first", "second"],
+        lambda x, first, second: [3 * F.linear(x, first), F.linear(x, second)],
+    )
+    case(
+        "frozenLinear",
+        n,
+        dict(x=x, weight=weight, addend=normal(5, 3)),
+        ["x", "addend"],
+        lambda x, weight, addend: addend + 2 * F.linear(x, weight),
+    )
+
+
+def visible(segments):
+    """[B, 1, T, T]: true where query i may see key j."""
+    tokens = segments.shape[1]
+    causal = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    return (causal & (segments[:, :, None] == segments[:, None, :]))[:, None]
+
+
+def heads_of(x, heads):
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def attention(heads, kv_heads, size):
+    segments = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], dtype=np.float32)
+
+    def compute(q, k, v, segments, order):
+        repeat = heads // kv_heads
+        keys = heads_of(k, kv_heads).repeat_interleave(repeat, 1)
+        values = heads_of(v, kv_heads).repeat_interleave(repeat, 1)
+        out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=visible(segments), scale=0.7)
+        return out.transpose(1, 2).flatten(2)
+
+    inputs = dict(
+        q=normal(2, 4, heads * size),
+        k=normal(2, 4, kv_heads * size),
+        v=normal(2, 4, kv_heads * size),
+        segments=segments,
+        order=np.arange(4, dtype=np.float32),
+    )
+    case(f"attention: {heads} heads on {kv_heads}", {"batch": 2, "tokens": 4}, inputs, ["q", "k", "v"], compute)
+
+
+def cached_attention(heads, kv_heads, size):
+    past, filled = 5, 3
+    past_bias = np.where(np.arange(past) < filled, 0, -1e30).astype(np.float32)
+
+    def compute(q, k, v, pastKeys, pastValues, segments, order, pastBias):
+        new_keys, new_values = heads_of(k, kv_heads), heads_of(v, kv_heads)
+        keys = torch.cat([pastKeys[:, :, :filled], new_keys], 2).repeat_interleave(heads // kv_heads, 1)
+        values = torch.cat([pastValues[:, :, :filled], new_values], 2).repeat_interleave(heads // kv_heads, 1)
+        new = visible(segments)
+        mask = torch.cat([torch.ones(*new.shape[:3], filled, dtype=torch.bool), new], 3)
+        out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=mask, scale=0.7)
+        return [out.transpose(1, 2).flatten(2), new_keys, new_values]
+
+    inputs = dict(
+        q=normal(2, 3, heads * size),
+        k=normal(2, 3, kv_heads * size),
+        v=normal(2, 3, kv_heads * size),
+        pastKeys=normal(2, kv_heads, past, size),
+        pastValues=normal(2, kv_heads, past, size),
+        segments=np.array([[1, 1, 1], [1, 1, 0]], dtype=np.float32),
+        order=np.arange(3, dtype=np.float32),
+        pastBias=np.broadcast_to(past_bias, (2, 1, 1, past)).copy(),
+    )
+    dimensions = {"batch": 2, "tokens": 3, "past": past}
+    case(f"cachedAttention: {heads} heads on {kv_heads}", dimensions, inputs, [], compute)
+
+
+def attention_bias():
+    segments = np.array([[1, 1, 1, 2], [1, 1, 0, 0]], dtype=np.float32)
+    case(
+        "attentionBias",
+        {"batch": 2, "tokens": 4},
+        dict(segments=segments, order=np.arange(4, dtype=np.float32)),
+        [],
+        lambda segments, order: torch.where(visible(segments), 0.0, -1e30),
+    )
+
+
+def rotary():
+    """As in transformers: x cos + rotate_half(x) sin, with cos and sin repeated for both halves."""
+
+    def compute(x, positions, cos, sin):
+        heads = x.unflatten(2, (3, 4))
+        c = torch.cat([cos, cos], 1)[positions][:, :, None]
+        s = torch.cat([sin, sin], 1)[positions][:, :, None]
+        first, second = heads.chunk(2, -1)
+        return (heads * c + torch.cat([-second, first], -1) * s).flatten(2)
+
+    angles = normal(8, 2) * 3
+    inputs = dict(
+        x=normal(2, 3, 12),
+        positions=rng.integers(0, 8, (2, 3)),
+        cos=np.cos(angles),
+        sin=np.sin(angles),
+    )
+    case("rotaryEmbedding", {"batch": 2, "tokens": 3}, inputs, ["x"], compute)
+
+
+def cross_entropy():
+    """Row 0 is far outside of what exp can hold; row 1 is certain and right, row 2 certain and wrong."""
+    logits = normal(5, 9)
+    logits[0] = logits[0] * 50 + 300
+    logits[1, 4] += 80
+    logits[2, 4] += 80
+    inputs = dict(logits=logits, targets=np.array([3, 4, 0, 8, 8]))
+    case("crossEntropy", {"n": 5}, inputs, ["logits"], lambda logits, targets: F.cross_entropy(logits, targets, reduction="none"))
+
+
+def dropout():
+    table = rng.random(40).astype(np.float32)
+    rate, n = 0.4, 5
+
+    def compute(x, table, start, end):
+        keep = (table[start.item() : end.item()] >= rate).double().reshape(n, 4)
+        return x * keep / (1 - rate)
+
+    inputs = dict(x=normal(n, 4), table=table, start=np.array([7]), end=np.array([7 + 4 * n]))
+    case("dropout", {"n": n, "uniforms": 40}, inputs, ["x"], compute)
+
+
+def main():
+    elementwise("add", lambda a, b: a + b)
+    elementwise("mul", lambda a, b: a * b)
+    linear()
+    n = {"n": 4}
+    case("splitColumns", n, dict(x=normal(4, 6)), ["x"], lambda x: list(x.split([2, 3, 1], 1)))
+    case("splitColumns: one piece without a reader", n, dict(x=normal(4, 6)), ["x"], lambda x: [x[:, :2], x[:, 5:]])
+    attention(2, 2, 4)
+    attention(4, 2, 2)
+    attention(3, 1, 2)
+    cached_attention(2, 2, 2)
+    cached_attention(4, 2, 2)
+    attention_bias()
+    cross_entropy()
+    dropout()
+    table = dict(table=normal(5, 3), index=np.array([4, 0, 4, 2, 4, 0]))  # rows repeat, and 1 and 3 are never read
+    case("gatherRows", {"n": 6}, table, ["table"], lambda table, index: F.embedding(index, table))
+    both = {"batch": 2, "tokens": 3}
+    case("reshape: to rows", both, dict(x=normal(2, 3, 6)), ["x"], lambda x: x.reshape(6, 6))
+    case("reshape: to heads", both, dict(x=normal(6, 6)), ["x"], lambda x: x.reshape(2, 3, 2, 3))
+    norm = dict(x=normal(4, 6), gain=normal(6))
+    case("rmsNorm", n, norm, ["x", "gain"], lambda x, gain: F.rms_norm(x, (6,), gain, 1e-2))
+    rotary()
+    gate = normal(4, 5)
+    gate[0] = [-100, -20, 0, 20, 100]  # where the sigmoid is flat
+    case("swiglu", n, dict(gate=gate, up=normal(4, 5)), ["gate", "up"], lambda gate, up: F.silu(gate) * up)
+    case("weightedSum", {"n": 5}, dict(values=normal(5), weights=normal(5)), ["values", "weights"], lambda values, weights: torch.dot(values, weights))
+
+
+if __name__ == "__main__":
+    main()
+    assert all(math.isfinite(v) for record in CASES.values() for output in record["outputs"] for v in output)
+    folder = HERE / "ops"
+    folder.mkdir(exist_ok=True)
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(record)}" for name, record in CASES.items())
+    (folder / "golden.json").write_text("{" + lines + "}\n")
+    print(len(CASES), "cases")

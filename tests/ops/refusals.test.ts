@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import { Graph } from "../../src/graph/graph.js";
+import { add } from "../../src/ops/add.js";
+import { attention } from "../../src/ops/attention.js";
+import { attentionBias } from "../../src/ops/attention-bias.js";
+import { gradients } from "../../src/ops/gradients.js";
+import { frozenLinear, linear } from "../../src/ops/linear.js";
+import { reshape } from "../../src/ops/reshape.js";
+import { rmsNorm } from "../../src/ops/rms-norm.js";
+import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
+import { splitColumns } from "../../src/ops/split-columns.js";
+import { weightedSum } from "../../src/ops/weighted-sum.js";
+
+const float = (graph: Graph, name: string, ...shape: (number | string)[]) => graph.input(name, { dtype: "float32", shape });
+
+test("shapes that do not fit are refused where the graph is written", () => {
+  const graph = new Graph();
+  const x = float(graph, "x", "n", 4);
+  expect(() => linear(x, float(graph, "w", 3, 5))).toThrow("Linear: columns of x and of W differ: 4 and 5");
+  expect(() => add(x, float(graph, "five", 5))).toThrow("shapes [n, 4] and [5] do not broadcast");
+  expect(() => rmsNorm(x, float(graph, "gain", 3), 1e-5)).toThrow("RmsNorm: columns of x and of the gain differ: 4 and 3");
+  expect(() => splitColumns(x, [1, 2])).toThrow("SplitColumns: widths 1 + 2 are not 4");
+  expect(() => linear(float(graph, "cube", 1, 2, 4), x)).toThrow("Linear: input 0 has shape [1, 2, 4], not 2 axes");
+  const [q, kv] = [float(graph, "q", 1, 1, 6), float(graph, "kv", 1, 1, 4)];
+  const bias = attentionBias(float(graph, "segments", 1, 1), float(graph, "order", 1));
+  expect(() => attention(q, kv, kv, bias, { heads: 3, kvHeads: 2, scale: 1 })).toThrow("3 heads do not share 2 key-value heads evenly");
+  const positions = graph.input("positions", { dtype: "int64", shape: [1, 1] });
+  const table = float(graph, "table", 8, 4);
+  expect(() => rotaryEmbedding(q, positions, table, table)).toThrow("RotaryEmbedding: 6 columns are not heads of 8");
+});
+
+test("a frozen weight has no gradient, and says so", () => {
+  const graph = new Graph();
+  const weight = float(graph, "w", 1, 4);
+  const loss = weightedSum(reshape(frozenLinear(float(graph, "x", 2, 4), weight), [2]), float(graph, "c", 2));
+  expect(() => gradients(loss, [weight])).toThrow("FrozenLinear: its weight is frozen and has no gradient");
+});
+
+test("a trainable that does not reach the loss is named", () => {
+  const graph = new Graph();
+  const loss = weightedSum(float(graph, "x", 2), float(graph, "c", 2));
+  expect(() => gradients(loss, [float(graph, "lonely", 3)])).toThrow('the loss does not depend on the trainable tensor "lonely"');
+});
+
+test("an operation without gradient on the way is named", () => {
+  const graph = new Graph();
+  const segments = float(graph, "segments", 1, 3);
+  const bias = attentionBias(segments, float(graph, "order", 3)); // [1, 1, 3, 3]
+  const loss = weightedSum(reshape(bias, [9]), float(graph, "c", 9));
+  expect(() => gradients(loss, [segments])).toThrow("the operation AttentionBias has no gradient");
+});
