@@ -71,7 +71,7 @@ export function buildGradientGraph(options: GradientProgramOptions): { graph: Gr
   if (adapter === undefined) throw new Error("a gradient program needs an adapter to train");
   const loss = weightedSum(losses, graph.input("weights", { dtype: "float32", shape: [SUPERVISED] }));
   const names = [...adapter.inputs.keys()];
-  const trainables = names.flatMap((name): Tensor[] => graph.inputs.get(name) ?? []);
+  const trainables = names.map((name) => required(graph, name));
   for (const [index, gradient] of gradients(loss, trainables).entries()) graph.output(gradientName(names[index] ?? ""), gradient);
   graph.output("loss", loss);
   return { graph, inputs: adapter.inputs };
@@ -89,4 +89,10 @@ export function batchFeeds(batch: Batch): Record<string, HostData> {
 
 export function batchDimensions({ batch, tokens, targets }: Batch): Record<string, number> {
   return { batch, tokens, supervised: targets.length };
+}
+
+function required(graph: Graph, name: string): Tensor {
+  const tensor = graph.inputs.get(name);
+  if (tensor === undefined) throw new Error(`the graph has no input "${name}"`);
+  return tensor;
 }

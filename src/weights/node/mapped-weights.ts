@@ -27,9 +27,9 @@ const SAMPLE_BYTES = 512;
 const SPARE_BYTES = 64 * 2 ** 20;
 
 /**
- * Makes every tensor of a checkpoint a place in a file that the engine maps. F32 and BF16 tensors stay where they are; the
- * others (quantised, F16, GGUF's q and k, tensors at an odd offset) are written once, as float32, into a safetensors file in
- * the cache folder, tensor by tensor.
+ * Makes every tensor of a checkpoint a place in a file that the engine maps, all in one folder, as the engine wants it. A
+ * checkpoint of F32 and BF16 tensors stays where it is; one that holds others (quantised, F16, GGUF's q and k, tensors at an
+ * odd offset) is written once, as float32, into a safetensors file in the cache folder, tensor by tensor.
  */
 export async function mapWeights(
   checkpoint: Checkpoint,
@@ -40,23 +40,28 @@ export async function mapWeights(
     readonly signal?: AbortSignal;
   },
 ): Promise<ReadonlyMap<string, MappedTensor>> {
-  const mapped = new Map<string, MappedTensor>();
-  const converted: StoredTensor[] = [];
-  for (const tensor of checkpoint.tensors.values()) {
-    const place = placeInFile(tensor);
-    if (place === undefined) converted.push(tensor);
-    else mapped.set(tensor.name, place);
-  }
-  if (converted.length === 0) return mapped;
+  const inPlace = placesInOneFolder(checkpoint);
+  if (inPlace !== undefined) return inPlace;
 
+  const converted = [...checkpoint.tensors.values()];
   const path = join(options.cacheFolder, `${await fingerprint(converted)}.safetensors`);
   const cached = (await openCached(path, converted)) ?? (await writeCache(path, converted, options));
-  for (const tensor of cached.tensors.values()) {
-    const place = placeInFile(tensor);
-    if (place !== undefined) mapped.set(tensor.name, place);
+  const written = placesInOneFolder(cached);
+  if (written === undefined) throw new RunError(`${path} was written, but cannot be mapped. Empty the cache and try again.`);
+  // In the checkpoint's own order, whatever the order of the file.
+  return new Map(converted.flatMap(({ name }) => written.get(name) ?? []).map((place) => [place.name, place]));
+}
+
+/** The engine maps files of one folder: either every tensor can stay in place, in one, or the checkpoint is converted. */
+function placesInOneFolder(checkpoint: Checkpoint): ReadonlyMap<string, MappedTensor> | undefined {
+  const places = [...checkpoint.tensors.values()].map(placeInFile);
+  const folder = places[0]?.folder;
+  const mapped = new Map<string, MappedTensor>();
+  for (const place of places) {
+    if (place === undefined || place.folder !== folder) return undefined;
+    mapped.set(place.name, place);
   }
-  // In the checkpoint's own order, whichever file a tensor lies in.
-  return new Map([...checkpoint.tensors.keys()].flatMap((name) => mapped.get(name) ?? []).map((place) => [place.name, place]));
+  return mapped;
 }
 
 /** The tensor's own place, where the engine can use its bytes as they are. */

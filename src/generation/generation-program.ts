@@ -1,0 +1,88 @@
+import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
+import type { LanguageModelGraph } from "../models/architecture.js";
+import type { Engine, HostData } from "../runtime/engine.js";
+import { type CompileOptions, Program } from "../runtime/program.js";
+import { buildGenerationGraph } from "./generation-graph.js";
+import { KeyValueCache } from "./key-value-cache.js";
+
+/** An adapter that a generation program applies: its layout, and its values, which may change between runs. */
+export interface AppliedAdapter {
+  readonly layout: AdapterLayout;
+  readonly vector: Float32Array;
+}
+
+export interface GenerationProgramOptions {
+  readonly model: LanguageModelGraph;
+  readonly adapter?: AppliedAdapter | undefined;
+  readonly maxPositions: number;
+}
+
+/** Next-token logits of sequences that grow: a step feeds each sequence its new tokens. */
+export class GenerationProgram {
+  readonly vocabulary: number;
+  readonly maxPositions: number;
+  readonly #program: Program;
+  readonly #model: LanguageModelGraph;
+  readonly #adapter: AppliedAdapter | undefined;
+  readonly #inputs: ReadonlyMap<string, LayoutEntry>;
+
+  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>, options: GenerationProgramOptions) {
+    this.#program = program;
+    this.#inputs = inputs;
+    this.#model = options.model;
+    this.#adapter = options.adapter;
+    this.vocabulary = options.model.dimensions.vocabulary;
+    this.maxPositions = options.maxPositions;
+  }
+
+  static async compile(engine: Engine, options: GenerationProgramOptions, compile: CompileOptions): Promise<GenerationProgram> {
+    const { graph, adapter } = buildGenerationGraph({ ...options, layout: options.adapter?.layout });
+    return new GenerationProgram(await Program.compile(graph, engine, compile), adapter?.inputs ?? new Map(), options);
+  }
+
+  /** An empty cache for a batch of sequences. */
+  cache(batch: number, expectedLength: number): KeyValueCache {
+    const { blocks, kvHeads, headSize } = this.#model.dimensions;
+    return new KeyValueCache({ batch, blocks, kvHeads, headSize }, expectedLength);
+  }
+
+  /**
+   * Feeds each sequence its new tokens, at least one, and takes them into the cache.
+   *
+   * @returns the logits [B, V] of the token after each sequence's last
+   */
+  async step(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
+    const counts = sequences.map(({ length }) => length);
+    const tokens = Math.max(...counts);
+    const size = sequences.length * tokens;
+    const ids = new BigInt64Array(size);
+    const positions = new BigInt64Array(size);
+    const segments = new Float32Array(size);
+    for (const [sequence, newIds] of sequences.entries()) {
+      const past = cache.length(sequence);
+      for (const [index, id] of newIds.entries()) {
+        ids[sequence * tokens + index] = BigInt(id);
+        positions[sequence * tokens + index] = BigInt(past + index);
+        segments[sequence * tokens + index] = 1;
+      }
+    }
+    const last = BigInt64Array.from(counts, (count, sequence) => BigInt(sequence * tokens + count - 1));
+    const order = Float32Array.from({ length: tokens }, (_, index) => index);
+    const feeds = { ids, positions, segments, last, order, ...cache.feeds(), ...this.#adapterFeeds() };
+    const outputs = await this.#program.run(feeds, { batch: sequences.length, tokens, past: cache.capacity });
+    cache.append(outputs, counts);
+    const logits = outputs.logits?.data;
+    if (!(logits instanceof Float32Array)) throw new Error("the program returned no logits");
+    return logits;
+  }
+
+  release(): Promise<void> {
+    return this.#program.release();
+  }
+
+  #adapterFeeds(): Record<string, HostData> {
+    const feeds: Record<string, HostData> = {};
+    if (this.#adapter !== undefined) for (const [name, entry] of this.#inputs) feeds[name] = viewOf(this.#adapter.vector, entry);
+    return feeds;
+  }
+}

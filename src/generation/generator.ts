@@ -1,0 +1,86 @@
+import type { Random } from "../data/random.js";
+import type { GenerationProgram } from "./generation-program.js";
+import type { KeyValueCache } from "./key-value-cache.js";
+import { argMax, chooseToken, type SamplingSettings } from "./sampling.js";
+
+export interface GenerateTokensOptions {
+  readonly prompt: readonly number[];
+  readonly maxNewTokens: number;
+  /** Tokens that end the answer; they are not yielded. */
+  readonly endIds: ReadonlySet<number>;
+  readonly sampling: SamplingSettings;
+  readonly random: Random;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A conversation whose beginning stays in the cache: what a new prompt shares with the last one is not computed again. */
+export class GenerationSession {
+  readonly #program: GenerationProgram;
+  #cache: KeyValueCache | undefined;
+  #held: number[] = [];
+
+  constructor(program: GenerationProgram) {
+    this.#program = program;
+  }
+
+  /** Yields the tokens of an answer one by one, until an end token, the limit, or the model's longest sequence. */
+  async *generate({ prompt, maxNewTokens, endIds, sampling, random, signal }: GenerateTokensOptions): AsyncGenerator<number> {
+    const limit = Math.min(maxNewTokens, this.#program.maxPositions - prompt.length);
+    let logits = await this.#advance(this.#newPart(prompt, prompt.length + Math.max(limit, 0)));
+    for (let count = 0; count < limit; count++) {
+      signal?.throwIfAborted();
+      const id = chooseToken(logits, this.#held, sampling, random);
+      if (endIds.has(id)) return;
+      yield id;
+      if (count + 1 < limit) logits = await this.#advance([id]);
+    }
+  }
+
+  /** Keeps the longest common beginning of what is held and the prompt; at least one token is always fed. */
+  #newPart(prompt: readonly number[], expectedLength: number): readonly number[] {
+    this.#cache ??= this.#program.cache(1, expectedLength);
+    let shared = 0;
+    while (shared < prompt.length - 1 && this.#held[shared] === prompt[shared]) shared++;
+    this.#cache.truncate(shared);
+    this.#held = prompt.slice(0, shared);
+    return prompt.slice(shared);
+  }
+
+  async #advance(ids: readonly number[]): Promise<Float32Array> {
+    if (this.#cache === undefined) throw new Error("the session has no cache yet");
+    const logits = await this.#program.step(this.#cache, [ids]);
+    this.#held.push(...ids);
+    return logits;
+  }
+}
+
+export interface CompleteOptions {
+  readonly maxNewTokens: number;
+  readonly endIds: ReadonlySet<number>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Greedy answers of a batch of prompts at once: one reading of the weights serves all of them. */
+export async function completeBatch(
+  program: GenerationProgram,
+  prompts: readonly (readonly number[])[],
+  { maxNewTokens, endIds, signal }: CompleteOptions,
+): Promise<number[][]> {
+  const longest = Math.max(...prompts.map(({ length }) => length));
+  const cache = program.cache(prompts.length, longest + maxNewTokens);
+  const answers: number[][] = prompts.map(() => []);
+  const done = prompts.map(() => false);
+  const limit = Math.min(maxNewTokens, program.maxPositions - longest);
+  let feed: readonly (readonly number[])[] = prompts;
+  for (let count = 0; count < limit && done.includes(false); count++) {
+    signal?.throwIfAborted();
+    const logits = await program.step(cache, feed);
+    feed = answers.map((answer, sequence) => {
+      const id = argMax(logits.subarray(sequence * program.vocabulary, (sequence + 1) * program.vocabulary));
+      if (endIds.has(id)) done[sequence] = true;
+      if (!done[sequence]) answer.push(id);
+      return [id];
+    });
+  }
+  return answers;
+}

@@ -1,0 +1,258 @@
+import type { Batch } from "../data/batch.js";
+import { RunError } from "../errors.js";
+import type { EvaluationEvent, StepEvent } from "./events.js";
+import { addTo, norm, scale } from "./kernels/vector.js";
+import type { Optimizer, OptimizerState } from "./optimizer.js";
+import { type Schedule, scheduleFactor } from "./schedule.js";
+
+/** How long a run is: a number of updates, or as many as fit into a time. */
+export type RunLength = { readonly kind: "steps"; readonly steps: number } | { readonly kind: "seconds"; readonly seconds: number };
+
+export interface TrainerSettings {
+  readonly length: RunLength;
+  readonly learningRate: number;
+  readonly schedule: Omit<Schedule, "warmupSteps"> & { /** Share of the run. */ readonly warmup: number };
+  /** Largest global norm of the gradient; 0 for no clipping. */
+  readonly clip: number;
+  /** Batches per update. */
+  readonly accumulate: number;
+  /** Updates between evaluations and between checkpoints; 0 for none but at the end. */
+  readonly evaluateEvery: number;
+  readonly saveEvery: number;
+}
+
+/** Numbers of a run so far; with the vectors and the data cursor, all that a resumed run needs. */
+export interface TrainerProgress {
+  /** Updates taken. */
+  readonly step: number;
+  /** Batches taken, several to an update when they are accumulated. */
+  readonly batches: number;
+  /** Seconds of training. */
+  readonly seconds: number;
+  /** Tokens trained on, padding left out. */
+  readonly tokens: number;
+  readonly bestLoss?: number | undefined;
+  readonly bestStep?: number | undefined;
+}
+
+/** Everything that a checkpoint holds. */
+export interface TrainerState {
+  readonly progress: TrainerProgress;
+  readonly trainables: Float32Array;
+  /** The trainables with the lowest validation loss; absent before the first evaluation. */
+  readonly best?: Float32Array | undefined;
+  readonly optimizer: OptimizerState;
+  /** Where the stream of batches stands; plain JSON. */
+  readonly cursor: unknown;
+}
+
+/** Batches without end, and where they stand. */
+export interface BatchStream {
+  next(): Batch;
+  /** Passes over the data so far, with a fraction. */
+  readonly epoch: number;
+  readonly cursor: unknown;
+}
+
+/** What a trainer is handed. */
+export interface TrainerParts {
+  /** The summed loss of a batch, and its gradient into the memory given. `number` counts batches from the start of the run. */
+  readonly gradient: (
+    batch: Batch,
+    number: number,
+    trainables: Float32Array,
+    gradient: Float32Array,
+  ) => Promise<{ loss: number; count: number }>;
+  /** Mean validation loss; absent where nothing is held out. */
+  readonly evaluate?: ((trainables: Float32Array) => Promise<number>) | undefined;
+  readonly stream: BatchStream;
+  readonly optimizer: Optimizer;
+  readonly trainables: Float32Array;
+  /** Writes a checkpoint and returns its path. */
+  readonly save: (state: TrainerState) => Promise<string>;
+  /** Milliseconds of a steady clock. */
+  readonly now: () => number;
+  readonly peakBytes: () => number;
+  /** Lets other work of the thread happen, such as the arrival of an abort. */
+  readonly breathe: () => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+  readonly resumed?: Pick<TrainerState, "progress" | "best"> | undefined;
+}
+
+export type TrainerEvent = StepEvent | EvaluationEvent | { readonly type: "checkpoint"; readonly step: number; readonly path: string };
+
+/** How a run ended. */
+export interface TrainerResult {
+  readonly reason: "finished" | "interrupted";
+  readonly state: TrainerState;
+}
+
+/**
+ * Trains until the run is over or aborted; either way the last thing done is a checkpoint.
+ *
+ * @throws RunError when the loss or the gradient is no longer a number; the last checkpoint stays as it was.
+ */
+export async function* runTrainer(settings: TrainerSettings, parts: TrainerParts): AsyncGenerator<TrainerEvent, TrainerResult> {
+  const run = new Run(settings, parts);
+  while (!run.over && !run.aborted) {
+    yield await run.update();
+    if (run.due(settings.evaluateEvery)) yield* run.evaluate();
+    if (run.due(settings.saveEvery)) yield await run.save();
+    await parts.breathe();
+  }
+  const reason = run.aborted ? "interrupted" : "finished";
+  if (reason === "finished") yield* run.evaluate();
+  yield await run.save();
+  return { reason, state: run.state };
+}
+
+/** Weight of the newest update in the recent mean of the speed. */
+const SPEED_WEIGHT = 0.1;
+
+class Run {
+  readonly #settings: TrainerSettings;
+  readonly #parts: TrainerParts;
+  readonly #gradient: Float32Array;
+  readonly #window: Float32Array;
+  #progress: TrainerProgress;
+  #best: Float32Array | undefined;
+  #evaluatedAt: number;
+  #speed: number | undefined;
+
+  constructor(settings: TrainerSettings, parts: TrainerParts) {
+    this.#settings = settings;
+    this.#parts = parts;
+    this.#gradient = new Float32Array(parts.trainables.length);
+    this.#window = settings.accumulate > 1 ? new Float32Array(parts.trainables.length) : this.#gradient;
+    this.#progress = parts.resumed?.progress ?? { step: 0, batches: 0, seconds: 0, tokens: 0 };
+    this.#best = parts.resumed?.best;
+    this.#evaluatedAt = this.#progress.step;
+  }
+
+  get over(): boolean {
+    const { length } = this.#settings;
+    return length.kind === "steps" ? this.#progress.step >= length.steps : this.#progress.seconds >= length.seconds;
+  }
+
+  get aborted(): boolean {
+    return this.#parts.signal?.aborted ?? false;
+  }
+
+  get state(): TrainerState {
+    const { trainables, optimizer, stream } = this.#parts;
+    return { progress: this.#progress, trainables, best: this.#best, optimizer: optimizer.state, cursor: stream.cursor };
+  }
+
+  due(every: number): boolean {
+    return every > 0 && this.#progress.step % every === 0;
+  }
+
+  /** One update: the gradient of an accumulation window, divided by the window's own count, clipped, applied. */
+  async update(): Promise<StepEvent> {
+    const { now, optimizer, trainables } = this.#parts;
+    const started = now();
+    const window = await this.#accumulate();
+    scale(this.#window, 1 / window.count);
+    const gradientNorm = norm(this.#window);
+    const loss = window.loss / window.count;
+    const step = this.#progress.step + 1;
+    this.#refuseNaN(loss, gradientNorm, step);
+    if (this.#settings.clip > 0) scale(this.#window, Math.min(1, this.#settings.clip / (gradientNorm + 1e-6)));
+    const learningRate = this.#settings.learningRate * this.#factor();
+    optimizer.update(trainables, this.#window, learningRate, step);
+
+    const seconds = (now() - started) / 1000;
+    const speed = window.tokens / seconds;
+    this.#speed = this.#speed === undefined ? speed : this.#speed + SPEED_WEIGHT * (speed - this.#speed);
+    this.#progress = {
+      ...this.#progress,
+      step,
+      batches: this.#progress.batches + this.#settings.accumulate,
+      seconds: this.#progress.seconds + seconds,
+      tokens: this.#progress.tokens + window.tokens,
+    };
+    return this.#event({ loss, gradientNorm, learningRate, tokens: window.tokens, supervisedTokens: window.count });
+  }
+
+  /** Scores the validation examples, and keeps the trainables if they are the best so far. */
+  async *evaluate(): AsyncGenerator<EvaluationEvent> {
+    const { evaluate, trainables } = this.#parts;
+    const { step } = this.#progress;
+    if (evaluate === undefined || this.#evaluatedAt === step) return;
+    const loss = await evaluate(trainables);
+    this.#evaluatedAt = step;
+    const best = loss < (this.#progress.bestLoss ?? Number.POSITIVE_INFINITY);
+    if (best) {
+      this.#best = trainables.slice();
+      this.#progress = { ...this.#progress, bestLoss: loss, bestStep: step };
+    }
+    yield { type: "evaluation", step, loss, perplexity: Math.exp(loss), best };
+  }
+
+  async save(): Promise<{ type: "checkpoint"; step: number; path: string }> {
+    const { step } = this.#progress;
+    return { type: "checkpoint", step, path: await this.#parts.save(this.state) };
+  }
+
+  async #accumulate(): Promise<{ loss: number; count: number; tokens: number }> {
+    const { gradient, stream, trainables } = this.#parts;
+    const sum = { loss: 0, count: 0, tokens: 0 };
+    if (this.#window !== this.#gradient) this.#window.fill(0);
+    for (let index = 0; index < this.#settings.accumulate; index++) {
+      const batch = stream.next();
+      const part = await gradient(batch, this.#progress.batches + index, trainables, this.#gradient);
+      if (this.#window !== this.#gradient) addTo(this.#window, this.#gradient);
+      sum.loss += part.loss;
+      sum.count += part.count;
+      sum.tokens += realTokens(batch);
+    }
+    return sum;
+  }
+
+  #factor(): number {
+    const { kind, warmup } = this.#settings.schedule;
+    const total = this.#totalSteps();
+    return scheduleFactor({ kind, warmupSteps: Math.round(warmup * total) }, this.#progress.step, total);
+  }
+
+  /** Updates of the whole run; for a run bounded by time an estimate from the speed so far. */
+  #totalSteps(): number {
+    const { length } = this.#settings;
+    if (length.kind === "steps") return length.steps;
+    const { step, seconds } = this.#progress;
+    return step === 0 ? 1_000 : Math.max(step + 1, Math.round((step * length.seconds) / seconds));
+  }
+
+  #refuseNaN(loss: number, gradientNorm: number, step: number): void {
+    if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return;
+    const what = Number.isFinite(loss) ? `the gradient is ${gradientNorm}` : `the loss is ${loss}`;
+    throw new RunError(
+      `Update ${step} (batch ${this.#progress.batches + 1}): ${what}. The run stops here; the last checkpoint and adapter are as they were. ` +
+        "Try a smaller --lr, a longer --warmup, or --clip 1.",
+    );
+  }
+
+  #event(numbers: Pick<StepEvent, "loss" | "gradientNorm" | "learningRate" | "tokens" | "supervisedTokens">): StepEvent {
+    const { length } = this.#settings;
+    const { step, seconds } = this.#progress;
+    const steps = this.#totalSteps();
+    const secondsLeft = length.kind === "seconds" ? Math.max(0, length.seconds - seconds) : ((steps - step) * seconds) / step;
+    return {
+      type: "step",
+      step,
+      steps,
+      epoch: this.#parts.stream.epoch,
+      ...numbers,
+      tokensPerSecond: this.#speed ?? 0,
+      seconds,
+      peakBytes: this.#parts.peakBytes(),
+      secondsLeft,
+    };
+  }
+}
+
+function realTokens({ segments }: Batch): number {
+  let count = 0;
+  for (const segment of segments) if (segment > 0) count++;
+  return count;
+}
