@@ -84,8 +84,9 @@ export function helpFor(declared: z.ZodType): OptionInfo {
 
 function boundsInWords({ min, max, above, below }: Bounds): string {
   const low = min !== undefined ? `from ${min}` : above !== undefined ? `above ${above}` : "";
-  const high = max !== undefined ? `to ${max}` : below !== undefined ? `below ${below}` : "";
-  return [low, high].filter((part) => part !== "").join(low !== "" && max !== undefined ? " " : " and ");
+  if (below !== undefined) return `${low} and below ${below}`;
+  if (max !== undefined) return min !== undefined ? `${low} to ${max}` : `${low}, at most ${max}`;
+  return low;
 }
 
 function bounded(schema: z.ZodNumber, { min, max, above, below }: Bounds): z.ZodNumber {

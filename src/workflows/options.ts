@@ -1,6 +1,7 @@
 // The front of the options: every option of every workflow is declared once, in options/*.ts. Command line, config file,
 // library types and docs/options.md derive from those declarations.
 
+export type { LayerSelection } from "../lora/targets.js";
 export { helpFor, type OptionInfo } from "./option.js";
 export { groups, json, quiet } from "./options/common.js";
 export {
@@ -31,7 +32,6 @@ export {
 } from "./options/text.js";
 export {
   type Duration,
-  type LayerSelection,
   type OptimizerChoice,
   type PlanOptions,
   type PlanSettings,

@@ -15,8 +15,11 @@ export type ValuesOf<S extends Shape> = z.output<z.ZodObject<{ -readonly [K in k
 /** How a door writes an option's name: `--batch-size`, `run.yaml: batchSize`, `batchSize`. */
 export type OptionSource = (name: string, info?: OptionInfo) => string;
 
-/** One workflow's options: the schema, the rules between options, and the record that the workflow works with. */
-export interface OptionSet<S extends Shape, Settings> {
+/**
+ * One workflow's options: the schema, the rules between options, and the record that the workflow works with (`Settings`).
+ * `Written` is what a caller writes; it is narrower than the schema where options exclude one another.
+ */
+export interface OptionSet<S extends Shape, Settings, Written = OptionsOf<S>> {
   readonly name: string;
   /** One sentence for help. */
   readonly summary: string;
@@ -25,6 +28,8 @@ export interface OptionSet<S extends Shape, Settings> {
   readonly rules: (given: Readonly<Record<string, unknown>>, where: (name: string) => string) => readonly string[];
   /** Turns exclusive choices into discriminated unions. */
   readonly settle: (values: ValuesOf<S>) => Settings;
+  /** Never set: it carries the type alone. */
+  readonly written?: Written;
 }
 
 /** Declares a workflow's options whose values need no settling. */
@@ -58,7 +63,11 @@ export function inFile(path: string): OptionSource {
  * Checks a record against a workflow's options and returns what the workflow works with.
  * @throws InputError that names every problem: where, what was expected, what was found.
  */
-export function parseOptions<S extends Shape, Settings>(set: OptionSet<S, Settings>, record: unknown, source: OptionSource): Settings {
+export function parseOptions<S extends Shape, Settings>(
+  set: OptionSet<S, Settings, unknown>,
+  record: unknown,
+  source: OptionSource,
+): Settings {
   return set.settle(check(set, record, source));
 }
 
@@ -66,12 +75,16 @@ export function parseOptions<S extends Shape, Settings>(set: OptionSet<S, Settin
  * Checks like `parseOptions` and returns the record as it was written, typed, for a door that hands it on.
  * @throws InputError like `parseOptions`.
  */
-export function checkOptions<S extends Shape, Settings>(set: OptionSet<S, Settings>, record: unknown, source: OptionSource): OptionsOf<S> {
+export function checkOptions<S extends Shape, Written>(
+  set: OptionSet<S, unknown, Written>,
+  record: unknown,
+  source: OptionSource,
+): Written {
   check(set, record, source);
-  return record as OptionsOf<S>;
+  return record as Written;
 }
 
-function check<S extends Shape>(set: OptionSet<S, unknown>, record: unknown, source: OptionSource): ValuesOf<S> {
+function check<S extends Shape>(set: OptionSet<S, unknown, unknown>, record: unknown, source: OptionSource): ValuesOf<S> {
   if (typeof record !== "object" || record === null || Array.isArray(record)) {
     throw new InputError(`The options of ${set.name} must be a record of names and values; found ${shown(record)}.`);
   }

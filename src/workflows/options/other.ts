@@ -1,3 +1,4 @@
+import { NORMALISER_NAMES } from "../../evaluation/exact-match.js";
 import { choice, integer, option, text, toggle } from "../option.js";
 import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, maxNewTokens, model, overflow, seed, threads } from "./common.js";
@@ -25,16 +26,16 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
     without: "all of them",
     help: "Measure on the first N examples only. Use it for a quick look; the intervals get wider.",
   }),
-  normalizer: option(choice(["none", "text"]), {
-    default: "text",
+  normaliser: option(choice(NORMALISER_NAMES), {
+    default: "whitespace",
     value: "NAME",
     group: groups.measuring,
-    help: "What counts as an exact match: text ignores case, punctuation at the ends and runs of spaces; none compares every character.",
+    help: "What counts as an exact match: none compares every character, whitespace ignores runs of spaces, loose ignores capitals and punctuation as well.",
   }),
   general: option(toggle(), {
     default: true,
     group: groups.measuring,
-    help: "Measure general ability as well, on questions that come with Lorikeet. Turn it off to save time.",
+    help: "Measure general ability as well, on questions that come with Lorikeet. Without it the command ends earlier.",
   }),
   maxNewTokens: maxNewTokens(),
   batchSize: batchSize("Examples that are scored together. Lower it if memory runs out."),
@@ -60,13 +61,6 @@ export const dataSet = optionSet("data", "Show how a file of examples is underst
   }),
   maxLength: maxLength(),
   overflow: overflow(),
-  show: option(integer({ min: 0, max: 1000 }), {
-    default: 3,
-    value: "N",
-    unit: "examples",
-    group: groups.output,
-    help: "Examples to print with their mask. Raise it to check rows of different kinds.",
-  }),
   seed: seed(groups.data, "Start of the randomness that chooses the held-out rows."),
 });
 

@@ -1,16 +1,12 @@
 import * as z from "zod";
+import { MAX_RANK } from "../../lora/spec.js";
+import { type LayerSelection, patternTest } from "../../lora/targets.js";
 import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed } from "./common.js";
 
 const methods = ["lora"] as const;
 const tasks = ["sft"] as const;
-
-/** Which layers carry an adapter. */
-export type LayerSelection =
-  | { readonly kind: "all-linear" }
-  | { readonly kind: "names"; readonly names: readonly string[] }
-  | { readonly kind: "pattern"; readonly pattern: string };
 
 function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly string[]>> {
   const name = z.string().trim().min(1);
@@ -23,7 +19,7 @@ function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly
       return { kind: "names", names };
     }
     try {
-      new RegExp(pattern, "u");
+      patternTest(pattern);
     } catch (error) {
       context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
     }
@@ -63,7 +59,7 @@ const trainShape = {
     group: groups.adapter,
     help: "The kind of adapter: lora (two small matrices beside each layer).",
   }),
-  rank: option(integer({ min: 1, max: 4096 }), {
+  rank: option(integer({ min: 1, max: MAX_RANK }), {
     default: 16,
     value: "N",
     group: groups.adapter,
@@ -196,7 +192,7 @@ const trainShape = {
   report: option(toggle(), {
     default: true,
     group: groups.measuring,
-    help: "Measure at the end what was gained and what was lost, and write an HTML report. Turn it off to save a few minutes.",
+    help: "Measure at the end what was gained and what was lost, and write an HTML report. Without it the run ends a few minutes earlier.",
   }),
   ...machineShape(),
 };
@@ -262,7 +258,7 @@ function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, we
   };
 }
 
-export const trainSet: OptionSet<typeof trainShape, TrainSettings> = {
+export const trainSet: OptionSet<typeof trainShape, TrainSettings, TrainOptions> = {
   name: "train",
   summary: "Train an adapter on your examples.",
   shape: trainShape,
@@ -293,7 +289,7 @@ export type PlanSettings = Omit<TrainSettings, "data" | "out"> & PlanFiles;
 /** What a caller of `plan` writes. */
 export type PlanOptions = Omit<TrainOptions, "data" | "out"> & { data?: string | undefined; out?: string | undefined };
 
-export const planSet: OptionSet<typeof planShape, PlanSettings> = {
+export const planSet: OptionSet<typeof planShape, PlanSettings, PlanOptions> = {
   name: "plan",
   summary: "Show layers, trainable parameters, memory and time of a training run, and train nothing.",
   shape: planShape,

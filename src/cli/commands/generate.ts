@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import * as z from "zod";
+import { InputError } from "../../errors.js";
+import type { GenerateOptions, LoadedAdapter, Message } from "../../workflows/api.js";
+import type { CommandBody } from "../context.js";
+import { exitCodes } from "../failure.js";
+import { progressReporter } from "../render/progress.js";
+
+/** `lorikeet generate`: streams the answer; with several adapters each answers in turn. */
+export const body: CommandBody<GenerateOptions> = async (options, { screen, interrupts, workflows }) => {
+  const { model: name, adapter, prompt, system, messages: file, merged, precision, device, threads, ...sampling } = options;
+  const { signal } = interrupts;
+  const messages = file === undefined ? promptMessages(prompt ?? "", system) : readMessages(file);
+  const adapters = adapterList(adapter);
+  const onProgress = progressReporter(screen);
+  const model = await workflows.loadModel(name, { adapters, merged, precision, device, threads, signal, onProgress });
+  screen.endLive();
+  try {
+    const choices: readonly (LoadedAdapter | null)[] = model.adapters.length === 0 ? [null] : model.adapters;
+    for (const choice of choices) {
+      if (choices.length > 1) screen.note(screen.paintNotes("bold", `── ${choice?.name ?? name}`));
+      let text = "";
+      for await (const piece of workflows.generate(model, { ...sampling, messages, adapter: choice, signal })) {
+        text += piece;
+        screen.stream(piece);
+      }
+      screen.stream("\n");
+      screen.json({ adapter: choice?.directory ?? null, text });
+    }
+  } finally {
+    await model.dispose();
+  }
+  return signal.aborted ? exitCodes.interrupted : exitCodes.done;
+};
+
+/** The option that may be given once or several times, as a list. */
+export function adapterList(adapter: string | readonly string[] | undefined): readonly string[] {
+  return adapter === undefined ? [] : typeof adapter === "string" ? [adapter] : adapter;
+}
+
+function promptMessages(prompt: string, system: string | undefined): Message[] {
+  const user = { role: "user", content: prompt };
+  return system === undefined ? [user] : [{ role: "system", content: system }, user];
+}
+
+const messageList = z.array(z.looseObject({ role: z.string(), content: z.string() })).min(1);
+
+function readMessages(path: string): Message[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new InputError(`${path}: expected a .json file: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+  const parsed = messageList.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const at = parsed.error.issues[0]?.path.join(".") ?? "";
+  throw new InputError(
+    `${path}: expected a list of {"role": text, "content": text}; found something else at ${at === "" ? "the top" : at}`,
+  );
+}

@@ -1,0 +1,13 @@
+import type { MergeOptions } from "../../workflows/api.js";
+import type { CommandBody } from "../context.js";
+import { exitCodes } from "../failure.js";
+import { bytesText } from "../render/numbers.js";
+import { progressReporter } from "../render/progress.js";
+
+/** `lorikeet merge`. */
+export const body: CommandBody<MergeOptions> = async (options, { screen, interrupts, workflows }) => {
+  const result = await workflows.merge({ ...options, signal: interrupts.signal, onProgress: progressReporter(screen) });
+  screen.json(result);
+  screen.say(`The adapter is folded into ${result.layers} layers.\n${result.out}: ${result.files.join(", ")} (${bytesText(result.bytes)})`);
+  return exitCodes.done;
+};

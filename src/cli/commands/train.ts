@@ -1,0 +1,20 @@
+import type { TrainEvent, TrainOptions } from "../../workflows/api.js";
+import type { CommandBody, Context } from "../context.js";
+import { exitCodes } from "../failure.js";
+import { trainRenderer } from "../render/train.js";
+
+/** `lorikeet train`: shows the events of a run as they come; with --json each is a line. */
+export const body: CommandBody<TrainOptions> = (options, context) =>
+  showRun(context.workflows.train({ ...options, signal: context.interrupts.signal }), context);
+
+/** Consumes a run's events to the last and says how it ended. */
+export async function showRun(events: AsyncIterable<TrainEvent>, { screen }: Context): Promise<number> {
+  const renderer = trainRenderer(screen);
+  let code: number = exitCodes.failed;
+  for await (const event of events) {
+    screen.json(event);
+    renderer.show(event);
+    if (event.type === "done") code = event.reason === "interrupted" ? exitCodes.interrupted : exitCodes.done;
+  }
+  return code;
+}

@@ -1,0 +1,57 @@
+import type { DataReport, LengthStatistics, MaskedText } from "../../workflows/api.js";
+import { countText, plainNumber } from "./numbers.js";
+import { type Paint, printable } from "./paint.js";
+import { facts } from "./table.js";
+
+/** Longest text of one example that is printed, characters; a long document is shown by its beginning. */
+const shownCharacters = 4000;
+
+/** What a file is taken for, its examples with the learned part in colour, and what would be left out. */
+export function dataText(report: DataReport, paint: Paint): string {
+  const forms = Object.entries(report.forms).map(([form, count]) => `${count} ${form}`);
+  const share = (100 * report.supervisedTokens) / Math.max(1, report.tokens);
+  const summary = facts([
+    ["file", `${report.file}: ${report.format}, ${report.rows} rows (${forms.join(", ")})`],
+    ["examples", `${report.train} to learn from, ${report.heldOut} held out; ${report.prompts} different prompts`],
+    ["tokens", `${countText(report.tokens)}, of which ${countText(report.supervisedTokens)} are learned (${plainNumber(share)} %)`],
+    ["cut", `${report.cut} of more than ${report.maxLength} tokens`],
+    ["left out", `${report.droppedTooLong} too long, ${report.droppedEmpty} with nothing to learn`],
+    ["length", lengthsText(report.lengths)],
+  ]);
+  const legend = paint.hasColour
+    ? `${paint("green", "Green")} is learned, the rest is read only.`
+    : "What stands between ⟦ and ⟧ is learned, the rest is read only.";
+  const samples = report.samples.map(
+    ({ line, tokens, segments }) =>
+      `${paint("bold", `${report.file}:${line}`)} ${paint("dim", `${tokens} tokens`)}\n${maskedText(segments, paint)}\n`,
+  );
+  const ending = [summary, histogramText(report.lengths), "", report.longExampleRule, ...report.notes];
+  return [...samples, ...(samples.length > 0 ? [legend, ""] : []), ...ending].join("\n");
+}
+
+/** A text with its learned parts in green, or in brackets where there is no colour. */
+export function maskedText(pieces: readonly MaskedText[], paint: Paint): string {
+  let room = shownCharacters;
+  const shown: string[] = [];
+  for (const { text, supervised } of pieces) {
+    if (room <= 0) break;
+    const part = printable(text.slice(0, room));
+    shown.push(!supervised ? paint("dim", part) : paint.hasColour ? paint("green", part) : `⟦${part}⟧`);
+    room -= text.length;
+  }
+  return shown.join("") + (room < 0 ? " …" : "");
+}
+
+function lengthsText({ least, median, mean, percentile95, most }: LengthStatistics): string {
+  return `${least} to ${most} tokens; mean ${plainNumber(mean)}, half up to ${median}, 95 of 100 up to ${percentile95}`;
+}
+
+/** A bar for each range of lengths. */
+function histogramText({ histogram }: LengthStatistics): string {
+  const highest = Math.max(1, ...histogram.map(({ count }) => count));
+  const ranges = histogram.map(({ from, to }) => `${from + 1} to ${to}`);
+  const width = Math.max(...ranges.map((range) => range.length));
+  return histogram
+    .map(({ count }, index) => `  ${(ranges[index] ?? "").padStart(width)}  ${"█".repeat(Math.ceil((30 * count) / highest))} ${count}`)
+    .join("\n");
+}

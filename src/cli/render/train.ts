@@ -1,0 +1,117 @@
+import type { DoneEvent, TradeOffReport, TrainEvent } from "../../workflows/api.js";
+import type { Screen } from "../screen.js";
+import { bytesText, countText, durationText, plainNumber, rateText } from "./numbers.js";
+import { bar, progressReporter } from "./progress.js";
+import { reportText } from "./report.js";
+
+type StepEvent = Extract<TrainEvent, { type: "step" }>;
+
+/** Seconds between two plain lines where there is no live line. */
+const plainEvery = 60;
+
+/** Consumes the events of a run and shows them; `finish` writes the ending. */
+export interface TrainRenderer {
+  show(event: TrainEvent): void;
+}
+
+/** Renders a run for people: a live line on a terminal, otherwise a plain line a minute and at each measurement. */
+export function trainRenderer(screen: Screen): TrainRenderer {
+  const paint = screen.paintNotes;
+  const progress = progressReporter(screen);
+  let nextPlain = 0;
+  let lastStep: StepEvent | undefined;
+  let validation = "";
+  let report: { readonly report: TradeOffReport; readonly path: string } | undefined;
+
+  const drawStep = (event: StepEvent) => {
+    if (screen.isLive) {
+      const line = stepLine(event, screen.columns);
+      screen.live(validation === "" ? line : `${line}\n${paint("dim", validation)}`);
+    } else if (event.seconds >= nextPlain || event.step === event.steps) {
+      screen.note(stepLine(event, Number.POSITIVE_INFINITY));
+      nextPlain = event.seconds + plainEvery;
+    }
+  };
+
+  return {
+    show(event) {
+      switch (event.type) {
+        case "progress":
+          progress(event);
+          break;
+        case "start":
+          screen.note(startText(event));
+          break;
+        case "step":
+          lastStep = event;
+          drawStep(event);
+          break;
+        case "evaluation":
+          validation = `validation loss ${plainNumber(event.loss)} (perplexity ${plainNumber(event.perplexity)}) after update ${event.step}${event.best ? ", the best so far" : ""}`;
+          if (!screen.isLive) screen.note(validation);
+          else if (lastStep !== undefined) drawStep(lastStep);
+          break;
+        case "checkpoint":
+          if (!screen.isLive) screen.note(`saved ${event.path}`);
+          break;
+        case "warning":
+          screen.warn(`${paint("yellow", "warning:")} ${event.message}`);
+          break;
+        case "report":
+          report = event;
+          break;
+        case "done":
+          screen.endLive();
+          screen.say(endingText(event, report, screen));
+          break;
+        default:
+          event satisfies never;
+      }
+    },
+  };
+}
+
+/** "120/400 · epoch 0.9 · loss 1.234 · …", with a bar before it where the columns allow; the least important parts give way first. */
+export function stepLine(event: StepEvent, columns: number): string {
+  const parts = [
+    `${event.step}/${event.steps}`,
+    `loss ${event.loss.toFixed(3)}`,
+    `${durationText(event.secondsLeft)} left`,
+    `${Math.round(event.tokensPerSecond)} tokens/s`,
+    `rate ${rateText(event.learningRate)}`,
+    bytesText(event.peakBytes),
+    `epoch ${event.epoch.toFixed(2)}`,
+  ];
+  while (parts.length > 1 && parts.join(" · ").length > columns - 1) parts.pop();
+  const line = parts.join(" · ");
+  const room = Math.min(24, columns - 1 - line.length - 1);
+  return columns !== Number.POSITIVE_INFINITY && room >= 8 ? `${bar(event.step / event.steps, room)} ${line}` : line;
+}
+
+function startText(event: Extract<TrainEvent, { type: "start" }>): string {
+  const share = (100 * event.trainableParameters) / event.totalParameters;
+  const lines = [
+    `${event.model}: ${event.layers} layers get an adapter, ${countText(event.trainableParameters)} of ${countText(event.totalParameters)} parameters are trained (${plainNumber(share)} %).`,
+    `${event.trainExamples} examples to learn from, ${event.validationExamples} held out; ${event.steps} updates on ${event.device}, ${event.precision}.`,
+  ];
+  if (event.resumedAt !== undefined && event.resumedAt > 0) lines.push(`Resumed after update ${event.resumedAt}.`);
+  return [...lines, ...event.notes].join("\n");
+}
+
+function endingText(
+  done: DoneEvent,
+  report: { readonly report: TradeOffReport; readonly path: string } | undefined,
+  screen: Screen,
+): string {
+  const lines: string[] = [];
+  if (report !== undefined) lines.push(reportText(report.report, screen.paint), "");
+  const best =
+    done.bestLoss === undefined ? "" : `; lowest validation loss ${plainNumber(done.bestLoss)} after update ${done.bestStep ?? done.steps}`;
+  lines.push(
+    `${done.steps} updates in ${durationText(done.seconds)} (${Math.round(done.tokensPerSecond)} tokens/s, ${bytesText(done.peakBytes)} at the peak)${best}.`,
+  );
+  if (done.reason === "interrupted") lines.push("Interrupted and saved. The same command with --resume goes on from here.");
+  lines.push(`adapter  ${done.adapter}`);
+  if (report !== undefined) lines.push(`report   ${report.path}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,222 @@
+import type { DataReport, LengthStatistics, MaskedText } from "../data/report.js";
+import type { AdapterInspection } from "../lora/inspection.js";
+import type { Message } from "../text/tokenizer.js";
+import type * as training from "../training/events.js";
+import type { DataOptions, DemoOptions, EvaluateOptions, MergeOptions, PlanOptions, SamplingOptions, TrainOptions } from "./options.js";
+
+// What the workflows take and give: plain clonable records, because workflows run in a worker. The command line and the
+// library see these types alone.
+
+export type {
+  ChatOptions,
+  DataOptions,
+  DemoOptions,
+  EvaluateOptions,
+  GenerateOptions,
+  MergeOptions,
+  PlanOptions,
+  SamplingOptions,
+  TrainOptions,
+} from "./options.js";
+export type { DataReport, LengthStatistics, MaskedText, Message };
+
+/** One ability before and after, paired by example. */
+export interface Measured {
+  readonly before: number;
+  readonly after: number;
+  /** after − before, and its 95 % interval. */
+  readonly difference: number;
+  readonly interval: readonly [number, number];
+  /** Examples measured. */
+  readonly n: number;
+}
+
+/** What the adapter gained and what the model lost elsewhere; plain JSON. */
+export interface TradeOffReport {
+  readonly target: Measured & { readonly metric: string };
+  readonly general: { readonly accuracy: Measured; readonly perplexity: Measured };
+  readonly samples: readonly { readonly prompt: string; readonly expected: string; readonly before: string; readonly after: string }[];
+  /** What the numbers say, and what to try next, in a sentence each. */
+  readonly sentence: string;
+  readonly next: string;
+  readonly curves: {
+    readonly train: readonly { readonly step: number; readonly loss: number }[];
+    readonly validation: readonly { readonly step: number; readonly loss: number }[];
+  };
+  readonly cost: { readonly seconds: number; readonly tokensPerSecond: number; readonly peakBytes: number };
+  readonly run: Readonly<Record<string, unknown>>;
+}
+
+export type TrainEvent = training.TrainEvent<TradeOffReport>;
+export type DoneEvent = training.DoneEvent;
+/** How far a long piece of work has come. */
+export type Progress = Omit<training.ProgressEvent, "type">;
+
+/** What steers a running workflow from outside. */
+export interface Controls {
+  /** Aborting makes the workflow stop at the next safe moment and throw `signal.reason`; `train` and `demo` save and end with `done` instead. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** A language model that lives in its own worker until it is disposed. */
+export interface LanguageModel {
+  /** The name it was loaded under. */
+  readonly name: string;
+  /** The `model_type` of its configuration, such as "llama". */
+  readonly architecture: string;
+  readonly parameters: number;
+  /** Most tokens of prompt and answer together. */
+  readonly contextLength: number;
+  /** Adapters loaded with it, in the order given. */
+  readonly adapters: readonly LoadedAdapter[];
+  /** Ends the worker and frees its memory; the model cannot be used afterwards. */
+  dispose(): Promise<void>;
+}
+
+/** An adapter that was checked against its model and is ready to be switched on. */
+export interface LoadedAdapter {
+  /** The last part of its folder's path. */
+  readonly name: string;
+  readonly directory: string;
+  readonly rank: number;
+  readonly layers: number;
+  readonly parameters: number;
+}
+
+export interface LoadModelOptions extends Controls {
+  readonly adapters?: readonly string[];
+  /** Folds the one adapter given into the weights. */
+  readonly merged?: boolean | undefined;
+  readonly precision?: TrainOptions["precision"];
+  readonly device?: TrainOptions["device"];
+  readonly threads?: TrainOptions["threads"];
+}
+
+/** What to answer: a prompt or a conversation, how to choose tokens, and which adapter is on. */
+export interface GenerateRequest extends SamplingOptions {
+  readonly prompt?: string;
+  readonly messages?: readonly Message[];
+  /** Tools in the form that chat templates take. */
+  readonly tools?: readonly unknown[];
+  /** Absent: the first adapter of the model, if it has one. Null: the model as it is. */
+  readonly adapter?: LoadedAdapter | null;
+  readonly signal?: AbortSignal;
+}
+
+/** One measure of a model without and with an adapter, on the same examples. */
+export interface Comparison {
+  readonly metric: "loss" | "perplexity" | "exact match" | "general accuracy" | "general perplexity";
+  readonly base: number;
+  readonly adapted?: number;
+  /** adapted − base, paired by example, and its 95 % interval. */
+  readonly difference?: number;
+  readonly interval?: readonly [number, number];
+  /** Examples measured. */
+  readonly n: number;
+  readonly higherIsBetter: boolean;
+}
+
+/** One prompt with what was expected and what came. */
+export interface Answer {
+  readonly prompt: string;
+  readonly expected: string;
+  readonly base: string;
+  readonly adapted?: string;
+}
+
+export interface EvaluationResult {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly data: string;
+  readonly comparisons: readonly Comparison[];
+  readonly samples: readonly Answer[];
+  /** What the numbers say, in one sentence. */
+  readonly sentence: string;
+  readonly seconds: number;
+}
+
+export interface MergeResult {
+  readonly out: string;
+  readonly files: readonly string[];
+  readonly bytes: number;
+  /** Layers whose weights changed. */
+  readonly layers: number;
+}
+
+export interface InspectResult extends AdapterInspection {
+  readonly directory: string;
+  /** Size of the adapter's weights file. */
+  readonly bytes: number;
+}
+
+export interface PlanResult {
+  readonly model: string;
+  readonly architecture: string;
+  readonly layers: readonly {
+    readonly name: string;
+    readonly inFeatures: number;
+    readonly outFeatures: number;
+    readonly parameters: number;
+  }[];
+  readonly trainableParameters: number;
+  readonly totalParameters: number;
+  /** Bytes in memory at the peak of a step. */
+  readonly memory: {
+    readonly weights: number;
+    readonly adapter: number;
+    readonly activations: number;
+    readonly total: number;
+    readonly available: number;
+  };
+  readonly device: string;
+  readonly precision: string;
+  readonly trainExamples?: number;
+  readonly validationExamples?: number;
+  /** Updates; absent where the data is needed to know. */
+  readonly steps?: number;
+  readonly tokens?: number;
+  readonly tokensPerSecond?: number;
+  readonly seconds?: number;
+  readonly notes: readonly string[];
+}
+
+export interface PullResult {
+  readonly kind: "folder" | "gguf";
+  readonly path: string;
+}
+
+export interface DoctorReport {
+  readonly lorikeet: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly processor: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
+  readonly memory: { readonly total: number; readonly available: number };
+  readonly devices: readonly {
+    readonly device: string;
+    readonly available: boolean;
+    readonly detail: string;
+    /** Measured on a product of the size that training meets, 10⁹ operations per second. */
+    readonly gigaflops?: number;
+  }[];
+  readonly cache: { readonly folder: string; readonly bytes: number };
+  /** What `auto` stands for here. */
+  readonly auto: { readonly device: string; readonly precision: string };
+  readonly notes: readonly string[];
+}
+
+/** Every workflow, as the command line calls it and the library offers it. */
+export interface Workflows {
+  train(options: TrainOptions & { readonly signal?: AbortSignal }): AsyncGenerator<TrainEvent>;
+  demo(options: DemoOptions & { readonly signal?: AbortSignal }): AsyncGenerator<TrainEvent>;
+  loadModel(model: string, options?: LoadModelOptions): Promise<LanguageModel>;
+  loadAdapter(model: LanguageModel, directory: string): Promise<LoadedAdapter>;
+  generate(model: LanguageModel, request: GenerateRequest): AsyncGenerator<string>;
+  evaluate(options: EvaluateOptions & Controls): Promise<EvaluationResult>;
+  merge(options: MergeOptions & Controls): Promise<MergeResult>;
+  plan(options: PlanOptions & Controls): Promise<PlanResult>;
+  inspectData(options: DataOptions & Controls): Promise<DataReport>;
+  inspect(directory: string, controls?: Controls): Promise<InspectResult>;
+  pull(model: string, controls?: Controls): Promise<PullResult>;
+  doctor(controls?: Controls): Promise<DoctorReport>;
+}

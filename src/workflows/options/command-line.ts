@@ -1,0 +1,43 @@
+import { option, text } from "../option.js";
+import type { OptionSet, Shape } from "../parse-options.js";
+import { groups, json, quiet } from "./common.js";
+import { dataSet, demoSet, doctorSet, evalSet, inspectSet, mergeSet, pullSet } from "./other.js";
+import { chatSet, generateSet } from "./text.js";
+import { planSet, trainSet } from "./train.js";
+
+// What a command takes beside the options of its workflow: matters of the terminal, which the library has no use for.
+
+const config = () =>
+  option(text("a .yaml file"), {
+    value: "FILE",
+    group: groups.files,
+    help: "Read options from this .yaml file, named as in docs/options.md (batchSize: 8). Flags win over the file.",
+  });
+
+const output = { json: json(), quiet: quiet() };
+const configurable = { config: config(), ...output };
+
+/** A command: the options of its workflow, and those of the terminal. */
+export interface CommandOptions<S extends Shape, Written, X extends Shape> {
+  readonly set: OptionSet<S, unknown, Written>;
+  readonly extra: X;
+}
+
+function command<S extends Shape, Written, X extends Shape>(set: OptionSet<S, unknown, Written>, extra: X): CommandOptions<S, Written, X> {
+  return { set, extra };
+}
+
+/** Every command, in the order of help. */
+export const commandOptions = {
+  demo: command(demoSet, output),
+  doctor: command(doctorSet, { json: json() }),
+  pull: command(pullSet, output),
+  data: command(dataSet, output),
+  plan: command(planSet, configurable),
+  train: command(trainSet, configurable),
+  generate: command(generateSet, output),
+  chat: command(chatSet, {}),
+  eval: command(evalSet, output),
+  inspect: command(inspectSet, { json: json() }),
+  merge: command(mergeSet, output),
+} as const;

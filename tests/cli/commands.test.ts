@@ -1,0 +1,290 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type {
+  DataReport,
+  DoctorReport,
+  EvaluationResult,
+  GenerateRequest,
+  InspectResult,
+  LanguageModel,
+  LoadModelOptions,
+  MergeResult,
+  PlanResult,
+  Workflows,
+} from "../../src/workflows/api.js";
+import { fakeIo, runWith } from "./support.js";
+
+const evaluation: EvaluationResult = {
+  model: "m",
+  adapter: "a",
+  data: "d.jsonl",
+  comparisons: [
+    { metric: "exact match", base: 0.03, adapted: 0.82, difference: 0.79, interval: [0.7, 0.87], n: 100, higherIsBetter: true },
+    { metric: "perplexity", base: 20.1, adapted: 20.2, difference: 0.1, interval: [-0.1, 0.3], n: 40, higherIsBetter: false },
+  ],
+  samples: [{ prompt: "every day\nat nine", expected: "0 9 * * *", base: "Sure!", adapted: "0 9 * * *" }],
+  sentence: "82 of 100 right, 3 before.",
+  seconds: 3,
+};
+const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensors"], bytes: 538_090_408, layers: 210 };
+const inspected: InspectResult = {
+  directory: "a",
+  bytes: 19_587_000,
+  baseModel: "HuggingFaceTB/SmolLM2-135M-Instruct",
+  rank: 16,
+  alpha: 32,
+  dropout: 0,
+  rankStabilised: false,
+  scale: 2,
+  parameters: 4_884_480,
+  norm: 3.25,
+  layers: [
+    {
+      name: "model.layers.0.self_attn.q_proj",
+      rank: 16,
+      scale: 2,
+      shape: [576, 576],
+      parameters: 18_432,
+      norm: 0.5,
+      singularValues: [0.4, 0.2, 0.1, 0.05, 0.01],
+      effectiveRank: 2.53,
+    },
+  ],
+};
+const planned: PlanResult = {
+  model: "smollm2-135m",
+  architecture: "llama",
+  layers: [0, 1].map((n) => ({ name: `model.layers.${n}.mlp.up_proj`, inFeatures: 576, outFeatures: 1536, parameters: 33_792 })),
+  trainableParameters: 67_584,
+  totalParameters: 134_515_008,
+  memory: { weights: 5.4e8, adapter: 8e5, activations: 1e9, total: 1.6e9, available: 1e9 },
+  device: "cpu",
+  precision: "fp32",
+  trainExamples: 900,
+  validationExamples: 100,
+  steps: 225,
+  tokens: 90_000,
+  tokensPerSecond: 430,
+  seconds: 3_725,
+  notes: ["The speed was measured on this machine."],
+};
+const data: DataReport = {
+  file: "d.jsonl",
+  format: "JSON Lines",
+  forms: { messages: 999, text: 1 },
+  rows: 1000,
+  examples: 997,
+  train: 897,
+  heldOut: 100,
+  prompts: 950,
+  cut: 2,
+  droppedTooLong: 0,
+  droppedEmpty: 3,
+  maxLength: 1024,
+  longExampleRule: "Long examples are cut.",
+  tokens: 90_000,
+  supervisedTokens: 12_000,
+  lengths: {
+    least: 31,
+    median: 60,
+    mean: 90.27,
+    percentile95: 200,
+    most: 900,
+    histogram: [
+      { from: 0, to: 32, count: 900 },
+      { from: 32, to: 64, count: 97 },
+      { from: 64, to: 128, count: 0 },
+    ],
+  },
+  samples: [
+    {
+      line: 7,
+      tokens: 31,
+      segments: [
+        { text: "<|im_start|>user\nevery day at nine<|im_end|>\n<|im_start|>assistant\n", supervised: false },
+        { text: "0 9 * * *<|im_end|>", supervised: true },
+        { text: "\n", supervised: false },
+      ],
+    },
+  ],
+  notes: ["100 of 1000 rows are held out."],
+};
+const doctor: DoctorReport = {
+  lorikeet: "0.1.0",
+  node: "20.20.2",
+  platform: "linux-x64",
+  processor: { model: "A Processor", cores: 2, features: ["avx512"] },
+  memory: { total: 16e9, available: 8e9 },
+  devices: [
+    { device: "cpu", available: true, detail: "", gigaflops: 340.4 },
+    { device: "webgpu", available: false, detail: "no adapter was found" },
+  ],
+  cache: { folder: "/home/me/.cache", bytes: 0 },
+  auto: { device: "cpu", precision: "fp32" },
+  notes: [],
+};
+
+const results: readonly (readonly [argv: readonly string[], some: Partial<Workflows>, result: unknown, shows: readonly string[]])[] = [
+  [
+    ["eval", "--model", "m", "--adapter", "a", "--data", "d.jsonl"],
+    { evaluate: async () => evaluation },
+    evaluation,
+    [
+      "every day\n           at nine\n  expected 0 9 * * *\n  before   Sure!\n  after    0 9 * * *\n",
+      "measure      examples  model  with adapter  difference  95 % interval\n",
+      "exact match       100    3 %          82 %       +79 %  +70 % to +87 %\n",
+      "perplexity         40   20.1          20.2        +0.1  −0.1 to +0.3: no measurable difference\n",
+      "\n82 of 100 right, 3 before.\n",
+    ],
+  ],
+  [
+    ["merge", "--model", "m", "--adapter", "a", "--out", "o"],
+    { merge: async () => merged },
+    merged,
+    ["The adapter is folded into 210 layers.\no: config.json, model.safetensors (538 MB)\n"],
+  ],
+  [
+    ["inspect", "a"],
+    { inspect: async () => inspected },
+    inspected,
+    [
+      "alpha       32 (scale 2)\n",
+      "parameters  4.9 M in 1 layers, 19.6 MB\n",
+      "model.layers.0.self_attn.q_proj    16      2  576 → 576      18.4 k         0.5            2.53  0.4 0.2 0.1 0.05 …\n",
+    ],
+  ],
+  [
+    ["plan", "--model", "smollm2-135m"],
+    { plan: async () => planned },
+    planned,
+    [
+      "free now  1.0 GB: not enough; lower --batch-size or --max-length",
+      "time      about 1 h 02 min at 430 tokens/s",
+      "model.layers.*.mlp.up_proj      2  576 → 1536   67.6 k\n",
+    ],
+  ],
+  [
+    ["data", "d.jsonl", "--model", "m"],
+    { inspectData: async () => data },
+    data,
+    [
+      "d.jsonl:7 31 tokens\n<|im_start|>user\nevery day at nine<|im_end|>\n<|im_start|>assistant\n⟦0 9 * * *<|im_end|>⟧\n",
+      "What stands between ⟦ and ⟧ is learned",
+      "d.jsonl: JSON Lines, 1000 rows (999 messages, 1 text)\n",
+      "left out  0 too long, 3 with nothing to learn\n",
+      "length    31 to 900 tokens; mean 90.27, half up to 60, 95 of 100 up to 200\n",
+      "    1 to 32  ██████████████████████████████ 900\n   33 to 64  ████ 97\n  65 to 128   0\n",
+      "Long examples are cut.\n100 of 1000 rows are held out.\n",
+    ],
+  ],
+  [
+    ["doctor"],
+    { doctor: async () => doctor },
+    doctor,
+    ["cpu         ready, 340 GFLOP/s\n", "webgpu      not available: no adapter was found\n"],
+  ],
+  [["pull", "m"], { pull: async () => ({ kind: "folder", path: "/cache/m" }) }, { kind: "folder", path: "/cache/m" }, ["/cache/m\n"]],
+];
+
+describe.each(results)("%j", (argv, some, result, shows) => {
+  test("shows its result to people on standard output", async () => {
+    const { code, out, err } = await runWith(argv, some);
+    expect(code).toBe(0);
+    expect(err).toBe("");
+    for (const text of shows) expect(out).toContain(text);
+  });
+
+  test("with --json standard output is the result and nothing else", async () => {
+    const { code, out, err } = await runWith([...argv, "--json"], some);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toEqual(result);
+    for (const text of shows) expect(err).toContain(text);
+  });
+});
+
+test("the mask is in colour on a terminal", async () => {
+  const io = fakeIo({ terminal: true, env: { TERM: "xterm" } });
+  const { out } = await runWith(["data", "d.jsonl", "--model", "m"], { inspectData: async () => data }, io);
+  expect(out).toContain("\u001b[32m0 9 * * *<|im_end|>\u001b[39m");
+  expect(out).toContain("\u001b[32mGreen\u001b[39m is learned");
+  expect(out).not.toContain("⟦");
+});
+
+test("progress of long work: a plain line a task, none when quiet", async () => {
+  const some: Partial<Workflows> = {
+    async pull(_model, controls) {
+      for (const part of [1, 2]) controls?.onProgress?.({ task: "downloading weights", done: part, total: 2, unit: "bytes" });
+      controls?.onProgress?.({ task: "checking", done: 0, unit: "items" });
+      return { kind: "folder", path: "p" };
+    },
+  };
+  expect((await runWith(["pull", "m"], some)).err).toBe("downloading weights …\nchecking …\n");
+  expect((await runWith(["pull", "m", "--quiet"], some)).err).toBe("");
+});
+
+describe("generate", () => {
+  function workflows(loads: unknown[], requests: GenerateRequest[]): Partial<Workflows> {
+    return {
+      async loadModel(name: string, { signal: _, onProgress: __, ...options }: LoadModelOptions = {}): Promise<LanguageModel> {
+        loads.push({ name, ...options });
+        const adapters = (options.adapters ?? []).map((directory) => ({ name: directory, directory, rank: 1, layers: 1, parameters: 1 }));
+        return { name, architecture: "llama", parameters: 1, contextLength: 8, adapters, dispose: async () => void loads.push("disposed") };
+      },
+      async *generate(_model, request) {
+        requests.push(request);
+        yield "0 9 ";
+        yield "* * *";
+      },
+    };
+  }
+
+  test("streams the answer and hands on every choice", async () => {
+    const loads: unknown[] = [];
+    const requests: GenerateRequest[] = [];
+    const argv =
+      "generate --model m --adapter a --merged --threads 2 --device cpu --prompt hi --system s --top-k 5 --stop x --stop y --seed 3".split(
+        " ",
+      );
+    const { code, out, err } = await runWith(argv, workflows(loads, requests));
+    expect({ code, out, err }).toEqual({ code: 0, out: "0 9 * * *\n", err: "" });
+    expect(loads).toEqual([{ name: "m", adapters: ["a"], merged: true, threads: 2, device: "cpu", precision: undefined }, "disposed"]);
+    expect(requests[0]).toMatchObject({
+      messages: [
+        { role: "system", content: "s" },
+        { role: "user", content: "hi" },
+      ],
+      adapter: { name: "a" },
+      topK: 5,
+      stop: ["x", "y"],
+      seed: 3,
+    });
+  });
+
+  test("several adapters answer in turn; JSON has a line for each", async () => {
+    const argv = ["generate", "--model", "m", "--adapter", "a", "--adapter", "b", "--prompt", "hi", "--json"];
+    const { out } = await runWith(argv, workflows([], []));
+    expect(out).toBe('{"adapter":"a","text":"0 9 * * *"}\n{"adapter":"b","text":"0 9 * * *"}\n');
+  });
+
+  test("a conversation from a file, checked", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "messages-"));
+    const file = join(folder, "messages.json");
+    const requests: GenerateRequest[] = [];
+    const generate = (content: unknown) => {
+      writeFileSync(file, JSON.stringify(content));
+      return runWith(["generate", "--model", "m", "--messages", file], workflows([], requests));
+    };
+    const messages = [{ role: "user", content: "hi" }];
+    expect((await generate(messages)).code).toBe(0);
+    expect(requests[0]?.messages).toEqual(messages);
+    const bad = await generate([...messages, { role: "user" }]);
+    expect(bad).toMatchObject({
+      code: 2,
+      err: `error: ${file}: expected a list of {"role": text, "content": text}; found something else at 1.content\n`,
+    });
+    expect((await generate({})).err).toContain("found something else at the top");
+    rmSync(folder, { recursive: true });
+  });
+});
