@@ -1,4 +1,4 @@
-import type { Batch } from "../data/batch.js";
+import type { Batch, BatchStream, Cursor } from "../data/batch.js";
 import { RunError } from "../errors.js";
 import type { EvaluationEvent, StepEvent } from "./events.js";
 import { addTo, norm, scale } from "./kernels/vector.js";
@@ -42,16 +42,8 @@ export interface TrainerState {
   /** The trainables with the lowest validation loss; absent before the first evaluation. */
   readonly best?: Float32Array | undefined;
   readonly optimizer: OptimizerState;
-  /** Where the stream of batches stands; plain JSON. */
-  readonly cursor: unknown;
-}
-
-/** Batches without end, and where they stand. */
-export interface BatchStream {
-  next(): Batch;
-  /** Passes over the data so far, with a fraction. */
-  readonly epoch: number;
-  readonly cursor: unknown;
+  /** Where the stream of batches stands. */
+  readonly cursor: Cursor;
 }
 
 /** What a trainer is handed. */
@@ -140,7 +132,7 @@ class Run {
 
   get state(): TrainerState {
     const { trainables, optimizer, stream } = this.#parts;
-    return { progress: this.#progress, trainables, best: this.#best, optimizer: optimizer.state, cursor: stream.cursor };
+    return { progress: this.#progress, trainables, best: this.#best, optimizer: optimizer.state, cursor: stream.cursor() };
   }
 
   due(every: number): boolean {
@@ -241,7 +233,7 @@ class Run {
       type: "step",
       step,
       steps,
-      epoch: this.#parts.stream.epoch,
+      epoch: epochsOf(this.#parts.stream),
       ...numbers,
       tokensPerSecond: this.#speed ?? 0,
       seconds,
@@ -249,6 +241,12 @@ class Run {
       secondsLeft,
     };
   }
+}
+
+/** Passes over the data so far, with a fraction. */
+function epochsOf(stream: BatchStream): number {
+  const { epoch, position } = stream.cursor();
+  return epoch + position / stream.batchesPerEpoch;
 }
 
 function realTokens({ segments }: Batch): number {

@@ -38,7 +38,13 @@ const metadataSchema = z.strictObject({
     bestLoss: z.number().optional(),
     bestStep: z.int().nonnegative().optional(),
   }),
-  cursor: z.unknown(),
+  cursor: z.strictObject({
+    seed: z.int(),
+    epoch: z.int().nonnegative(),
+    position: z.int().nonnegative(),
+    batchSize: z.int().positive(),
+    examples: z.int().positive(),
+  }),
 });
 
 /** Writes a checkpoint whole; a failure leaves the one before. */
