@@ -1,5 +1,9 @@
-/** The path of SmolLM2-135M-Instruct's GGUF: LORIKEET_TEST_GGUF. */
+import { resolveModel } from "../../src/hub/node/resolve-model.js";
+
+let resolved: Promise<string> | undefined;
+
+/** The path of SmolLM2-135M-Instruct's GGUF, fetched into the cache on first use. */
 export function smollm2Path(): Promise<string> {
-  const local = process.env.LORIKEET_TEST_GGUF;
-  return local === undefined ? Promise.reject(new Error("LORIKEET_TEST_GGUF is not set")) : Promise.resolve(local);
+  resolved ??= resolveModel("smollm2-135m").then((files) => files.path);
+  return resolved;
 }

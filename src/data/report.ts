@@ -1,0 +1,142 @@
+import type { TextCodec } from "../text/tokenizer.js";
+import { type EncodedRows, type Example, longExampleRule } from "./example.js";
+import type { RowForm } from "./row.js";
+
+/** A stretch of a rendered example, and whether the model learns it. */
+export interface MaskedText {
+  readonly text: string;
+  readonly supervised: boolean;
+}
+
+export interface LengthStatistics {
+  readonly least: number;
+  readonly median: number;
+  readonly mean: number;
+  /** 95 of 100 examples are at most this long. */
+  readonly percentile95: number;
+  readonly most: number;
+  /** Examples of more than `from` and up to `to` tokens. */
+  readonly histogram: readonly { readonly from: number; readonly to: number; readonly count: number }[];
+}
+
+/** What `lorikeet data` says of a file. Plain JSON. */
+export interface DataReport {
+  readonly file: string;
+  readonly format: string;
+  /** Rows of each form. */
+  readonly forms: Readonly<Partial<Record<RowForm, number>>>;
+  readonly rows: number;
+  readonly examples: number;
+  readonly cut: number;
+  readonly droppedTooLong: number;
+  readonly droppedEmpty: number;
+  readonly maxLength: number;
+  readonly longExampleRule: string;
+  /** Tokens an example, after cutting. */
+  readonly lengths: LengthStatistics;
+  readonly tokens: number;
+  readonly supervisedTokens: number;
+  readonly train: number;
+  readonly heldOut: number;
+  /** Distinct prompts among the examples. */
+  readonly prompts: number;
+  readonly samples: readonly { readonly line: number; readonly tokens: number; readonly segments: readonly MaskedText[] }[];
+  /** In plain words, what a reader should look at. */
+  readonly notes: readonly string[];
+}
+
+/** An example as text, in stretches of learned and shown tokens. Characters split over several tokens stay whole in one stretch. */
+export function maskedText(codec: TextCodec, example: Pick<Example, "ids" | "supervised">): MaskedText[] {
+  const segments: MaskedText[] = [];
+  const ids = Array.from(example.ids);
+  let start = 0;
+  let before = "";
+  for (let end = 1; end <= ids.length; end++) {
+    if (end < ids.length && example.supervised[end] === example.supervised[start]) continue;
+    // Text is cut from the decoding of the whole, so that a token's leading space is not lost at the edge of a stretch.
+    const upTo = codec.decode(ids.slice(0, end));
+    segments.push({ text: upTo.slice(before.length), supervised: example.supervised[start] === 1 });
+    before = upTo;
+    start = end;
+  }
+  return segments;
+}
+
+/** Bounds that double: up to 32, 64, 128, … tokens. */
+function histogramOf(sorted: readonly number[]): LengthStatistics["histogram"] {
+  const bars: { from: number; to: number; count: number }[] = [];
+  let from = 0;
+  for (let to = 32; bars.length === 0 || from < (sorted.at(-1) ?? 0); to *= 2) {
+    bars.push({ from, to, count: sorted.filter((length) => length > from && length <= to).length });
+    from = to;
+  }
+  return bars;
+}
+
+export function lengthStatistics(lengths: readonly number[]): LengthStatistics {
+  const sorted = [...lengths].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+  return {
+    least: at(0),
+    median: at(0.5),
+    mean: sorted.reduce((sum, length) => sum + length, 0) / Math.max(1, sorted.length),
+    percentile95: at(0.95),
+    most: at(1),
+    histogram: histogramOf(sorted),
+  };
+}
+
+/** A file that teaches less than this share of its tokens is worth a remark. */
+const smallShare = 0.05;
+
+function notesOf(encoded: EncodedRows, codec: TextCodec, supervisedShare: number, heldOut: number): string[] {
+  const { counts, forms } = encoded;
+  const notes: string[] = [];
+  if (Object.keys(forms).length > 1)
+    notes.push(`The file mixes forms of rows (${Object.keys(forms).join(", ")}); each is read by its own keys.`);
+  const asTurns = (forms["prompt-completion"] ?? 0) + (forms.alpaca ?? 0) > 0;
+  if (asTurns && codec.chatTemplate !== undefined)
+    notes.push("A prompt is written as a turn of the user and its completion as the answer, by the model's chat template.");
+  if (asTurns && codec.chatTemplate === undefined)
+    notes.push("The model has no chat template: a prompt and its completion are joined as they are, and the end-of-text token is added.");
+  if (forms.text !== undefined) notes.push('Rows of the form {"text"} are learned whole, also what a user would have typed.');
+  if (counts.cut > 0) notes.push(`${counts.cut} examples are cut: the model does not see how they end. Raise --max-length if it should.`);
+  if (supervisedShare < smallShare)
+    notes.push(`Only ${(100 * supervisedShare).toFixed(1)} % of the tokens are learned; the rest is read in every step all the same.`);
+  if (heldOut === 0) notes.push("Nothing can be held out for validation: all rows have one prompt. Give a file of its own with --valid.");
+  return notes;
+}
+
+const sampleCount = 3;
+
+/** Gathers what there is to say of a file: what it was taken for, lengths, what is cut or left out, and samples with their mask. */
+export function buildDataReport(
+  codec: TextCodec,
+  encoded: EncodedRows,
+  split: { readonly train: readonly Example[]; readonly heldOut: readonly Example[] },
+  options: { readonly file: string; readonly format: string; readonly maxLength: number },
+): DataReport {
+  const { examples, counts, forms } = encoded;
+  const lengths = examples.map((example) => example.ids.length);
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  const supervisedTokens = examples.reduce((sum, example) => sum + example.supervised.reduce((some, one) => some + one, 0), 0);
+  return {
+    ...options,
+    forms,
+    ...counts,
+    examples: examples.length,
+    longExampleRule,
+    lengths: lengthStatistics(lengths),
+    tokens,
+    supervisedTokens,
+    train: split.train.length,
+    heldOut: split.heldOut.length,
+    prompts: new Set(examples.map((example) => example.prompt)).size,
+    samples: examples.slice(0, sampleCount).map((example) => ({
+      line: example.source.line,
+      tokens: example.ids.length,
+      segments: maskedText(codec, example),
+    })),
+    notes: notesOf(encoded, codec, supervisedTokens / Math.max(1, tokens), split.heldOut.length),
+  };
+}
