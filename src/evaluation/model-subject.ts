@@ -1,0 +1,68 @@
+import { measuringBatches } from "../data/batch.js";
+import { completeBatch } from "../generation/generator.js";
+import type { GenerationProgram } from "../generation/generation-program.js";
+import type { TextCodec } from "../text/tokenizer.js";
+import type { LossProgram } from "../training/loss-program.js";
+import type { ScoredSequence, Subject, TokenLoss } from "./subject.js";
+
+export interface ModelSubjectParts {
+  readonly loss: LossProgram;
+  readonly generation: GenerationProgram;
+  /** The adapter's flat vector; empty for a model without adapter. */
+  readonly trainables: Float32Array;
+  readonly codec: TextCodec;
+  /** Sequences scored, and answers written, together. */
+  readonly batchSize: number;
+  /** Lets other work of the thread happen between batches. */
+  readonly breathe: () => Promise<void>;
+  /** Called after each batch with the number of sequences just done. */
+  readonly onProgress?: ((sequences: number) => void) | undefined;
+}
+
+/** A compiled model as something to be measured. */
+export function modelSubject({ loss, generation, trainables, codec, batchSize, breathe, onProgress }: ModelSubjectParts): Subject {
+  return {
+    async score(examples, signal) {
+      const losses: TokenLoss[] = examples.map(() => ({ nll: 0, count: 0 }));
+      const sequences = examples.map(asExample);
+      for (const { batch, indexes } of measuringBatches(sequences, batchSize)) {
+        signal?.throwIfAborted();
+        const values = await loss.run(batch, trainables);
+        for (const [place, value] of values.entries()) {
+          const index = indexes[Math.floor(Number(batch.supervisedRows[place]) / batch.tokens)] ?? 0;
+          const { nll, count } = losses[index] ?? { nll: 0, count: 0 };
+          losses[index] = { nll: nll + value, count: count + 1 };
+        }
+        onProgress?.(indexes.length);
+        await breathe();
+      }
+      return losses;
+    },
+
+    async complete(prompts, { maxNewTokens, signal }) {
+      const texts: string[] = prompts.map(() => "");
+      // Prompts of one length together: a batch is as slow as its longest.
+      const order = prompts.map((_, index) => index).sort((a, b) => lengthOf(prompts[a]) - lengthOf(prompts[b]));
+      const endIds = new Set(codec.endOfTurnIds);
+      for (let start = 0; start < order.length; start += batchSize) {
+        const indexes = order.slice(start, start + batchSize);
+        const answers = await completeBatch(
+          generation,
+          indexes.map((index) => prompts[index] ?? []),
+          { maxNewTokens, endIds, signal, breathe },
+        );
+        for (const [place, index] of indexes.entries()) texts[index] = codec.decode(answers[place] ?? [], { skipSpecial: true });
+        onProgress?.(indexes.length);
+      }
+      return texts;
+    },
+  };
+}
+
+function lengthOf(prompt: readonly number[] | undefined): number {
+  return prompt?.length ?? 0;
+}
+
+function asExample({ ids, supervised }: ScoredSequence): { ids: Int32Array; supervised: Uint8Array } {
+  return { ids: Int32Array.from(ids), supervised: Uint8Array.from(supervised, Number) };
+}

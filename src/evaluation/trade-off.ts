@@ -1,0 +1,182 @@
+import { type CurvePoint, type Findings, nextStep, validationTrend, validationWords } from "./advice.js";
+import { SKILLS, type Skill } from "./probe.js";
+import { type ClozeScore, type PassageScore, perplexity } from "./probe-score.js";
+import { accuracyDifference, direction, lossDifference, type PairedDifference } from "./statistics.js";
+import type { TokenLoss } from "./subject.js";
+
+/** One measure before and after, adapter off and on, over the same n items. */
+export interface Change {
+  readonly before: number;
+  readonly after: number;
+  /** `share`: right answers, 0 to 1, more is better. `perplexity`: less is better. */
+  readonly unit: "share" | "perplexity";
+  /** After minus before for a share; the relative change, after / before − 1, for a perplexity. */
+  readonly difference: number;
+  /** The 95 % interval of the difference. */
+  readonly interval: readonly [low: number, high: number];
+  readonly n: number;
+  /** `none` where the interval covers zero. */
+  readonly verdict: "gain" | "loss" | "none";
+}
+
+/** A held-out prompt, what was expected, and what the model said without and with the adapter. */
+export interface Sample {
+  readonly prompt: string;
+  readonly expected: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+export interface Curves {
+  readonly train: readonly CurvePoint[];
+  readonly validation: readonly CurvePoint[];
+}
+
+/** Of the training alone. */
+export interface Cost {
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  readonly peakBytes: number;
+}
+
+/** What an adapter gained and what it cost elsewhere: plain JSON, written at the end of a run. */
+export interface TradeOffReport {
+  readonly version: 1;
+  readonly target: Change & { readonly metric: string };
+  readonly general: {
+    readonly accuracy: Change & { readonly bySkill: Readonly<Partial<Record<Skill, { before: number; after: number; n: number }>>> };
+    readonly perplexity: Change;
+  };
+  readonly samples: readonly Sample[];
+  /** The outcome in one sentence. */
+  readonly sentence: string;
+  /** The last part of the sentence: what to do now. */
+  readonly next: string;
+  /** What the validation curve says in words, if anything. */
+  readonly validation: string | null;
+  readonly curves: Curves;
+  readonly cost: Cost;
+  /** The options of the run. */
+  readonly run: Readonly<Record<string, unknown>>;
+}
+
+/** How the task itself was measured: right or wrong for each example, or the loss of each where no answer is the only right one. */
+export type TargetMeasure =
+  | { readonly kind: "right"; readonly metric: string; readonly before: readonly boolean[]; readonly after: readonly boolean[] }
+  | { readonly kind: "loss"; readonly metric: string; readonly before: readonly TokenLoss[]; readonly after: readonly TokenLoss[] };
+
+export interface GeneralMeasure {
+  readonly cloze: ClozeScore;
+  readonly passages: PassageScore;
+}
+
+export interface TradeOffInput {
+  readonly target: TargetMeasure;
+  readonly general: { readonly before: GeneralMeasure; readonly after: GeneralMeasure };
+  readonly samples: readonly Sample[];
+  readonly curves: Curves;
+  readonly cost: Cost;
+  readonly run: Readonly<Record<string, unknown>>;
+}
+
+/** Compares the measurements before and after, item by item, and says in words what they mean. */
+export function buildTradeOffReport({
+  target: measure,
+  general: { before, after },
+  samples,
+  curves,
+  cost,
+  run,
+}: TradeOffInput): TradeOffReport {
+  const target = { metric: measure.metric, ...targetChange(measure) };
+  const accuracy = { ...shareChange(before.cloze.correct, after.cloze.correct), bySkill: skillChanges(before.cloze, after.cloze) };
+  const text = perplexityChange(before.passages.losses, after.passages.losses);
+  const trend = validationTrend(curves.validation);
+  const next = nextStep({
+    target: target.verdict,
+    share: target.unit === "share" ? target : undefined,
+    examples: target.n,
+    questions: accuracy.verdict,
+    textLoss: text.verdict === "loss" ? text.difference : 0,
+    validation: trend,
+  } satisfies Findings);
+  return {
+    version: 1,
+    target,
+    general: { accuracy, perplexity: text },
+    samples,
+    sentence: `${targetWords(target)}; ${generalWords(accuracy, text)}; next: ${next}.`,
+    next,
+    validation: validationWords(trend) ?? null,
+    curves,
+    cost,
+    run,
+  };
+}
+
+/** The verdict as a table shows it: people ask of their task whether it changed, and of everything else whether it suffered. */
+export function verdictWords(change: Change, side: "target" | "general"): string {
+  if (change.verdict === "none") return side === "target" ? "no measurable change" : "no measurable loss";
+  return `measurable ${change.verdict}`;
+}
+
+/** Right answers before and after. */
+export function shareChange(before: readonly boolean[], after: readonly boolean[]): Change {
+  const paired = accuracyDifference(before, after);
+  const share = (right: readonly boolean[]) => right.filter(Boolean).length / right.length;
+  const verdict = ({ up: "gain", down: "loss", none: "none" } as const)[direction(paired)];
+  return { before: share(before), after: share(after), unit: "share", ...paired, n: before.length, verdict };
+}
+
+/** Perplexities before and after; the interval of the mean loss becomes one of the ratio, since exp is monotonic. */
+export function perplexityChange(before: readonly TokenLoss[], after: readonly TokenLoss[]): Change {
+  const paired = lossDifference(before, after);
+  const relative: PairedDifference = {
+    difference: Math.expm1(paired.difference),
+    interval: [Math.expm1(paired.interval[0]), Math.expm1(paired.interval[1])],
+  };
+  const verdict = ({ up: "loss", down: "gain", none: "none" } as const)[direction(paired)];
+  return { before: perplexity(before), after: perplexity(after), unit: "perplexity", ...relative, n: before.length, verdict };
+}
+
+function targetChange(measure: TargetMeasure): Change {
+  return measure.kind === "right" ? shareChange(measure.before, measure.after) : perplexityChange(measure.before, measure.after);
+}
+
+function skillChanges(before: ClozeScore, after: ClozeScore): TradeOffReport["general"]["accuracy"]["bySkill"] {
+  const changes: Partial<Record<Skill, { before: number; after: number; n: number }>> = {};
+  for (const skill of SKILLS) {
+    const [was, is] = [before.bySkill[skill], after.bySkill[skill]];
+    if (was !== undefined && is !== undefined) changes[skill] = { before: was.accuracy, after: is.accuracy, n: was.n };
+  }
+  return changes;
+}
+
+function targetWords(target: Change): string {
+  const noise = target.verdict === "none" ? ", a difference within noise" : "";
+  if (target.unit === "perplexity") {
+    return `perplexity ${target.after.toFixed(2)} on ${target.n} held-out examples, ${target.before.toFixed(2)} before${noise}`;
+  }
+  const right = (share: number) => Math.round(share * target.n);
+  return `${right(target.after)} of ${target.n} right, ${right(target.before)} before${noise}`;
+}
+
+function generalWords(questions: Change, text: Change): string {
+  if (questions.verdict === "none" && text.verdict === "none") return "general ability unchanged within noise";
+  return `${questionWords(questions)}, ${textWords(text)}`;
+}
+
+function questionWords({ verdict, before, after }: Change): string {
+  if (verdict === "none") return "general questions unchanged within noise";
+  return `general questions ${percent(before)} → ${percent(after)} right, a measurable ${verdict}`;
+}
+
+function textWords({ verdict, difference }: Change): string {
+  if (verdict === "none") return "general text unchanged within noise";
+  return `perplexity of general text ${percent(Math.abs(difference))} ${verdict === "loss" ? "higher" : "lower"}`;
+}
+
+/** One digit after the point below ten percent, none above. */
+function percent(share: number): string {
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
