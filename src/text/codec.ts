@@ -21,8 +21,8 @@ function closingToken(codec: TextCodec): number | undefined {
   const trial = [
     { role: "user", content: "a" },
     { role: "assistant", content: "b" },
-    { role: "user", content: "c" },
-    { role: "assistant", content: "d" },
+    { role: "user", content: "a" },
+    { role: "assistant", content: "b" },
   ];
   try {
     const { ids, supervised } = encodeChat(codec, trial);
