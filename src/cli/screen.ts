@@ -61,7 +61,7 @@ export function createScreen(io: Io, { json = false, quiet = false }: ScreenOpti
     },
     isLive,
     get columns() {
-      return io.stderr.columns ?? 80;
+      return io.stderr.columns || 80; // a terminal of unknown size says 0
     },
     paint: painter(results, io.env),
     paintNotes: painter(io.stderr, io.env),

@@ -1,4 +1,5 @@
 import type { DataReport, LengthStatistics, MaskedText } from "../data/report.js";
+import type { Change, Sample, TradeOffReport } from "../evaluation/trade-off.js";
 import type { AdapterInspection } from "../lora/inspection.js";
 import type { Message } from "../text/tokenizer.js";
 import type * as training from "../training/events.js";
@@ -18,34 +19,7 @@ export type {
   SamplingOptions,
   TrainOptions,
 } from "./options.js";
-export type { DataReport, LengthStatistics, MaskedText, Message };
-
-/** One ability before and after, paired by example. */
-export interface Measured {
-  readonly before: number;
-  readonly after: number;
-  /** after − before, and its 95 % interval. */
-  readonly difference: number;
-  readonly interval: readonly [number, number];
-  /** Examples measured. */
-  readonly n: number;
-}
-
-/** What the adapter gained and what the model lost elsewhere; plain JSON. */
-export interface TradeOffReport {
-  readonly target: Measured & { readonly metric: string };
-  readonly general: { readonly accuracy: Measured; readonly perplexity: Measured };
-  readonly samples: readonly { readonly prompt: string; readonly expected: string; readonly before: string; readonly after: string }[];
-  /** What the numbers say, and what to try next, in a sentence each. */
-  readonly sentence: string;
-  readonly next: string;
-  readonly curves: {
-    readonly train: readonly { readonly step: number; readonly loss: number }[];
-    readonly validation: readonly { readonly step: number; readonly loss: number }[];
-  };
-  readonly cost: { readonly seconds: number; readonly tokensPerSecond: number; readonly peakBytes: number };
-  readonly run: Readonly<Record<string, unknown>>;
-}
+export type { Change, DataReport, LengthStatistics, MaskedText, Message, Sample, TradeOffReport };
 
 export type TrainEvent = training.TrainEvent<TradeOffReport>;
 export type DoneEvent = training.DoneEvent;
@@ -104,25 +78,18 @@ export interface GenerateRequest extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One measure of a model without and with an adapter, on the same examples. */
+/** One measure of a model, and of the same with an adapter on the same examples. */
 export interface Comparison {
-  readonly metric: "loss" | "perplexity" | "exact match" | "general accuracy" | "general perplexity";
-  readonly base: number;
-  readonly adapted?: number;
-  /** adapted − base, paired by example, and its 95 % interval. */
-  readonly difference?: number;
-  readonly interval?: readonly [number, number];
+  readonly metric: string;
+  /** Measured on the file (`target`) or on the questions and texts that come with the package (`general`). */
+  readonly side: "target" | "general";
+  readonly unit: "share" | "perplexity" | "nats";
   /** Examples measured. */
   readonly n: number;
-  readonly higherIsBetter: boolean;
-}
-
-/** One prompt with what was expected and what came. */
-export interface Answer {
-  readonly prompt: string;
-  readonly expected: string;
-  readonly base: string;
-  readonly adapted?: string;
+  readonly base: number;
+  readonly adapted?: number;
+  /** From base to adapted, paired by example; absent without an adapter, and for a loss, of which the perplexity says the same. */
+  readonly change?: Change;
 }
 
 export interface EvaluationResult {
@@ -130,7 +97,7 @@ export interface EvaluationResult {
   readonly adapter?: string;
   readonly data: string;
   readonly comparisons: readonly Comparison[];
-  readonly samples: readonly Answer[];
+  readonly samples: readonly (Omit<Sample, "after"> & { readonly after?: string })[];
   /** What the numbers say, in one sentence. */
   readonly sentence: string;
   readonly seconds: number;

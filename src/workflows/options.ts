@@ -32,7 +32,6 @@ export {
 } from "./options/text.js";
 export {
   type Duration,
-  type OptimizerChoice,
   type PlanOptions,
   type PlanSettings,
   planSet,

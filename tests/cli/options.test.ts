@@ -185,7 +185,7 @@ describe("settling", () => {
   });
 
   test("the optimizer carries its own numbers", () => {
-    expect(settle({ weightDecay: 0.1 }).optimizer).toEqual({ kind: "adamw", betas: [0.9, 0.999], weightDecay: 0.1 });
+    expect(settle({ weightDecay: 0.1 }).optimizer).toEqual({ kind: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 });
     expect(settle({ optimizer: "sgd" }).optimizer).toEqual({ kind: "sgd", momentum: 0.9, weightDecay: 0 });
     expect(() => settle({ momentum: 0.5 })).toThrow("options.momentum belongs to the optimizer sgd; adamw has options.betas");
     expect(() => settle({ optimizer: "sgd", betas: [0, 0] })).toThrow(

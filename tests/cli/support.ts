@@ -60,13 +60,21 @@ export async function runWith(argv: readonly string[], some: Partial<Workflows> 
   return { code, out: io.stdout.text, err: io.stderr.text, io };
 }
 
-const measured = { before: 0.03, after: 0.82, difference: 0.79, interval: [0.7, 0.87] as const, n: 100 };
-
 export const report: TradeOffReport = {
-  target: { metric: "exact match", ...measured },
+  version: 1,
+  target: {
+    metric: "exact match",
+    unit: "share",
+    before: 0.03,
+    after: 0.82,
+    difference: 0.79,
+    interval: [0.7, 0.87],
+    n: 100,
+    verdict: "gain",
+  },
   general: {
-    accuracy: { before: 0.41, after: 0.4, difference: -0.01, interval: [-0.03, 0.01], n: 320 },
-    perplexity: { before: 20.1, after: 20.9, difference: 0.8, interval: [0.2, 1.4], n: 40 },
+    accuracy: { unit: "share", before: 0.41, after: 0.4, difference: -0.01, interval: [-0.03, 0.01], n: 320, verdict: "none", bySkill: {} },
+    perplexity: { unit: "perplexity", before: 20.1, after: 20.9, difference: 0.0398, interval: [0.01, 0.07], n: 40, verdict: "loss" },
   },
   samples: ["every day at nine", "on Mondays", "each\u001b[2Jminute", "a fourth that is not shown"].map((prompt) => ({
     prompt,
@@ -74,8 +82,9 @@ export const report: TradeOffReport = {
     before: "I can help you with that.",
     after: "0 9 * * *",
   })),
-  sentence: "82 of 100 right, 3 before; general ability unchanged within noise.",
-  next: "Next: try the adapter with lorikeet chat.",
+  sentence: "82 of 100 right, 3 before; general ability unchanged within noise; next: use it.",
+  next: "use it",
+  validation: "The validation loss still falls.",
   curves: { train: [{ step: 1, loss: 2 }], validation: [] },
   cost: { seconds: 61, tokensPerSecond: 431.7, peakBytes: 2.1e9 },
   run: {},

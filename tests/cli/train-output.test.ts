@@ -40,14 +40,14 @@ each␛[2Jminute
   before   I can help you with that.
   after    0 9 * * *
 
-                        examples  before  after  difference  95 % interval
-──────────────────────  ────────  ──────  ─────  ──────────  ──────────────────────────────────────
-target: exact match          100     3 %   82 %       +79 %  +70 % to +87 %
-general: right answers       320    41 %   40 %        −1 %  −3 % to +1 %: no measurable difference
-general: perplexity           40    20.1   20.9        +0.8  +0.2 to +1.4
+measure                      examples  before  after  difference  95 % interval   verdict
+───────────────────────────  ────────  ──────  ─────  ──────────  ──────────────  ──────────────────
+target: exact match               100     3 %   82 %       +79 %  +70 % to +87 %  measurable gain
+general: questions                320    41 %   40 %        −1 %  −3 % to +1 %    no measurable loss
+general: perplexity of text        40    20.1   20.9        +4 %  +1 % to +7 %    measurable loss
 
-82 of 100 right, 3 before; general ability unchanged within noise.
-Next: try the adapter with lorikeet chat.
+The validation loss still falls.
+82 of 100 right, 3 before; general ability unchanged within noise; next: use it.
 
 3 updates in 1 min 01 s (432 tokens/s, 2.1 GB at the peak); lowest validation loss 1.1 after update 2.
 adapter  out/adapter

@@ -1,40 +1,52 @@
-import type { Comparison, EvaluationResult } from "../../workflows/api.js";
+import { verdictWords } from "../../evaluation/trade-off.js";
+import type { Change, Comparison, EvaluationResult, Sample } from "../../workflows/api.js";
 import { percentText, plainNumber, signed } from "./numbers.js";
 import { type Paint, printable } from "./paint.js";
-import { table } from "./table.js";
-
-const shares: readonly Comparison["metric"][] = ["exact match", "general accuracy"];
+import { type Column, table } from "./table.js";
 
 /** Model and adapter side by side, some answers, and one sentence. */
 export function evaluationText(result: EvaluationResult, paint: Paint): string {
-  const compares = result.adapter !== undefined;
-  const columns = [{ title: "measure" }, { title: "examples", right: true }, { title: "model", right: true }];
-  if (compares) columns.push({ title: "with adapter", right: true }, { title: "difference", right: true }, { title: "95 % interval" });
-  const rows = result.comparisons.map((each) => {
-    const show = shares.includes(each.metric) ? percentText : plainNumber;
-    return [
-      each.metric,
-      String(each.n),
-      show(each.base),
-      each.adapted === undefined ? "" : show(each.adapted),
-      each.difference === undefined ? "" : signed(show(each.difference)),
-      each.interval === undefined ? "" : intervalText(each.interval, show),
-    ];
-  });
-  return [...result.samples.map((sample) => answerText(sample, paint)), table(columns, rows), "", result.sentence].join("\n");
+  const compared = result.comparisons.some(({ adapted }) => adapted !== undefined);
+  return [
+    ...result.samples.map((sample) => sampleText(sample, paint)),
+    comparisonTable(result.comparisons, compared),
+    "",
+    result.sentence,
+  ].join("\n");
 }
 
-/** "+1 % to +5 %", or that nothing was measured where the interval covers zero. */
-export function intervalText([low, high]: readonly [number, number], show: (value: number) => string): string {
-  const text = `${signed(show(low))} to ${signed(show(high))}`;
-  return low <= 0 && high >= 0 ? `${text}: no measurable difference` : text;
+/** A row a measure; with an adapter also what it changed, with the 95 % interval and a verdict. */
+export function comparisonTable(comparisons: readonly Comparison[], compared: boolean): string {
+  const columns: Column[] = [
+    { title: "measure" },
+    { title: "examples", right: true },
+    { title: compared ? "before" : "value", right: true },
+  ];
+  if (compared) {
+    columns.push({ title: "after", right: true }, { title: "difference", right: true }, { title: "95 % interval" }, { title: "verdict" });
+  }
+  return table(
+    columns,
+    comparisons.map(({ metric, side, unit, n, base, adapted, change }) => {
+      const show = unit === "share" ? percentText : plainNumber;
+      const [difference, interval] = change === undefined ? ["", ""] : changeTexts(change);
+      const verdict = change === undefined ? "" : verdictWords(change, side);
+      return [`${side}: ${metric}`, String(n), show(base), adapted === undefined ? "" : show(adapted), difference, interval, verdict];
+    }),
+  );
+}
+
+/** Both units change in percent: points of a share, parts of a perplexity. */
+function changeTexts({ difference, interval: [low, high] }: Change): readonly [difference: string, interval: string] {
+  const show = (value: number) => signed(percentText(value));
+  return [show(difference), `${show(low)} to ${show(high)}`];
 }
 
 /** A prompt, what was expected, and what came without and with the adapter. */
-export function answerText(sample: { prompt: string; expected: string; base: string; adapted?: string }, paint: Paint): string {
+export function sampleText(sample: Omit<Sample, "after"> & { readonly after?: string }, paint: Paint): string {
   const line = (name: string, text: string) => `  ${paint("dim", name.padEnd(8))} ${indented(text)}`;
-  const lines = [paint("bold", indented(sample.prompt)), line("expected", sample.expected), line("before", sample.base)];
-  if (sample.adapted !== undefined) lines.push(line("after", sample.adapted));
+  const lines = [paint("bold", printable(sample.prompt.trim())), line("expected", sample.expected), line("before", sample.before)];
+  if (sample.after !== undefined) lines.push(line("after", sample.after));
   return `${lines.join("\n")}\n`;
 }
 

@@ -34,10 +34,9 @@ export function rateText(rate: number): string {
   return rate === 0 ? "0" : rate.toExponential(1);
 }
 
-/** A share of 1 as "82 %". */
+/** A share of 1 as "82 %", with at most one digit after the point. */
 export function percentText(share: number): string {
-  const percent = share * 100;
-  return `${Number.isInteger(percent) ? percent : percent.toFixed(1)} %`;
+  return `${Number((100 * share).toFixed(1))} %`;
 }
 
 /** Four significant digits, never an exponent for ordinary sizes. */

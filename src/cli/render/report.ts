@@ -1,35 +1,28 @@
-import type { Measured, TradeOffReport } from "../../workflows/api.js";
-import { answerText, intervalText } from "./evaluation.js";
-import { percentText, plainNumber, signed } from "./numbers.js";
+import type { Change, Comparison, TradeOffReport } from "../../workflows/api.js";
+import { comparisonTable, sampleText } from "./evaluation.js";
 import type { Paint } from "./paint.js";
-import { table } from "./table.js";
 
 /** Held-out prompts that the end of a run shows. */
 const shownSamples = 3;
 
-/** The end of a run for people: three answers, a table, a sentence, and what to try next. */
+/** The end of a run for people: three answers, a table, and a sentence that ends with what to do next. */
 export function reportText(report: TradeOffReport, paint: Paint): string {
   const { target, general } = report;
-  const show = target.metric.includes("loss") || target.metric.includes("perplexity") ? plainNumber : percentText;
-  const columns = [
-    { title: "" },
-    { title: "examples", right: true },
-    { title: "before", right: true },
-    { title: "after", right: true },
-    { title: "difference", right: true },
-    { title: "95 % interval" },
+  const comparisons = [
+    comparison("target", target.metric, target),
+    comparison("general", "questions", general.accuracy),
+    comparison("general", "perplexity of text", general.perplexity),
   ];
-  const rows = [
-    row(`target: ${target.metric}`, target, show),
-    row("general: right answers", general.accuracy, percentText),
-    row("general: perplexity", general.perplexity, plainNumber),
+  const lines = [
+    ...report.samples.slice(0, shownSamples).map((sample) => sampleText(sample, paint)),
+    comparisonTable(comparisons, true),
+    "",
   ];
-  const samples = report.samples
-    .slice(0, shownSamples)
-    .map(({ prompt, expected, before, after }) => answerText({ prompt, expected, base: before, adapted: after }, paint));
-  return [...samples, table(columns, rows), "", paint("bold", report.sentence), report.next].join("\n").trimEnd();
+  if (report.validation !== null) lines.push(report.validation);
+  lines.push(paint("bold", report.sentence));
+  return lines.join("\n");
 }
 
-function row(name: string, { before, after, n, difference, interval }: Measured, show: (value: number) => string): string[] {
-  return [name, String(n), show(before), show(after), signed(show(difference)), intervalText(interval, show)];
+function comparison(side: Comparison["side"], metric: string, change: Change): Comparison {
+  return { side, metric, unit: change.unit, n: change.n, base: change.before, adapted: change.after, change };
 }

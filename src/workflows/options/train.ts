@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { MAX_RANK } from "../../lora/spec.js";
 import { type LayerSelection, patternTest } from "../../lora/targets.js";
+import type { OptimizerSettings } from "../../training/optimizer.js";
 import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed } from "./common.js";
@@ -203,16 +204,14 @@ export type Duration =
   | { readonly kind: "steps"; readonly steps: number }
   | { readonly kind: "minutes"; readonly minutes: number };
 
-/** The rule of the update, with the numbers that belong to it. */
-export type OptimizerChoice =
-  | { readonly kind: "adamw"; readonly betas: readonly [number, number]; readonly weightDecay: number }
-  | { readonly kind: "sgd"; readonly momentum: number; readonly weightDecay: number };
+/** Keeps Adam's division from zero: Kingma and Ba 2014, "Adam", algorithm 1; the same in PyTorch and PEFT. */
+const adamEpsilon = 1e-8;
 
 type TrainValues = ValuesOf<typeof trainShape>;
 type Settled = "epochs" | "steps" | "minutes" | "optimizer" | "betas" | "momentum" | "weightDecay";
 
 /** What the train workflow works with: every default filled in, exclusive choices as unions. */
-export type TrainSettings = Omit<TrainValues, Settled> & { readonly duration: Duration; readonly optimizer: OptimizerChoice };
+export type TrainSettings = Omit<TrainValues, Settled> & { readonly duration: Duration; readonly optimizer: OptimizerSettings };
 
 type OneDuration =
   | { epochs?: number; steps?: never; minutes?: never }
@@ -253,7 +252,7 @@ function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, we
     duration,
     optimizer:
       optimizer === "adamw"
-        ? { kind: "adamw", betas: betas ?? [0.9, 0.999], weightDecay }
+        ? { kind: "adamw", beta1: betas?.[0] ?? 0.9, beta2: betas?.[1] ?? 0.999, epsilon: adamEpsilon, weightDecay }
         : { kind: "sgd", momentum: momentum ?? 0.9, weightDecay },
   };
 }
