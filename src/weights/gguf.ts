@@ -26,6 +26,12 @@ export interface GgufModel {
 /** Reads the header of a GGUF model. Weights are read when asked for. */
 export async function readGguf(source: ByteSource): Promise<GgufModel> {
   const { metadata, tensors } = await readRawGguf(source);
+  const parts = metadata["split.count"];
+  if (typeof parts === "number" && parts > 1) {
+    throw new InputError(
+      `${source.name} is one of ${parts} parts of a model. Join them first: llama-gguf-split --merge FIRST_PART OUT.gguf.`,
+    );
+  }
   const architecture = metadata["general.architecture"];
   if (architecture !== "llama") {
     throw new InputError(

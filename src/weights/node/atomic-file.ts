@@ -33,18 +33,23 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
 export async function writeStreamAtomic(path: string, produce: (sink: FileSink) => Promise<void>): Promise<void> {
   await removeStaleTemporaries(dirname(path), basename(path));
   const temporary = join(dirname(path), `.${basename(path)}.${machine}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`);
+  // Only failures of this file's own writing are put into words: `produce` may fail at reading another.
+  const explained = async <T>(step: Promise<T>): Promise<T> =>
+    await step.catch((error: unknown) => {
+      throw explainWriteFailure(path, error);
+    });
+  const handle = await explained(open(temporary, "wx"));
   try {
-    const handle = await open(temporary, "wx");
     try {
-      await produce({ write: (bytes) => writeAll(handle, bytes) });
-      await handle.sync();
+      await produce({ write: (bytes) => explained(writeAll(handle, bytes)) });
+      await explained(handle.sync());
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
+    await explained(rename(temporary, path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw explainWriteFailure(path, error);
+    throw error;
   }
   await syncFolder(dirname(path));
 }
