@@ -29,6 +29,11 @@ export interface Emitter {
   ints(values: number | readonly number[]): string;
   /** An int64 vector holding a shape: a constant where it can be one, else a small input that the runtime feeds. */
   shape(dimensions: Shape): string;
+  /**
+   * An int64 input of the graph, [N], as a column [N, 1]. The WebGPU provider cannot reshape int64: there the column is
+   * an input of its own, which the runtime feeds with the same numbers.
+   */
+  column(input: string): string;
 }
 
 export interface EmitOptions {

@@ -28,7 +28,7 @@ const crossEntropyGradientOp = defineOp<null>({
     const column = unsqueeze(e, dy, [1]); // [S, 1]
     const spread = binary(e, "Mul", softmax(e, logits), column); // [S, V]
     const attributes = { axis: { int: 1 }, reduction: { string: "add" } };
-    return e.emit("ScatterElements", [spread, unsqueeze(e, targets, [1]), e.emit("Neg", [column])[0]], { attributes })[0];
+    return e.emit("ScatterElements", [spread, e.column(targets), e.emit("Neg", [column])[0]], { attributes })[0];
   }),
 });
 
@@ -45,7 +45,7 @@ function shiftedLogSumExp(e: Emitter, logits: string): string {
 }
 
 function minusTarget(e: Emitter, logits: string, targets: string, total: string): string {
-  const chosen = e.emit("GatherElements", [logits, unsqueeze(e, targets, [1])], { attributes: { axis: { int: 1 } } })[0];
+  const chosen = e.emit("GatherElements", [logits, e.column(targets)], { attributes: { axis: { int: 1 } } })[0];
   return binary(e, "Sub", total, e.emit("Squeeze", [chosen, e.ints([1])])[0]);
 }
 

@@ -1,6 +1,5 @@
 import { apply, type Tensor } from "../graph/graph.js";
-import { defineOp, everywhere, float32 } from "../graph/op.js";
-import { unsqueeze } from "./engine-nodes.js";
+import { defineOp, type Emitter, everywhere, float32, type TensorType } from "../graph/op.js";
 import { expectEqual, extent, input } from "./types.js";
 
 // yᵢ = tableₖ, k = indexᵢ;  the gradient of the table adds each ȳᵢ to row k
@@ -27,13 +26,22 @@ const scatterRowsOp = defineOp<null>({
     return [float32(...like.shape)];
   },
   gradient: "noGradient",
-  lower: everywhere((e, { inputs: [updates = "", index = ""], types: [updatesType], outputs: [output] }) => {
-    // ScatterElements adds in order: ScatterND may add equal rows from two threads at once.
-    const zeros = e.emit("Expand", [e.float(0), e.shape(output?.shape ?? [])])[0];
-    const indexes = e.emit("Expand", [unsqueeze(e, index, [1]), e.shape(updatesType?.shape ?? [])])[0];
-    return e.emit("ScatterElements", [zeros, indexes, updates], { attributes: { axis: { int: 0 }, reduction: { string: "add" } } })[0];
-  }),
+  lower: {
+    cpu: (e, { inputs: [updates = "", index = ""], types: [updatesType], outputs: [output] }) => {
+      // ScatterElements adds in order: ScatterND may add equal rows from two threads at once.
+      const indexes = e.emit("Expand", [e.column(index), e.shape(updatesType?.shape ?? [])])[0];
+      const attributes = { axis: { int: 0 }, reduction: { string: "add" } };
+      return e.emit("ScatterElements", [zeros(e, output), indexes, updates], { attributes })[0];
+    },
+    // Here ScatterND adds atomically, and int64 cannot be expanded.
+    webgpu: (e, { inputs: [updates = "", index = ""], outputs: [output] }) =>
+      e.emit("ScatterND", [zeros(e, output), e.column(index), updates], { attributes: { reduction: { string: "add" } } })[0],
+  },
 });
+
+function zeros(e: Emitter, like: TensorType | undefined): string {
+  return e.emit("Expand", [e.float(0), e.shape(like?.shape ?? [])])[0];
+}
 
 /** table [V, C], index int64 [N] → rows [N, C]. */
 export const gatherRows = (table: Tensor, index: Tensor): Tensor => apply(gatherRowsOp, [table, index], null);

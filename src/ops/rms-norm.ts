@@ -1,5 +1,5 @@
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, everywhere, float32 } from "../graph/op.js";
+import { defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
 import { binary, reduceSum } from "./engine-nodes.js";
 import { mul } from "./mul.js";
 import { expectEqual, extent, fixed, input } from "./types.js";
@@ -20,13 +20,26 @@ const rmsNormOp = defineOp<{ readonly epsilon: number }>({
       wants[1] ? mul(mul(x, inverse), dy) : undefined, // ḡ = Σ_N x̂ ⊙ ȳ, summed by the sweep
     ];
   },
-  lower: everywhere((e, { inputs: [x = "", gain = ""], attributes: { epsilon } }) =>
-    e.emit("SimplifiedLayerNormalization", [x, gain], {
-      outputs: 2,
-      attributes: { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } },
-    }),
-  ),
+  lower: {
+    cpu: (e, { inputs: [x = "", gain = ""], attributes: { epsilon } }) => normalise(e, x, gain, epsilon, 2),
+    // The provider's second output is the mean of x (1.30), not s. What no gradient reads is never run.
+    webgpu: (e, { inputs: [x = "", gain = ""], attributes: { epsilon } }) => [
+      ...normalise(e, x, gain, epsilon, 1),
+      inverseRms(e, x, epsilon),
+    ],
+  },
 });
+
+function normalise(e: Emitter, x: string, gain: string, epsilon: number, outputs: number): readonly string[] {
+  const attributes = { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } };
+  return e.emit("SimplifiedLayerNormalization", [x, gain], { outputs, attributes });
+}
+
+/** x [N, C] → s [N, 1]. */
+function inverseRms(e: Emitter, x: string, epsilon: number): string {
+  const mean = e.emit("ReduceMean", [binary(e, "Mul", x, x), e.ints([1])], { attributes: { keepdims: { int: 1 } } })[0];
+  return binary(e, "Div", e.float(1), e.emit("Sqrt", [binary(e, "Add", mean, e.float(epsilon))])[0]);
+}
 
 // x̄ = s·(g ⊙ ȳ) − x · s³/C · Σ_C(g ⊙ ȳ ⊙ x)
 const rmsNormGradientOp = defineOp<null>({

@@ -18,6 +18,8 @@ export interface Emitted {
   readonly initializers: readonly OnnxInitializer[];
   /** Small int64 inputs that hold shapes: input name → extents. */
   readonly shapeInputs: ReadonlyMap<string, Shape>;
+  /** Inputs that hold another input as a column: name → the input's name. */
+  readonly columnInputs: ReadonlyMap<string, string>;
   /** Value names of the graph's outputs. */
   readonly outputs: ReadonlyMap<string, string>;
   /** Value names at which the backward pass starts. */
@@ -45,7 +47,19 @@ export function emitGraph(graph: Graph, target: Target, weights: (name: string) 
   const outputs = new Map<string, string>();
   for (const [name, tensor] of graph.outputs) outputs.set(name, emitter.value(tensor));
   const seeds = new Set([...graph.seeds].map((seed) => emitter.value(seed)));
-  return { ...emitter.result(), outputs, seeds };
+  const { nodes, ...rest } = emitter.result();
+  return { ...rest, nodes: needed(nodes, outputs.values()), outputs, seeds };
+}
+
+/** A lowering writes all that an operation can give; nodes of which nothing is read are left out. */
+function needed(nodes: readonly OnnxNode[], outputs: Iterable<string>): readonly OnnxNode[] {
+  const read = new Set(outputs);
+  const kept = nodes.toReversed().filter((node) => {
+    const wanted = node.outputs.some((output) => read.has(output));
+    if (wanted) for (const input of node.inputs) read.add(input);
+    return wanted;
+  });
+  return kept.reverse();
 }
 
 class GraphEmitter implements Emitter {
@@ -55,6 +69,7 @@ class GraphEmitter implements Emitter {
   readonly #nodes: OnnxNode[] = [];
   readonly #initializers = new Map<string, OnnxInitializer>();
   readonly #shapeInputs = new Map<string, Shape>();
+  readonly #columnInputs = new Map<string, string>();
   readonly #values = new Map<Tensor, string>();
   #names = 0;
 
@@ -92,6 +107,13 @@ class GraphEmitter implements Emitter {
     return name;
   }
 
+  column(input: string): string {
+    if (this.target !== "webgpu") return this.emit("Unsqueeze", [input, this.ints([1])])[0];
+    const name = `column:${input}`;
+    this.#columnInputs.set(name, input);
+    return name;
+  }
+
   bind(tensor: Tensor, name: string): void {
     this.#values.set(tensor, name);
   }
@@ -106,12 +128,13 @@ class GraphEmitter implements Emitter {
     return name;
   }
 
-  result(): Pick<Emitted, "weightNodes" | "nodes" | "initializers" | "shapeInputs"> {
+  result(): Pick<Emitted, "weightNodes" | "nodes" | "initializers" | "shapeInputs" | "columnInputs"> {
     return {
       weightNodes: this.#weightNodes,
       nodes: this.#nodes,
       initializers: [...this.#initializers.values()],
       shapeInputs: this.#shapeInputs,
+      columnInputs: this.#columnInputs,
     };
   }
 

@@ -14,18 +14,18 @@ export interface CompileOptions extends SessionSettings {
 export class Program {
   readonly #graph: Graph;
   readonly #session: EngineSession;
-  readonly #shapeInputs: ReadonlyMap<string, Shape>;
+  readonly #extra: ExtraInputs;
 
-  private constructor(graph: Graph, session: EngineSession, shapeInputs: ReadonlyMap<string, Shape>) {
+  private constructor(graph: Graph, session: EngineSession, extra: ExtraInputs) {
     this.#graph = graph;
     this.#session = session;
-    this.#shapeInputs = shapeInputs;
+    this.#extra = extra;
   }
 
   static async compile(graph: Graph, engine: Engine, options: CompileOptions): Promise<Program> {
-    const { model, shapeInputs } = buildOnnx(graph, options.target, options.weights);
+    const { model, ...extra } = buildOnnx(graph, options.target, options.weights);
     const session = await engine.createSession(encodeModel(model), options);
-    return new Program(graph, session, shapeInputs);
+    return new Program(graph, session, extra);
   }
 
   /**
@@ -42,9 +42,13 @@ export class Program {
     const bindings = new Map(Object.entries(dimensions));
     const tensors: Record<string, HostTensor> = {};
     for (const [name, tensor] of this.#graph.inputs) tensors[name] = fitted(name, feeds[name], tensor.shape, bindings);
-    for (const [name, shape] of this.#shapeInputs) {
+    for (const [name, shape] of this.#extra.shapeInputs) {
       const extents = shape.map((dimension) => evaluate(dimension, bindings));
       tensors[name] = { data: BigInt64Array.from(extents, BigInt), dims: [extents.length] };
+    }
+    for (const [name, of] of this.#extra.columnInputs) {
+      const tensor = tensors[of];
+      if (tensor !== undefined) tensors[name] = { data: tensor.data, dims: [...tensor.dims, 1] };
     }
     const targets: Record<string, HostTensor> = {};
     for (const [name, data] of Object.entries(into)) {
@@ -64,23 +68,27 @@ export class Program {
   }
 }
 
-/** The ONNX model of a graph, and the shapes that its extra int64 inputs want. */
-export function buildOnnx(
-  graph: Graph,
-  target: Target,
-  weights: (name: string) => StoredWeight,
-): { model: OnnxModel; shapeInputs: ReadonlyMap<string, Shape> } {
+/** Inputs of the engine's model beside those of the graph; a run fills them in by itself. */
+type ExtraInputs = Pick<Emitted, "shapeInputs" | "columnInputs">;
+
+/** The ONNX model of a graph, and what its extra int64 inputs want. */
+export function buildOnnx(graph: Graph, target: Target, weights: (name: string) => StoredWeight): { model: OnnxModel } & ExtraInputs {
   const emitted = emitGraph(graph, target, weights);
   const { nodes, renamed } = nameOutputs(emitted);
   const ordered = orderNodes(nodes, new Set(graph.outputs.keys()), new Set([...emitted.seeds].map((seed) => renamed.get(seed) ?? seed)));
   const shapeValues = [...emitted.shapeInputs].map(([name, shape]): OnnxValue => ({ name, dtype: "int64", shape: [shape.length] }));
+  const columns = [...emitted.columnInputs].map(([name, of]): OnnxValue => {
+    const input = graph.inputs.get(of);
+    if (input?.dtype !== "int64") throw new Error(`"${of}" is no int64 input of the graph, and cannot be read as a column`);
+    return { name, dtype: "int64", shape: [...input.shape, 1] };
+  });
   const model: OnnxModel = {
     nodes: [...emitted.weightNodes, ...ordered],
-    inputs: [...[...graph.inputs].map(([name, tensor]) => declared(name, tensor)), ...shapeValues],
+    inputs: [...[...graph.inputs].map(([name, tensor]) => declared(name, tensor)), ...shapeValues, ...columns],
     outputs: [...graph.outputs].map(([name, tensor]) => declared(name, tensor)),
     initializers: emitted.initializers,
   };
-  return { model, shapeInputs: emitted.shapeInputs };
+  return { model, shapeInputs: emitted.shapeInputs, columnInputs: emitted.columnInputs };
 }
 
 /** Gives the values that leave the program their public names: by renaming where a node computes them, else by a copy. */

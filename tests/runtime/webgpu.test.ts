@@ -1,0 +1,52 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { viewOf } from "../../src/lora/layout.js";
+import { nodeEngine } from "../../src/runtime/node/engine.js";
+import { GradientProgram } from "../../src/training/gradient-program.js";
+import { buildCase, compileCase, drawFeeds, results } from "../ops/harness.js";
+import { opCases } from "../ops/cases.js";
+import { relativeError } from "../support/compare.js";
+import { seededLlama } from "../support/seeded-llama.js";
+import { useSwiftShader } from "../support/swiftshader.js";
+
+/** SwiftShader lies within 4e-7 of the CPU in one operation; the issue asks for 1e-4 of a training step. */
+const TOLERANCE = 1e-4;
+const OPERATION_TOLERANCE = 5e-6;
+
+// The first run of a program compiles its shaders, on the CPU here.
+const SHADER_TIMEOUT = 300_000;
+
+const webgpu = { target: "webgpu", refuseFallback: true } as const;
+
+beforeAll(useSwiftShader);
+
+describe("every operation's lowerings for WebGPU equal those for the CPU, no node left to the CPU", () => {
+  test.each(opCases.map((opCase) => [opCase.name, opCase] as const))("%s", { timeout: SHADER_TIMEOUT }, async (_name, opCase) => {
+    const built = buildCase(opCase);
+    const onCpu = await compileCase(built.graph, nodeEngine, { target: "cpu" });
+    const onGpu = await compileCase(built.graph, nodeEngine, webgpu);
+    const dimensions = opCase.dimensions.at(-1)!;
+    const feeds = drawFeeds(opCase, built, dimensions, 3);
+    const want = await results(onCpu, feeds, dimensions);
+    const got = await results(onGpu, feeds, dimensions);
+    for (const [name, values] of Object.entries(want)) expect(relativeError(got[name]!, values), name).toBeLessThan(OPERATION_TOLERANCE);
+    await onCpu.release();
+    await onGpu.release();
+  });
+});
+
+test("a tiny Llama's training step: the loss and every gradient equal the CPU's", { timeout: SHADER_TIMEOUT }, async () => {
+  const llama = seededLlama();
+  const step = async (settings: { target: "cpu" } | typeof webgpu) => {
+    const program = await GradientProgram.compile(nodeEngine, { ...llama, maxTokens: 16 }, { ...settings, weights: llama.weights });
+    const gradient = new Float32Array(llama.layout.length);
+    const { loss } = await program.run(llama.batch, llama.adapter, gradient);
+    await program.release();
+    return { loss, gradient };
+  };
+  const cpu = await step({ target: "cpu" });
+  const gpu = await step(webgpu);
+  expect(Math.abs(gpu.loss / cpu.loss - 1)).toBeLessThan(TOLERANCE);
+  for (const [name, entry] of llama.layout.entries) {
+    expect(relativeError(viewOf(gpu.gradient, entry), viewOf(cpu.gradient, entry)), name).toBeLessThan(TOLERANCE);
+  }
+});
