@@ -26,9 +26,21 @@ export interface ExampleCounts {
   droppedEmpty: number;
 }
 
+/** What happens to an example that is too long: cut at its end, or left out. */
+export type Overflow = "cut" | "drop";
+
 /** The rule for long examples, in words. */
-export const longExampleRule =
-  "An example longer than --max-length is cut at its end if at least one learned token stays; otherwise it is left out. Both are counted.";
+export const longExampleRules: Readonly<Record<Overflow, string>> = {
+  cut: "An example longer than --max-length is cut at its end if at least one learned token stays; otherwise it is left out. Both are counted.",
+  drop: "An example longer than --max-length is left out, and counted.",
+};
+
+export interface EncodeOptions {
+  /** Tokens of the longest example that is kept whole. */
+  readonly maxLength: number;
+  /** Default: cut. */
+  readonly overflow?: Overflow;
+}
 
 interface Encoded {
   readonly ids: readonly number[];
@@ -91,7 +103,12 @@ export function encodeUserPrompt(codec: TextCodec, prompt: string): number[] {
   return codec.chatTemplate === undefined ? encodeBarePrompt(codec, prompt) : encodePrompt(codec, [{ role: "user", content: prompt }]);
 }
 
-function toExample(encoded: Encoded, sourceRow: SourceRow, maxLength: number, counts: ExampleCounts): Example | undefined {
+function toExample(
+  encoded: Encoded,
+  sourceRow: SourceRow,
+  { maxLength, overflow }: EncodeOptions,
+  counts: ExampleCounts,
+): Example | undefined {
   const learned = (from: number, to: number) => encoded.supervised.slice(from, to).includes(true);
   if (!learned(1, encoded.ids.length)) {
     counts.droppedEmpty++;
@@ -99,7 +116,7 @@ function toExample(encoded: Encoded, sourceRow: SourceRow, maxLength: number, co
   }
   const length = Math.min(encoded.ids.length, maxLength);
   if (length < encoded.ids.length) {
-    if (!learned(1, length)) {
+    if (overflow === "drop" || !learned(1, length)) {
       counts.droppedTooLong++;
       return undefined;
     }
@@ -121,10 +138,10 @@ export interface EncodedRows {
 }
 
 /**
- * Rows as examples of at most `maxLength` tokens; see `longExampleRule`.
+ * Rows as examples of at most `maxLength` tokens; see `longExampleRules`.
  * @throws InputError when the template refuses rows (the first ten are named), or when no example is left.
  */
-export function encodeRows(codec: TextCodec, rows: readonly SourceRow[], options: { maxLength: number }): EncodedRows {
+export function encodeRows(codec: TextCodec, rows: readonly SourceRow[], options: EncodeOptions): EncodedRows {
   const counts: ExampleCounts = { rows: rows.length, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
   const forms: Partial<Record<RowForm, number>> = {};
   const examples: Example[] = [];
@@ -132,7 +149,7 @@ export function encodeRows(codec: TextCodec, rows: readonly SourceRow[], options
   for (const sourceRow of rows) {
     forms[sourceRow.form] = (forms[sourceRow.form] ?? 0) + 1;
     try {
-      const example = toExample(encodeRow(codec, sourceRow.row), sourceRow, options.maxLength, counts);
+      const example = toExample(encodeRow(codec, sourceRow.row), sourceRow, options, counts);
       if (example !== undefined) examples.push(example);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;

@@ -1,5 +1,6 @@
+import { renderChat } from "../text/rendering.js";
 import type { TextCodec } from "../text/tokenizer.js";
-import { type EncodedRows, type Example, longExampleRule } from "./example.js";
+import { type EncodedRows, type Example, longExampleRules, type Overflow } from "./example.js";
 import type { RowForm } from "./row.js";
 
 /** A stretch of a rendered example, and whether the model learns it. */
@@ -86,6 +87,13 @@ export function lengthStatistics(lengths: readonly number[]): LengthStatistics {
   };
 }
 
+/** True when rows come with tools and the template writes nothing of them. */
+function ignoresTools(encoded: EncodedRows, codec: TextCodec): boolean {
+  const row = encoded.examples.map((example) => example.row).find((one) => one.kind === "chat" && one.tools !== undefined);
+  if (row?.kind !== "chat") return false;
+  return renderChat(codec, row.messages, { tools: row.tools }) === renderChat(codec, row.messages);
+}
+
 /** A file that teaches less than this share of its tokens is worth a remark. */
 const smallShare = 0.05;
 
@@ -100,6 +108,8 @@ function notesOf(encoded: EncodedRows, codec: TextCodec, supervisedShare: number
   if (asTurns && codec.chatTemplate === undefined)
     notes.push("The model has no chat template: a prompt and its completion are joined as they are, and the end-of-text token is added.");
   if (forms.text !== undefined) notes.push('Rows of the form {"text"} are learned whole, also what a user would have typed.');
+  if (ignoresTools(encoded, codec))
+    notes.push('The model\'s chat template does not write "tools": the model is not told what it may call.');
   if (counts.cut > 0) notes.push(`${counts.cut} examples are cut: the model does not see how they end. Raise --max-length if it should.`);
   if (supervisedShare < smallShare)
     notes.push(`Only ${(100 * supervisedShare).toFixed(1)} % of the tokens are learned; the rest is read in every step all the same.`);
@@ -114,18 +124,19 @@ export function buildDataReport(
   codec: TextCodec,
   encoded: EncodedRows,
   split: { readonly train: readonly Example[]; readonly heldOut: readonly Example[] },
-  options: { readonly file: string; readonly format: string; readonly maxLength: number },
+  options: { readonly file: string; readonly format: string; readonly maxLength: number; readonly overflow?: Overflow },
 ): DataReport {
   const { examples, counts, forms } = encoded;
   const lengths = examples.map((example) => example.ids.length);
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const supervisedTokens = examples.reduce((sum, example) => sum + example.supervised.reduce((some, one) => some + one, 0), 0);
+  const { overflow = "cut", ...file } = options;
   return {
-    ...options,
+    ...file,
     forms,
     ...counts,
     examples: examples.length,
-    longExampleRule,
+    longExampleRule: longExampleRules[overflow],
     lengths: lengthStatistics(lengths),
     tokens,
     supervisedTokens,

@@ -98,10 +98,32 @@ const refusal =
   "The model's chat template rewrites the messages, so what the assistant said cannot be found in the rendered text: rendering it with marked " +
   "contents, also with trimmed ones, gives another text, and the template ";
 
+/** The names of the functions that a message calls. */
+const calledNames = (message: Message): string[] =>
+  (message.tool_calls ?? []).flatMap((call) => {
+    const one = call as { function?: { name?: unknown }; name?: unknown } | null;
+    const name = one?.function?.name ?? one?.name;
+    return typeof name === "string" ? [name] : [];
+  });
+
 /**
- * The stretches that the template writes for answers without findable content (calls of tools): from where the prompt for the
- * answer ends to the end of the turn. Needs a template whose prompt is a prefix of the conversation; refuses otherwise.
+ * The stretch that the template writes for an answer without findable content (calls of tools): from where the prompt for the
+ * answer ends to the end of the turn. Undefined where the template's prompt is not a prefix of its conversation.
  */
+function templateWrittenSpan(
+  codec: TextCodec,
+  messages: readonly Message[],
+  index: number,
+  text: string,
+  options: RenderOptions,
+): Span | undefined {
+  const prompt = renderChat(codec, messages.slice(0, index), { ...options, addGenerationPrompt: true });
+  const turn = renderChat(codec, messages.slice(0, index + 1), options);
+  if (!text.startsWith(prompt) || !text.startsWith(turn) || turn.length < prompt.length) return undefined;
+  return { start: prompt.length, end: turn.trimEnd().length, learned: true };
+}
+
+/** Such stretches for all learned messages that need one. @throws InputError where calls of tools are not in the text or not to be found in it. */
 function templateWrittenSpans(
   codec: TextCodec,
   messages: readonly Message[],
@@ -109,21 +131,26 @@ function templateWrittenSpans(
   text: string,
   options: RenderOptions,
 ): Span[] {
-  const spans: Span[] = [];
-  messages.forEach((message, index) => {
-    if (!learned[index] || !isWrittenByTemplate(message)) return;
-    const prompt = renderChat(codec, messages.slice(0, index), { ...options, addGenerationPrompt: true });
-    const turn = renderChat(codec, messages.slice(0, index + 1), options);
-    if (text.startsWith(prompt) && text.startsWith(turn) && turn.length >= prompt.length) {
-      spans.push({ start: prompt.length, end: turn.trimEnd().length, learned: true });
-    } else if (message.content.trim() !== "" || (message.tool_calls?.length ?? 0) > 0) {
+  return messages.flatMap((message, index) => {
+    if (!learned[index] || !isWrittenByTemplate(message)) return [];
+    const calls = (message.tool_calls?.length ?? 0) > 0;
+    if (!calls && index === 0) return [];
+    const span = templateWrittenSpan(codec, messages, index, text, options);
+    if (span === undefined && calls) {
       throw new InputError(
         `Message ${index + 1} (assistant, with tool calls) cannot be found in the rendered text, because the model's chat template writes it ` +
           "differently inside a conversation than at its end. Leave this conversation out, or train on a model whose template supports tool calls.",
       );
     }
+    const lost = span === undefined ? [] : calledNames(message).filter((name) => !text.slice(span.start, span.end).includes(name));
+    if (lost.length > 0) {
+      throw new InputError(
+        `Message ${index + 1} (assistant) calls ${lost.join(", ")}, but the model's chat template does not write tool calls: the model would learn ` +
+          "to stop in their place. Leave this conversation out, or train on a model whose template supports tool calls.",
+      );
+    }
+    return span === undefined ? [] : [span];
   });
-  return spans;
 }
 
 /** Splits the rendering into control tokens that the template wrote and text between them; message contents are all text. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { encodeQuestion, encodeRow, encodeRows, encodeUserPrompt, longExampleRule } from "../../src/data/example.js";
+import { encodeQuestion, encodeRow, encodeRows, encodeUserPrompt, longExampleRules } from "../../src/data/example.js";
 import { buildDataReport, lengthStatistics, maskedText } from "../../src/data/report.js";
 import { promptKey, questionOf, type Row, type RowForm, type SourceRow } from "../../src/data/row.js";
 import { splitHeldOut } from "../../src/data/split.js";
@@ -86,7 +86,7 @@ describe("what is cut and left out, counted", () => {
     expect(counts).toEqual({ rows: 3, cut: 1, droppedTooLong: 1, droppedEmpty: 0 });
     expect(examples.map((example) => example.source.line)).toEqual([1, 3]);
     expect(examples[0]?.ids).toHaveLength(80);
-    expect(longExampleRule).toMatch(/cut at its end if at least one learned token stays/);
+    expect(longExampleRules.cut).toMatch(/cut at its end if at least one learned token stays/);
   });
 
   test("examples with nothing to learn are left out, never trained on as a loss of 0", () => {
@@ -207,6 +207,21 @@ describe("the report", () => {
     );
     expect(report.notes.join(" ")).toMatch(/mixes forms of rows.*1 examples are cut/);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  });
+
+  test("a remark when the template leaves the tools out", () => {
+    const row: Row = {
+      kind: "chat",
+      messages: [
+        { role: "user", content: "a" },
+        { role: "assistant", content: "b" },
+      ],
+      tools: [{ name: "f" }],
+      learnFrom: 0,
+    };
+    const encoded = encodeRows(chatml, rows(row), { maxLength: 120 });
+    const { notes } = buildDataReport(chatml, encoded, splitHeldOut(encoded.examples, 1), { file: "f", format: "jsonl", maxLength: 120 });
+    expect(notes.join(" ")).toMatch(/does not write "tools".*Nothing can be held out/);
   });
 
   test("statistics of lengths", () => {

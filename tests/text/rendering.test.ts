@@ -209,6 +209,19 @@ describe("refusals", () => {
     );
   });
 
+  test("calls of tools that the template leaves out, or writes in another way at the end", () => {
+    const call = { type: "function", function: { name: "get_time", arguments: {} } };
+    const messages = [user("a"), assistant("", { tool_calls: [call] })];
+    expect(() => encodeChat(byteLevelCodec(chatml), messages)).toThrow(
+      /Message 2 \(assistant\) calls get_time, but .* does not write tool calls/,
+    );
+    const atTheEnd =
+      "{% for m in messages %}{{ m.role + (m.tool_calls | tojson if m.tool_calls else m.content) + ('!' if loop.last else '<|im_end|>') }}{% endfor %}";
+    expect(() => encodeChat(byteLevelCodec(atTheEnd), [...messages, user("b")])).toThrow(
+      /Message 2 .* cannot be found in the rendered text/,
+    );
+  });
+
   test("roles that the template does not take: its own words", () => {
     expect(() => encodeChat(sentencePieceCodec(llama2), [user("a"), user("b")])).toThrow(
       /refuses this conversation \(user, user\): Conversation roles must alternate/,
