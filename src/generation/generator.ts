@@ -58,13 +58,15 @@ export interface CompleteOptions {
   readonly maxNewTokens: number;
   readonly endIds: ReadonlySet<number>;
   readonly signal?: AbortSignal | undefined;
+  /** Lets other work of the thread happen between two tokens. */
+  readonly breathe?: (() => Promise<void>) | undefined;
 }
 
 /** Greedy answers of a batch of prompts at once: one reading of the weights serves all of them. */
 export async function completeBatch(
   program: GenerationProgram,
   prompts: readonly (readonly number[])[],
-  { maxNewTokens, endIds, signal }: CompleteOptions,
+  { maxNewTokens, endIds, signal, breathe }: CompleteOptions,
 ): Promise<number[][]> {
   const longest = Math.max(...prompts.map(({ length }) => length));
   const cache = program.cache(prompts.length, longest + maxNewTokens);
@@ -73,6 +75,7 @@ export async function completeBatch(
   const limit = Math.min(maxNewTokens, program.maxPositions - longest);
   let feed: readonly (readonly number[])[] = prompts;
   for (let count = 0; count < limit && done.includes(false); count++) {
+    await breathe?.();
     signal?.throwIfAborted();
     const logits = await program.step(cache, feed);
     feed = answers.map((answer, sequence) => {

@@ -19,7 +19,8 @@ export class DropoutSource {
   readonly #rate: number;
   readonly #seed: number;
   readonly #widths: number[] = [];
-  #table = new Float32Array(TABLE_VALUES);
+  #memory = new Float32Array(TABLE_VALUES);
+  #table = this.#memory;
   #key = 0;
 
   constructor(rate: number, seed: number) {
@@ -37,10 +38,15 @@ export class DropoutSource {
     };
   };
 
-  /** Draws the uniforms of micro-batch `number`, counted from the start of the run. */
+  /**
+   * Draws the uniforms of micro-batch `number`, counted from the start of the run. The length of the table follows from this
+   * micro-batch alone: it decides where windows may begin, and a resumed run has not seen the micro-batches before.
+   */
   draw(number: number, { batch, tokens }: Pick<Batch, "batch" | "tokens">): void {
-    const largest = batch * tokens * Math.max(...this.#widths);
-    if (this.#table.length < largest) this.#table = new Float32Array(largest + TABLE_VALUES);
+    const largest = batch * tokens * Math.max(0, ...this.#widths);
+    const length = largest > TABLE_VALUES ? largest + TABLE_VALUES : TABLE_VALUES;
+    if (this.#memory.length < length) this.#memory = new Float32Array(length);
+    this.#table = this.#memory.subarray(0, length);
     this.#key = mix(mix(this.#seed) + number);
     fillUniforms(this.#table, this.#key);
   }

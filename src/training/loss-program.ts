@@ -43,20 +43,24 @@ export class LossProgram {
   }
 }
 
-/** Mean loss per supervised token over batches. */
+/**
+ * Mean loss per supervised token over batches.
+ *
+ * @param breathe lets other work of the thread happen between batches
+ */
 export async function meanLoss(
   program: LossProgram,
   batches: Iterable<Batch>,
   trainables: Float32Array,
-  signal?: AbortSignal,
+  breathe: () => Promise<void>,
 ): Promise<{ loss: number; count: number }> {
   let sum = 0;
   let count = 0;
   for (const batch of batches) {
-    signal?.throwIfAborted();
     const losses = await program.run(batch, trainables);
     for (const loss of losses) sum += loss;
     count += losses.length;
+    await breathe();
   }
   return { loss: sum / count, count };
 }

@@ -31,6 +31,8 @@ export interface TrainerProgress {
   readonly seconds: number;
   /** Tokens trained on, padding left out. */
   readonly tokens: number;
+  /** The update after which the validation examples were last scored, 0 before the first time. */
+  readonly evaluatedStep: number;
   readonly bestLoss?: number | undefined;
   readonly bestStep?: number | undefined;
 }
@@ -55,7 +57,7 @@ export interface TrainerParts {
     trainables: Float32Array,
     gradient: Float32Array,
   ) => Promise<{ loss: number; count: number }>;
-  /** Mean validation loss; absent where nothing is held out. */
+  /** Mean validation loss; absent where nothing is held out. It may throw once the run is aborted, and is then made up for on resuming. */
   readonly evaluate?: ((trainables: Float32Array) => Promise<number>) | undefined;
   readonly stream: BatchStream;
   readonly optimizer: Optimizer;
@@ -86,6 +88,7 @@ export interface TrainerResult {
  */
 export async function* runTrainer(settings: TrainerSettings, parts: TrainerParts): AsyncGenerator<TrainerEvent, TrainerResult> {
   const run = new Run(settings, parts);
+  if (run.due(settings.evaluateEvery)) yield* run.evaluate(); // owed where the abort came during an evaluation
   while (!run.over && !run.aborted) {
     yield await run.update();
     if (run.due(settings.evaluateEvery)) yield* run.evaluate();
@@ -108,7 +111,6 @@ class Run {
   readonly #window: Float32Array;
   #progress: TrainerProgress;
   #best: Float32Array | undefined;
-  #evaluatedAt: number;
   #speed: number | undefined;
 
   constructor(settings: TrainerSettings, parts: TrainerParts) {
@@ -116,9 +118,8 @@ class Run {
     this.#parts = parts;
     this.#gradient = new Float32Array(parts.trainables.length);
     this.#window = settings.accumulate > 1 ? new Float32Array(parts.trainables.length) : this.#gradient;
-    this.#progress = parts.resumed?.progress ?? { step: 0, batches: 0, seconds: 0, tokens: 0 };
+    this.#progress = parts.resumed?.progress ?? { step: 0, batches: 0, seconds: 0, tokens: 0, evaluatedStep: 0 };
     this.#best = parts.resumed?.best;
-    this.#evaluatedAt = this.#progress.step;
   }
 
   get over(): boolean {
@@ -148,7 +149,7 @@ class Run {
     const gradientNorm = norm(this.#window);
     const loss = window.loss / window.count;
     const step = this.#progress.step + 1;
-    this.#refuseNaN(loss, gradientNorm, step);
+    if (!Number.isFinite(gradientNorm)) throw this.#failure(`the gradient is ${gradientNorm}`, this.#progress.batches + 1);
     if (this.#settings.clip > 0) scale(this.#window, Math.min(1, this.#settings.clip / (gradientNorm + 1e-6)));
     const learningRate = this.#settings.learningRate * this.#factor();
     optimizer.update(trainables, this.#window, learningRate, step);
@@ -166,13 +167,19 @@ class Run {
     return this.#event({ loss, gradientNorm, learningRate, tokens: window.tokens, supervisedTokens: window.count });
   }
 
-  /** Scores the validation examples, and keeps the trainables if they are the best so far. */
+  /** Scores the validation examples unless these trainables were scored before, and keeps them if they are the best so far. */
   async *evaluate(): AsyncGenerator<EvaluationEvent> {
     const { evaluate, trainables } = this.#parts;
-    const { step } = this.#progress;
-    if (evaluate === undefined || this.#evaluatedAt === step) return;
-    const loss = await evaluate(trainables);
-    this.#evaluatedAt = step;
+    const { step, evaluatedStep } = this.#progress;
+    if (evaluate === undefined || evaluatedStep === step) return;
+    let loss: number;
+    try {
+      loss = await evaluate(trainables);
+    } catch (error) {
+      if (this.aborted) return;
+      throw error;
+    }
+    this.#progress = { ...this.#progress, evaluatedStep: step };
     const best = loss < (this.#progress.bestLoss ?? Number.POSITIVE_INFINITY);
     if (best) {
       this.#best = trainables.slice();
@@ -192,7 +199,9 @@ class Run {
     if (this.#window !== this.#gradient) this.#window.fill(0);
     for (let index = 0; index < this.#settings.accumulate; index++) {
       const batch = stream.next();
-      const part = await gradient(batch, this.#progress.batches + index, trainables, this.#gradient);
+      const number = this.#progress.batches + index;
+      const part = await gradient(batch, number, trainables, this.#gradient);
+      if (!Number.isFinite(part.loss)) throw this.#failure(`the loss is ${part.loss}`, number + 1);
       if (this.#window !== this.#gradient) addTo(this.#window, this.#gradient);
       sum.loss += part.loss;
       sum.count += part.count;
@@ -215,11 +224,10 @@ class Run {
     return step === 0 ? 1_000 : Math.max(step + 1, Math.round((step * length.seconds) / seconds));
   }
 
-  #refuseNaN(loss: number, gradientNorm: number, step: number): void {
-    if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return;
-    const what = Number.isFinite(loss) ? `the gradient is ${gradientNorm}` : `the loss is ${loss}`;
-    throw new RunError(
-      `Update ${step} (batch ${this.#progress.batches + 1}): ${what}. The run stops here; the last checkpoint and adapter are as they were. ` +
+  /** @param batch the (first) batch of the update that went wrong, counted from 1 over the whole run */
+  #failure(what: string, batch: number): RunError {
+    return new RunError(
+      `Update ${this.#progress.step + 1} (batch ${batch}): ${what}. The run stops here; the last checkpoint and adapter are as they were. ` +
         "Try a smaller --lr, a longer --warmup, or --clip 1.",
     );
   }

@@ -35,6 +35,7 @@ const metadataSchema = z.strictObject({
     batches: z.int().nonnegative(),
     seconds: z.number().nonnegative(),
     tokens: z.int().nonnegative(),
+    evaluatedStep: z.int().nonnegative(),
     bestLoss: z.number().optional(),
     bestStep: z.int().nonnegative().optional(),
   }),

@@ -1,0 +1,138 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../../errors.js";
+import type { Target } from "../../graph/op.js";
+import { resolveModel } from "../../hub/node/resolve-model.js";
+import { lorikeetCacheFolder } from "../../hub/node/settings.js";
+import type { LanguageModelGraph } from "../../models/architecture.js";
+import { readModel } from "../../models/index.js";
+import type { StoredWeight } from "../../runtime/emit.js";
+import type { CompileOptions } from "../../runtime/program.js";
+import { textFromGguf } from "../../text/from-gguf.js";
+import { loadTextFromFolder } from "../../text/node/load.js";
+import type { TextCodec } from "../../text/tokenizer.js";
+import type { Checkpoint } from "../../weights/checkpoint.js";
+import { ggufLlamaConfig } from "../../weights/gguf-llama.js";
+import { type MappedTensor, mapWeights } from "../../weights/node/mapped-weights.js";
+import { openGguf, openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
+import type { Progress } from "../api.js";
+
+/** What is known of a model before its weights are touched. */
+export interface DescribedModel {
+  /** As the user wrote it. */
+  readonly name: string;
+  readonly path: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly model: LanguageModelGraph;
+  readonly codec: TextCodec;
+  readonly checkpoint: Checkpoint;
+  /** Weights of the model, each counted once. */
+  readonly parameters: number;
+  /** The metadata of a GGUF; undefined for a folder. */
+  readonly ggufMetadata: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A model whose weights the engine can map. */
+export interface OpenedModel extends DescribedModel {
+  readonly compile: CompileOptions;
+}
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** What a person should know, such as another source of the download. */
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+/** Finds, downloads where needed, and reads a model's configuration, tokenizer and list of weights. */
+export async function describeModel(name: string, { signal, onProgress, onNotice }: OpenOptions = {}): Promise<DescribedModel> {
+  const files = await resolveModel(name, {
+    ...(signal === undefined ? {} : { signal }),
+    ...(onNotice === undefined ? {} : { onNotice }),
+    onProgress: ({ file, received, total }) =>
+      onProgress?.({ task: `downloading ${file}`, done: received, ...(total === undefined ? {} : { total }), unit: "bytes" }),
+  });
+  const read = files.kind === "gguf" ? readGgufModel : readFolderModel;
+  const { config, codec, checkpoint, ggufMetadata } = await read(files.path);
+  const model = readModel(config);
+  checkWeights(name, model, checkpoint);
+  return { name, path: files.path, config, model, codec, checkpoint, ggufMetadata, parameters: countParameters(model) };
+}
+
+export interface Device {
+  readonly target: Target;
+  readonly threads?: number | undefined;
+}
+
+/** A described model with its weights where the engine maps them; converts them into the cache where needed. */
+export async function openModel(name: string, device: Device, options: OpenOptions = {}): Promise<OpenedModel> {
+  const described = await describeModel(name, options);
+  const mapped = await mapWeights(described.checkpoint, {
+    cacheFolder: join(lorikeetCacheFolder(), "weights"),
+    onProgress: ({ done, total }) => options.onProgress?.({ task: "preparing the weights (once)", done, total, unit: "bytes" }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  return { ...described, compile: compileOptions(mapped, device) };
+}
+
+/** How programs of a model with these weights are compiled. */
+export function compileOptions(mapped: ReadonlyMap<string, MappedTensor>, { target, threads }: Device): CompileOptions {
+  const folder = mapped.values().next().value?.folder;
+  return { target, threads, weightsFolder: folder, weights: (name) => storedWeight(mapped, name) };
+}
+
+function storedWeight(mapped: ReadonlyMap<string, MappedTensor>, name: string): StoredWeight {
+  const tensor = mapped.get(name);
+  if (tensor === undefined) throw new Error(`the checkpoint has no weight "${name}"`);
+  const { dtype, shape, file, offset, byteLength } = tensor;
+  return { dtype, shape, data: { file, offset, byteLength } };
+}
+
+type Read = Pick<DescribedModel, "config" | "codec" | "checkpoint" | "ggufMetadata">;
+
+async function readGgufModel(path: string): Promise<Read> {
+  const gguf = await openGguf(path);
+  return {
+    config: ggufLlamaConfig(gguf),
+    codec: textFromGguf(gguf.metadata, path),
+    checkpoint: gguf.checkpoint,
+    ggufMetadata: gguf.metadata,
+  };
+}
+
+async function readFolderModel(path: string): Promise<Read> {
+  const file = join(path, "config.json");
+  const config = parseConfig(file, await readFile(file, "utf8"));
+  return { config, codec: await loadTextFromFolder(path), checkpoint: await openSafetensorsFolder(path), ggufMetadata: undefined };
+}
+
+function parseConfig(file: string, text: string): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InputError(`${file} is not JSON. Fetch the model again.`, { cause });
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new InputError(`${file} must hold a JSON object. Fetch the model again.`);
+}
+
+/** Every weight must be there, in its shape; all that is wrong is said at once. */
+function checkWeights(name: string, model: LanguageModelGraph, checkpoint: Checkpoint): void {
+  const problems: string[] = [];
+  for (const [weight, shape] of model.weights) {
+    const found = checkpoint.tensors.get(weight);
+    if (found === undefined)
+      problems.push(`${weight} is missing${checkpoint.unreadable.has(weight) ? " (it is stored in a type that is not read)" : ""}`);
+    else if (found.shape.join() !== shape.join()) problems.push(`${weight} is [${found.shape.join(", ")}], not [${shape.join(", ")}]`);
+  }
+  if (problems.length === 0) return;
+  const more = problems.length > 10 ? [`… and ${problems.length - 10} more`] : [];
+  throw new InputError([`${name}: the weights do not fit the configuration:`, ...problems.slice(0, 10), ...more].join("\n  "));
+}
+
+function countParameters(model: LanguageModelGraph): number {
+  let count = 0;
+  for (const shape of model.weights.values()) count += shape.reduce((product, extent) => product * extent, 1);
+  return count;
+}

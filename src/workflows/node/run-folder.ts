@@ -1,0 +1,80 @@
+import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { InputError } from "../../errors.js";
+import { writeFileAtomic } from "../../weights/node/atomic-file.js";
+
+/** Where a run keeps its files, all in the folder that --out names. */
+export interface RunFolder {
+  readonly path: string;
+  /** The adapter with the lowest validation loss: the one to use. */
+  readonly adapter: string;
+  /** The adapter of the last update. */
+  readonly last: string;
+  readonly checkpoint: string;
+  readonly metrics: string;
+  readonly options: string;
+}
+
+export function runFolder(path: string): RunFolder {
+  return {
+    path,
+    adapter: join(path, "adapter"),
+    last: join(path, "last"),
+    checkpoint: join(path, "checkpoint.safetensors"),
+    metrics: join(path, "metrics.jsonl"),
+    options: join(path, "run.yaml"),
+  };
+}
+
+/**
+ * Makes the folder of a run, or finds the one to resume. A run that is there is never overwritten.
+ *
+ * @throws InputError where the folder holds another run, or none to resume.
+ */
+export async function openRunFolder(path: string, resume: boolean): Promise<RunFolder> {
+  const folder = runFolder(path);
+  const hasRun = await exists(folder.checkpoint);
+  if (resume && !hasRun) throw new InputError(`${path}: there is no checkpoint to resume (${folder.checkpoint}). Start without --resume.`);
+  if (!resume && hasRun) {
+    throw new InputError(`${path} holds a run already. Go on with it by --resume, or give another folder to --out.`);
+  }
+  await mkdir(path, { recursive: true });
+  return folder;
+}
+
+/** Writes the options of the run, every default included. */
+export async function writeOptions(folder: RunFolder, options: Readonly<Record<string, unknown>>): Promise<void> {
+  await writeFileAtomic(folder.options, stringify(options));
+}
+
+/** One line of the metrics file. */
+export async function appendMetric(folder: RunFolder, event: unknown): Promise<void> {
+  await appendFile(folder.metrics, `${JSON.stringify(event)}\n`);
+}
+
+/** Drops the metrics of updates after a checkpoint: the resumed run takes them again. */
+export async function truncateMetrics(folder: RunFolder, step: number): Promise<void> {
+  const kept = (await readMetrics(folder)).filter((event) => !(typeof event.step === "number" && event.step > step));
+  await writeFileAtomic(folder.metrics, kept.map((event) => `${JSON.stringify(event)}\n`).join(""));
+}
+
+/** The events of the run so far. A last line that a kill cut off is left out. */
+export async function readMetrics(folder: RunFolder): Promise<Record<string, unknown>[]> {
+  if (!(await exists(folder.metrics))) return [];
+  const lines = (await readFile(folder.metrics, "utf8")).split("\n").filter((line) => line !== "");
+  return lines.flatMap((line): Record<string, unknown>[] => {
+    try {
+      return [JSON.parse(line)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,125 @@
+import { Worker } from "node:worker_threads";
+import { RunError } from "../../../errors.js";
+import { type Request, type Response, reviveFailure } from "./protocol.js";
+
+/** One call that is under way. */
+interface Call {
+  readonly onEvent: (event: unknown) => void;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A worker thread with an engine of its own: the thread of the caller stays free while it computes. */
+export class WorkerClient {
+  readonly #worker = new Worker(new URL("./main.js", import.meta.url));
+  readonly #calls = new Map<number, Call>();
+  #ids = 0;
+
+  constructor() {
+    this.#worker.on("message", (response: Response) => this.#receive(response));
+    this.#worker.on("error", (error) => this.#failAll(error));
+    this.#worker.on("exit", (code) =>
+      this.#failAll(new RunError(`The worker that runs the model ended (code ${code}). Is the memory full?`)),
+    );
+    this.#worker.unref();
+  }
+
+  /** Runs a method of the worker. An abort asks it to stop; it ends by itself, with a result or the signal's reason. */
+  call(method: string, params: unknown, onEvent: (event: unknown) => void, signal?: AbortSignal): Promise<unknown> {
+    const id = this.#ids++;
+    const promise = new Promise<unknown>((resolve, reject) => {
+      this.#calls.set(id, { onEvent, resolve, reject });
+    });
+    this.#worker.ref();
+    const abort = () => this.#send({ type: "abort", id });
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#send({ type: "call", id, method, params });
+    if (signal?.aborted) abort();
+    return promise
+      .catch((error: unknown) => {
+        if (error === ABORTED && signal !== undefined) throw signal.reason;
+        throw error;
+      })
+      .finally(() => {
+        signal?.removeEventListener("abort", abort);
+        this.#calls.delete(id);
+        if (this.#calls.size === 0) this.#worker.unref();
+      });
+  }
+
+  /** Runs a method and yields its events as they come; returns its result. Leaving the loop early aborts the work. */
+  async *stream(method: string, params: unknown, signal?: AbortSignal): AsyncGenerator<unknown, unknown> {
+    const events: unknown[] = [];
+    let wake = () => {};
+    const stop = new AbortController();
+    const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+    let ended = false;
+    const result = this.call(
+      method,
+      params,
+      (event) => {
+        events.push(event);
+        wake();
+      },
+      either,
+    ).finally(() => {
+      ended = true;
+      wake();
+    });
+    result.catch(() => undefined); // Told by `await result` below, or of no interest to a caller that left.
+    try {
+      while (!ended || events.length > 0) {
+        while (events.length > 0) yield events.shift();
+        if (!ended) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+      return await result;
+    } finally {
+      if (!ended) {
+        stop.abort();
+        await result.catch(() => undefined);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #send(request: Request): void {
+    this.#worker.postMessage(request);
+  }
+
+  #receive(response: Response): void {
+    const call = this.#calls.get(response.id);
+    if (call === undefined) return;
+    if (response.type === "event") call.onEvent(response.event);
+    else if (response.type === "result") call.resolve(response.result);
+    else call.reject(response.failure.kind === "abort" ? ABORTED : reviveFailure(response.failure));
+  }
+
+  #failAll(error: unknown): void {
+    for (const call of this.#calls.values()) call.reject(error);
+  }
+}
+
+/** Stands for the reason of the signal, which need not be clonable. */
+const ABORTED = Symbol("aborted");
+
+/** One call in a worker of its own, which ends with it. */
+export async function callOnce<Result>(
+  method: string,
+  params: unknown,
+  controls: { onEvent?: (event: unknown) => void; signal?: AbortSignal | undefined },
+): Promise<Result> {
+  const client = new WorkerClient();
+  try {
+    // The worker's methods are typed by `WorkerMethods`; the thread's border carries no types.
+    return (await client.call(method, params, controls.onEvent ?? (() => {}), controls.signal)) as Result;
+  } finally {
+    await client.close();
+  }
+}
