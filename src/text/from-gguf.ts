@@ -7,62 +7,54 @@ import type { AddedToken, Step } from "./tokenizer-json.js";
 
 /** More tokens than any published vocabulary has (262,144 is the largest known); a larger count is a broken file. */
 const maxTokens = 1_000_000;
+/** Byte-level vocabularies have about one merge a token; some have two. */
+const maxMerges = 4 * maxTokens;
 
 /** `tokenizer.ggml.token_type` of the GGUF specification. */
 const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 type Metadata = Readonly<Record<string, unknown>>;
 
-/** Values are what `@huggingface/gguf` gives: strings, numbers or bigints, booleans, arrays of them. */
-class Reader {
-  constructor(
-    readonly metadata: Metadata,
-    readonly file: string,
-  ) {}
-
-  private fail(key: string, expected: string): never {
-    const value = this.metadata[key];
+/** Reads the metadata's values as types, naming the key where one is of another. Values are what `@huggingface/gguf` gives. */
+function readerOf(metadata: Metadata, file: string) {
+  function fail(key: string, expected: string): never {
+    const value = metadata[key];
     const found = value === undefined ? "nothing" : Array.isArray(value) ? `an array of ${value.length}` : typeof value;
-    throw new InputError(`${this.file}: "${key}" should be ${expected}, found ${found}. The GGUF holds no usable tokenizer.`);
+    throw new InputError(`${file}: "${key}" should be ${expected}, found ${found}. The GGUF holds no usable tokenizer.`);
   }
-
-  text(key: string): string | undefined {
-    const value = this.metadata[key];
-    if (value === undefined || typeof value === "string") return value;
-    return this.fail(key, "a string");
-  }
-
-  flag(key: string): boolean | undefined {
-    const value = this.metadata[key];
-    if (value === undefined || typeof value === "boolean") return value;
-    return this.fail(key, "true or false");
-  }
-
-  /** A token id below `count`. */
-  id(key: string, count: number): number | undefined {
-    const value = this.metadata[key];
-    if (value === undefined) return undefined;
-    const id = typeof value === "bigint" ? Number(value) : value;
-    if (typeof id === "number" && Number.isSafeInteger(id) && id >= 0 && id < count) return id;
-    return this.fail(key, `a token id below ${count}`);
-  }
-
-  strings(key: string): readonly string[] {
-    const value = this.metadata[key];
-    if (Array.isArray(value) && value.length <= maxTokens * 4 && value.every((one) => typeof one === "string")) return value;
-    return this.fail(key, "an array of strings");
-  }
-
-  numbers(key: string, count: number): readonly number[] | undefined {
-    const value = this.metadata[key];
-    if (value === undefined) return undefined;
-    if (Array.isArray(value) && value.length === count) {
-      const numbers = value.map((one) => (typeof one === "bigint" ? Number(one) : one));
-      if (numbers.every((one) => typeof one === "number")) return numbers;
-    }
-    return this.fail(key, `an array of ${count} numbers, one a token`);
-  }
+  return {
+    file,
+    text(key: string): string | undefined {
+      const value = metadata[key];
+      return value === undefined || typeof value === "string" ? value : fail(key, "a string");
+    },
+    flag(key: string): boolean | undefined {
+      const value = metadata[key];
+      return value === undefined || typeof value === "boolean" ? value : fail(key, "true or false");
+    },
+    /** A token id below `count`. */
+    id(key: string, count: number): number | undefined {
+      const value = metadata[key];
+      if (value === undefined) return undefined;
+      const id = typeof value === "bigint" ? Number(value) : value;
+      return typeof id === "number" && Number.isSafeInteger(id) && id >= 0 && id < count ? id : fail(key, `a token id below ${count}`);
+    },
+    strings(key: string): readonly string[] {
+      const value = metadata[key];
+      if (Array.isArray(value) && value.length <= maxMerges && value.every((one) => typeof one === "string")) return value;
+      return fail(key, "an array of strings");
+    },
+    numbers(key: string, count: number): readonly number[] | undefined {
+      const value = metadata[key];
+      if (value === undefined) return undefined;
+      const numbers = Array.isArray(value) ? value.map((one: unknown) => (typeof one === "bigint" ? Number(one) : one)) : [];
+      if (numbers.length === count && numbers.every((one) => typeof one === "number")) return numbers;
+      return fail(key, `an array of ${count} numbers, one a token`);
+    },
+  };
 }
+
+type Reader = ReturnType<typeof readerOf>;
 
 /** Words of the form <|…|> steer the model even where a converter filed them as user-defined. */
 const looksLikeControl = (text: string): boolean => /^<\|[^|]+\|>$/.test(text);
@@ -131,7 +123,7 @@ function sentencePieceTokenizer(reader: Reader, tokens: readonly string[], types
  * @throws InputError when a key is missing or malformed, or the tokenizer is of another kind.
  */
 export function textFromGguf(metadata: Metadata, file = "GGUF"): TextCodec {
-  const reader = new Reader(metadata, file);
+  const reader = readerOf(metadata, file);
   const kind = reader.text("tokenizer.ggml.model");
   const tokens = reader.strings("tokenizer.ggml.tokens");
   if (tokens.length === 0 || tokens.length > maxTokens) {

@@ -1,4 +1,5 @@
-import { type Message, splitAtTokens, type TextCodec } from "./tokenizer.js";
+import { splitAtTokens } from "./added-tokens.js";
+import type { Message, TextCodec } from "./tokenizer.js";
 
 /** What a stretch of rendered text is: `plain` came from a message, `learned` is what the assistant says in it. */
 export interface Span {

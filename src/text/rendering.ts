@@ -1,7 +1,9 @@
 import { InputError } from "../errors.js";
+import { type Piece, splitAtTokens } from "./added-tokens.js";
+import type { AlignedText } from "./bare-tokenizer.js";
 import { chooseMarkers, type Markers, markMessages, markTools, readMarkers, type Span } from "./markers.js";
 import { hasGenerationTags, type RenderOptions, runTemplate, templateSource, withGenerationMarkers } from "./template.js";
-import { type AlignedText, type Message, type Piece, splitAtTokens, type TextCodec } from "./tokenizer.js";
+import type { Message, TextCodec } from "./tokenizer.js";
 
 export interface EncodedChat {
   readonly ids: number[];
