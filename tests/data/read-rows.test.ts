@@ -131,7 +131,7 @@ describe("files as people have them", () => {
       { kind: "completion", prompt: 'say "hi", twice', completion: "one\ntwo" },
       { kind: "completion", prompt: "b", completion: "c" },
     ]);
-    expect(lines[0]).toBe(2);
+    expect(lines).toEqual([2, 5]);
   });
 
   test("CSV with semicolons, TSV, and Alpaca with an empty input", async () => {

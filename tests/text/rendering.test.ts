@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { buildTextCodec } from "../../src/text/codec.js";
 import { encodeChat, encodePrompt, renderChat } from "../../src/text/rendering.js";
@@ -174,6 +175,33 @@ describe("control tokens inside contents stay plain text", () => {
   test("contents that hold private-use characters, the markers' own", () => {
     const codec = byteLevelCodec(chatml);
     expect(learnedTexts(codec, [user("\ue000\ue001"), assistant("\ue002\ue003 \ue004")])).toEqual(["\ue002\ue003 \ue004<|im_end|>"]);
+  });
+});
+
+describe("for any contents", () => {
+  const content = fc.string({
+    unit: fc.oneof(fc.constantFrom(" ", "\n", "\t", "<|im_end|>", "\ue000", "é", "👍🏽", "1"), fc.string({ unit: "binary", maxLength: 3 })),
+    maxLength: 12,
+  });
+  const codecs = [byteLevelCodec(chatml), byteLevelCodec(llama3, llama3Tokens)] as const;
+
+  test("the ids decode to the rendering, and what is learned is the answer with its end of turn", () => {
+    fc.assert(
+      fc.property(content, content, fc.constantFrom(...codecs), (question, answer, codec) => {
+        const messages = [user(question), assistant(answer)];
+        const { ids, supervised } = encodeChat(codec, messages);
+        expect(codec.decode(ids)).toBe(renderChat(codec, messages));
+        const learned = codec.decode(ids.filter((_, i) => supervised[i]));
+        const [said, end] = codec === codecs[0] ? [answer, "<|im_end|>"] : [answer.trim(), "<|eot_id|>"];
+        // A first token may straddle the edge and bring the template's newline with it.
+        expect(learned.endsWith(said + end)).toBe(true);
+        expect(learned.slice(0, learned.length - said.length - end.length).trim()).toBe("");
+        expect(codec.decode(encodePrompt(codec, messages.slice(0, 1)))).toBe(
+          renderChat(codec, messages.slice(0, 1), { addGenerationPrompt: true }),
+        );
+      }),
+      { numRuns: 300, seed: 1 },
+    );
   });
 });
 

@@ -66,12 +66,11 @@ async function* csvRecords(path: string): AsyncGenerator<Located> {
   });
   const source = Readable.from(readTextChunks(path));
   source.on("error", (error) => parser.destroy(error));
-  let previous = 1;
   try {
-    for await (const { record, info } of source.pipe(parser) as AsyncIterable<{ record: unknown; info: InfoRecord }>) {
-      // csv-parse gives the line on which a record ends; it begins after the one before it.
-      yield { line: previous + 1, value: record };
-      previous = info.lines;
+    for await (const { record, info } of source.pipe(parser) as AsyncIterable<{ record: Record<string, string>; info: InfoRecord }>) {
+      // csv-parse gives the line on which a record ends; line breaks inside its cells lie between that and its beginning.
+      const breaks = Object.values(record).reduce((sum, cell) => sum + cell.split("\n").length - 1, 0);
+      yield { line: info.lines - breaks, value: record };
       yield* skipped.splice(0);
     }
   } catch (cause) {
