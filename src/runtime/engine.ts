@@ -39,3 +39,12 @@ export interface Engine {
   readonly version: string;
   createSession(model: Uint8Array<ArrayBuffer>, settings: SessionSettings): Promise<EngineSession>;
 }
+
+/** What the engine returned, as a host tensor; throws where it is of another type than programs return. */
+export function hostTensor(
+  name: string,
+  { data, dims, type }: { readonly data: unknown; readonly dims: readonly number[]; readonly type: string },
+): HostTensor {
+  if (data instanceof Float32Array || data instanceof BigInt64Array) return { data, dims };
+  throw new Error(`output "${name}" is ${type}; programs return float32 and int64 alone`);
+}
