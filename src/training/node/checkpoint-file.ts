@@ -72,6 +72,13 @@ export async function loadCheckpoint(path: string): Promise<SavedCheckpoint> {
   for (const tensor of header.tensors) vectors.set(tensor.name, await readStoredTensor(tensor));
   const trainables = vectors.get("trainables");
   if (trainables === undefined) throw new InputError(`${path} is no checkpoint of training: it holds no trainable values.`);
+  for (const [name, { length }] of vectors) {
+    if (length !== trainables.length) {
+      throw new InputError(
+        `${path} is damaged: "${name}" has ${length} values, the trainables have ${trainables.length}. Start again without --resume.`,
+      );
+    }
+  }
   const optimizer = [...vectors]
     .filter(([name]) => name.startsWith(OPTIMIZER))
     .map(([name, vector]) => [name.slice(OPTIMIZER.length), vector]);
