@@ -1,5 +1,6 @@
 import { sameShape } from "./dimension.js";
-import { type Graph, type Node, producer, type Tensor } from "./graph.js";
+import { producer } from "./graph.js";
+import type { Node, OpenGraph, Tensor } from "./op.js";
 
 /** The two pieces of arithmetic that the sweep needs; `graph` itself knows no operations. */
 export interface Arithmetic {
@@ -45,7 +46,7 @@ export function gradients(loss: Tensor, seed: Tensor, trainables: readonly Tenso
 }
 
 /** All tensors that a change of `roots` changes. */
-export function dependents(graph: Graph, roots: readonly Tensor[]): Set<Tensor> {
+export function dependents(graph: OpenGraph, roots: readonly Tensor[]): Set<Tensor> {
   const changed = new Set(roots);
   const reads = (node: Node) => node.inputs.some((input) => input !== undefined && changed.has(input));
   for (const node of graph.nodes) {

@@ -1,29 +1,10 @@
 import { sameShape } from "./dimension.js";
-import type { Op, TensorType } from "./op.js";
+import type { Node, Op, OpenGraph, Tensor, TensorSource, TensorType } from "./op.js";
 
-/** Where a tensor comes from: fed at run time, a frozen weight of the checkpoint, a small constant, or a node. */
-export type TensorSource =
-  | { readonly kind: "input"; readonly name: string }
-  | { readonly kind: "weight"; readonly name: string }
-  | { readonly kind: "constant"; readonly values: Float32Array }
-  | { readonly kind: "node"; readonly node: Node; readonly output: number };
-
-/** A value of a graph: plain data, never the numbers themselves (but for small constants). */
-export interface Tensor extends TensorType {
-  readonly graph: Graph;
-  readonly id: number;
-  readonly source: TensorSource;
-}
-
-export interface Node {
-  readonly op: Op<unknown>;
-  readonly inputs: readonly (Tensor | undefined)[];
-  readonly attributes: unknown;
-  readonly outputs: readonly Tensor[];
-}
+export type { Node, Tensor, TensorSource } from "./op.js";
 
 /** A computation under construction. Nodes stand in an order in which they can be evaluated. */
-export class Graph {
+export class Graph implements OpenGraph {
   readonly nodes: Node[] = [];
   readonly inputs = new Map<string, Tensor>();
   readonly weights = new Map<string, Tensor>();

@@ -1,5 +1,4 @@
 import type { Dimension, Shape } from "./dimension.js";
-import type { Tensor } from "./graph.js";
 
 export type DataType = "float32" | "int64" | "bool";
 
@@ -9,6 +8,36 @@ export type Target = "cpu" | "webgpu";
 export interface TensorType {
   readonly dtype: DataType;
   readonly shape: Shape;
+}
+
+/** Where a tensor comes from: fed at run time, a frozen weight of the checkpoint, a small constant, or a node. */
+export type TensorSource =
+  | { readonly kind: "input"; readonly name: string }
+  | { readonly kind: "weight"; readonly name: string }
+  | { readonly kind: "constant"; readonly values: Float32Array }
+  | { readonly kind: "node"; readonly node: Node; readonly output: number };
+
+/** A value of a graph: plain data, never the numbers themselves (but for small constants). */
+export interface Tensor extends TensorType {
+  readonly graph: OpenGraph;
+  readonly id: number;
+  readonly source: TensorSource;
+}
+
+export interface Node {
+  readonly op: Op<unknown>;
+  readonly inputs: readonly (Tensor | undefined)[];
+  readonly attributes: unknown;
+  readonly outputs: readonly Tensor[];
+}
+
+/** A graph as operations and the reverse sweep see it: a place to write more nodes to. */
+export interface OpenGraph {
+  readonly nodes: readonly Node[];
+  /** Tensors at which a backward pass starts. */
+  readonly seeds: Set<Tensor>;
+  scalar(value: number): Tensor;
+  apply<A>(op: Op<A>, inputs: readonly (Tensor | undefined)[], attributes: A): readonly Tensor[];
 }
 
 /** Attributes of an engine node: integers and floats are told apart by their wrapper, since both are numbers here. */
