@@ -1,3 +1,4 @@
+import { InputError } from "../errors.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
 import type { Engine, HostData } from "../runtime/engine.js";
@@ -47,12 +48,15 @@ export class GenerationProgram {
   }
 
   /**
-   * Feeds each sequence its new tokens, at least one, and takes them into the cache.
+   * Feeds each sequence its new tokens and takes them into the cache. A sequence that has begun may be given none: it stays as
+   * it is, and its row of the result means nothing.
    *
    * @returns the logits [B, V] of the token after each sequence's last
+   * @throws InputError when a sequence is empty or becomes longer than the program's positions; the cache is then unchanged.
    */
   async step(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
     const counts = sequences.map(({ length }) => length);
+    for (const [sequence, count] of counts.entries()) this.#checkLength(cache.length(sequence) + count);
     const tokens = Math.max(...counts);
     const size = sequences.length * tokens;
     const ids = new BigInt64Array(size);
@@ -66,7 +70,7 @@ export class GenerationProgram {
         segments[sequence * tokens + index] = 1;
       }
     }
-    const last = BigInt64Array.from(counts, (count, sequence) => BigInt(sequence * tokens + count - 1));
+    const last = BigInt64Array.from(counts, (count, sequence) => BigInt(sequence * tokens + Math.max(count - 1, 0)));
     const order = Float32Array.from({ length: tokens }, (_, index) => index);
     const feeds = { ids, positions, segments, last, order, ...cache.feeds(), ...this.#adapterFeeds() };
     const outputs = await this.#program.run(feeds, { batch: sequences.length, tokens, past: cache.capacity });
@@ -78,6 +82,12 @@ export class GenerationProgram {
 
   release(): Promise<void> {
     return this.#program.release();
+  }
+
+  #checkLength(length: number): void {
+    if (length === 0) throw new InputError("The prompt has no tokens, so that nothing can follow it. Give it at least one.");
+    if (length <= this.maxPositions) return;
+    throw new InputError(`The text has ${length} tokens, the model is run with at most ${this.maxPositions}. Shorten the prompt.`);
   }
 
   #adapterFeeds(): Record<string, HostData> {

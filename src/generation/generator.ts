@@ -23,7 +23,11 @@ export class GenerationSession {
     this.#program = program;
   }
 
-  /** Yields the tokens of an answer one by one, until an end token, the limit, or the model's longest sequence. */
+  /**
+   * Yields the tokens of an answer one by one, until an end token, the limit, or the model's longest sequence.
+   *
+   * @throws InputError when the prompt is empty or longer than the program's positions.
+   */
   async *generate({ prompt, maxNewTokens, endIds, sampling, random, signal }: GenerateTokensOptions): AsyncGenerator<number> {
     const limit = Math.min(maxNewTokens, this.#program.maxPositions - prompt.length);
     let logits = await this.#advance(this.#newPart(prompt, prompt.length + Math.max(limit, 0)));
@@ -62,27 +66,33 @@ export interface CompleteOptions {
   readonly breathe?: (() => Promise<void>) | undefined;
 }
 
-/** Greedy answers of a batch of prompts at once: one reading of the weights serves all of them. */
+/**
+ * Greedy answers of a batch of prompts at once: one reading of the weights serves all of them. Each answer has the limits that
+ * it would have alone.
+ *
+ * @throws InputError when a prompt is empty or longer than the program's positions.
+ */
 export async function completeBatch(
   program: GenerationProgram,
   prompts: readonly (readonly number[])[],
   { maxNewTokens, endIds, signal, breathe }: CompleteOptions,
 ): Promise<number[][]> {
-  const longest = Math.max(...prompts.map(({ length }) => length));
-  const cache = program.cache(prompts.length, longest + maxNewTokens);
+  const limits = prompts.map(({ length }) => Math.min(maxNewTokens, program.maxPositions - length));
+  const cache = program.cache(prompts.length, Math.max(0, ...prompts.map(({ length }, sequence) => length + (limits[sequence] ?? 0))));
   const answers: number[][] = prompts.map(() => []);
-  const done = prompts.map(() => false);
-  const limit = Math.min(maxNewTokens, program.maxPositions - longest);
-  let feed: readonly (readonly number[])[] = prompts;
-  for (let count = 0; count < limit && done.includes(false); count++) {
+  const done = limits.map((limit) => limit === 0);
+  let feed = prompts;
+  while (done.includes(false)) {
     await breathe?.();
     signal?.throwIfAborted();
     const logits = await program.step(cache, feed);
     feed = answers.map((answer, sequence) => {
+      if (done[sequence]) return [];
       const id = argMax(logits.subarray(sequence * program.vocabulary, (sequence + 1) * program.vocabulary));
-      if (endIds.has(id)) done[sequence] = true;
-      if (!done[sequence]) answer.push(id);
-      return [id];
+      const ended = endIds.has(id);
+      if (!ended) answer.push(id);
+      done[sequence] = ended || answer.length === limits[sequence];
+      return done[sequence] ? [] : [id];
     });
   }
   return answers;
