@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { RunError } from "../../errors.js";
+import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { type PrintableReport, type ReportAssets, renderReportHtml } from "../report/report-html.js";
+
+/** Paths of a written report. */
+export interface ReportFiles {
+  /** The page for people. */
+  readonly html: string;
+  /** The record, for programs. */
+  readonly json: string;
+}
+
+/**
+ * Writes `report.html` and `report.json` into a folder, which is made if need be. Each is written whole or not at all.
+ *
+ * @throws RunError if the folder cannot be written or the chart library is not installed.
+ */
+export async function writeReport(folder: string, report: PrintableReport): Promise<ReportFiles> {
+  const page = renderReportHtml(report, await reportAssets());
+  const files = { html: join(folder, "report.html"), json: join(folder, "report.json") };
+  await makeFolder(folder);
+  await writeFileAtomic(files.json, `${JSON.stringify(report, null, 2)}\n`);
+  await writeFileAtomic(files.html, page);
+  return files;
+}
+
+/** A file in the folder's place is left to the write, which says so. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST") throw explainWriteFailure(folder, error);
+  }
+}
+
+/** The installed uPlot's texts and this platform's SHA-256. */
+export async function reportAssets(): Promise<Required<ReportAssets>> {
+  const [uplotScript, uplotStyle] = await Promise.all([uplotFile("uPlot.iife.min.js"), uplotFile("uPlot.min.css")]);
+  return { uplotScript, uplotStyle, sha256: (text) => createHash("sha256").update(text, "utf8").digest("base64") };
+}
+
+async function uplotFile(name: string): Promise<string> {
+  try {
+    return await readFile(createRequire(import.meta.url).resolve(`uplot/dist/${name}`), "utf8");
+  } catch (cause) {
+    throw new RunError(
+      `The report's chart needs ${name} of the package uplot, which was not found. Install Lorikeet's packages again: npm ci.`,
+      {
+        cause,
+      },
+    );
+  }
+}
