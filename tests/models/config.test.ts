@@ -1,0 +1,92 @@
+import { describe, expect, test } from "vitest";
+import { InputError } from "../../src/errors.js";
+import { readModel } from "../../src/models/index.js";
+import { readRotary, rotaryFrequencies, rotaryTables } from "../../src/models/parts/rotary-tables.js";
+import { golden } from "../support/golden.js";
+
+const config = {
+  model_type: "llama",
+  hidden_size: 32,
+  intermediate_size: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  vocab_size: 96,
+};
+
+describe("config.json", () => {
+  test.each([
+    ["another architecture", { model_type: "lama" }, 'the architecture "lama" is not supported. Supported are: llama,'],
+    [
+      "a missing field",
+      { hidden_size: undefined },
+      '"hidden_size" must be a whole number above 0, found nothing. Is the checkpoint complete?',
+    ],
+    ["a fraction", { num_hidden_layers: 1.5 }, '"num_hidden_layers" must be a whole number above 0, found 1.5'],
+    ["an absurd count", { vocab_size: 1e12 }, '"vocab_size" must be a whole number above 0, found 1000000000000'],
+    ["biases", { attention_bias: true }, '"attention_bias" is true; Llama models with biases are not supported'],
+    ["another activation", { hidden_act: "gelu" }, '"hidden_act" is "gelu"; a Llama model has "silu"'],
+    ["heads that share unevenly", { num_key_value_heads: 3 }, "4 heads cannot share 3 key-value heads evenly"],
+    ["an odd head", { head_dim: 7 }, "head size 7 is odd"],
+    [
+      "another rope",
+      { rope_scaling: { rope_type: "yarn" } },
+      'rope type "yarn" is not supported; supported are default, linear and llama3',
+    ],
+    ["a rope without its factor", { rope_scaling: { type: "linear" } }, '"factor" must be a number above 0, found nothing'],
+  ])("%s is refused", (_what, change, message) => {
+    const read = () => readModel({ ...config, ...change });
+    expect(read).toThrow(InputError);
+    expect(read).toThrow(message);
+  });
+
+  test("defaults are those of the architecture", () => {
+    const { dimensions, weights } = readModel(config);
+    expect(dimensions).toEqual({ vocabulary: 96, hidden: 32, blocks: 2, heads: 4, kvHeads: 4, headSize: 8, maxPositions: 2048 });
+    expect(weights.get("lm_head.weight")).toEqual([96, 32]); // untied
+    expect(readModel({ ...config, tie_word_embeddings: true }).weights.has("lm_head.weight")).toBe(false);
+  });
+
+  test("a sliding window bounds the context", () => {
+    const mistral = { ...config, model_type: "mistral", max_position_embeddings: 4096 };
+    expect(readModel({ ...mistral, sliding_window: 1024 }).dimensions.maxPositions).toBe(1024);
+    expect(readModel({ ...mistral, sliding_window: null }).dimensions.maxPositions).toBe(4096);
+  });
+
+  test("a Llama lists every weight that its checkpoint holds, in the shape it has there", () => {
+    const model = readModel(golden<Record<string, unknown>>("tiny-llama3/config.json"));
+    const index = golden<{ weight_map: Record<string, string> }>("tiny-llama3/model.safetensors.index.json");
+    expect([...model.weights.keys()].sort()).toEqual(Object.keys(index.weight_map).sort());
+  });
+});
+
+describe("rotary frequencies", () => {
+  const size = 8;
+  const plain = [1, 10_000 ** -0.25, 10_000 ** -0.5, 10_000 ** -0.75].map(Math.fround);
+
+  test("both spellings, with theta beside or inside the settings", () => {
+    const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 };
+    const older = readRotary({ rope_theta: 500_000, rope_scaling: llama3 });
+    expect(readRotary({ rope_parameters: { ...llama3, rope_theta: 500_000 } })).toEqual(older);
+    expect(readRotary({ rope_theta: 500_000, rope_scaling: null })).toEqual({ theta: 500_000, scaling: { kind: "none" } });
+  });
+
+  test("plain, linear and by divisors", () => {
+    const frequencies = (scaling: Parameters<typeof rotaryFrequencies>[0]["scaling"]) => [
+      ...rotaryFrequencies({ theta: 10_000, scaling }, size),
+    ];
+    expect(frequencies({ kind: "none" })).toEqual(plain);
+    expect(frequencies({ kind: "linear", factor: 4 })).toEqual(plain.map((frequency) => frequency / 4));
+    expect(frequencies({ kind: "divisors", divisors: [1, 2, 4, 8] })).toEqual(
+      plain.map((frequency, index) => Math.fround(frequency / 2 ** index)),
+    );
+    expect(() => frequencies({ kind: "divisors", divisors: [1] })).toThrow("the rope factors number 1, but a head of 8 has 4 frequencies");
+  });
+
+  test("tables hold the cosine and sine of position times frequency", () => {
+    const { cos, sin } = rotaryTables({ theta: 10_000, scaling: { kind: "none" } }, size, 3);
+    expect(cos.length).toBe(3 * 4);
+    expect([...cos.subarray(0, 4), ...sin.subarray(0, 4)]).toEqual([1, 1, 1, 1, 0, 0, 0, 0]);
+    expect(cos[2 * 4 + 1]).toBeCloseTo(Math.cos(2 * plain[1]!), 7);
+    expect(sin[2 * 4 + 1]).toBeCloseTo(Math.sin(2 * plain[1]!), 7);
+  });
+});
