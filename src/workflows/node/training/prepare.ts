@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { cpus } from "node:os";
+import { bucketOf } from "../../../data/batch.js";
 import { type Example, encodeRows } from "../../../data/example.js";
 import { readRows } from "../../../data/node/read-rows.js";
 import { splitHeldOut } from "../../../data/split.js";
@@ -30,7 +31,7 @@ export interface PreparedRun {
   readonly layout: AdapterLayout;
   readonly config: AdapterConfig;
   readonly identity: RunIdentity;
-  /** Tokens of the longest example. */
+  /** Tokens of the longest example, padded as in its batch. */
   readonly maxTokens: number;
 }
 
@@ -57,7 +58,7 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
     layout,
     config: configOf(spec, layout, opened.model.linearGroups.flat(), opened.name),
     identity: identityOf(settings, opened, data, layout),
-    maxTokens: examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0),
+    maxTokens: bucketOf(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
   };
 }
 

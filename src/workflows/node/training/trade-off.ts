@@ -1,13 +1,14 @@
+import { bucketOf } from "../../../data/batch.js";
 import { modelSubject } from "../../../evaluation/model-subject.js";
 import { writeReport } from "../../../evaluation/node/report-file.js";
-import { type ClozeQuestion, parseCloze, parsePassages } from "../../../evaluation/probe.js";
 import { scoreCloze, scorePassages } from "../../../evaluation/probe-score.js";
-import { buildTradeOffReport, type Curves, type GeneralMeasure, type Sample, type TradeOffReport } from "../../../evaluation/trade-off.js";
+import type { JudgedSample } from "../../../evaluation/report/samples.js";
+import { buildTradeOffReport, type Curves, type GeneralMeasure, type TradeOffReport } from "../../../evaluation/trade-off.js";
 import type { AdapterLayout } from "../../../lora/layout.js";
 import type { TrainerState } from "../../../training/trainer.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
-import { readAsset } from "../assets.js";
 import type { OpenedModel } from "../open-model.js";
+import { PROBE_TOKENS, type Probe, readProbe } from "../probe.js";
 import { type RunFolder, readMetrics } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
 import type { PreparedRun } from "./prepare.js";
@@ -16,21 +17,13 @@ import { askTarget, SAMPLES, type TargetResult, type TargetSpec, type TargetTask
 
 /** Sequences measured together. */
 const BATCH = 16;
-/** Passages of the general probe are no longer than this. */
-const PROBE_TOKENS = 512;
 
 interface MeasureContext {
   readonly signal: AbortSignal;
   readonly emit: (event: TrainEvent) => void;
 }
 
-/** What the general probe asks. */
-interface Probe {
-  readonly questions: readonly ClozeQuestion[];
-  readonly passages: readonly string[];
-}
-
-export interface Measured {
+interface Measured {
   readonly target: TargetResult;
   readonly general: GeneralMeasure;
 }
@@ -64,15 +57,16 @@ export async function measureTradeOff(
       measureModel(opened, adapter, vector, task, probe, context);
     const after = await measure(layout, state.best ?? state.trainables);
     const before = await measure(undefined, new Float32Array());
+    const samples = samplesOf(task, before.target, after.target);
     const report = buildTradeOffReport({
       target: targetMeasure(task, before.target, after.target),
       general: { before: before.general, after: after.general },
-      samples: samplesOf(task, before.target, after.target),
+      samples,
       curves: curvesOf(await readMetrics(folder)),
       cost: { seconds: done.seconds, tokensPerSecond: done.tokensPerSecond, peakBytes: done.peakBytes },
       run: { ...settings },
     });
-    const { html } = await writeReport(folder.path, report);
+    const { html } = await writeReport(folder.path, { ...report, samples });
     emit({ type: "report", report, path: html });
     return scores(report);
   } catch (error) {
@@ -80,13 +74,6 @@ export async function measureTradeOff(
     emit({ type: "warning", message: "The measuring was interrupted; the adapter is saved. `lorikeet eval` measures it later." });
     return undefined;
   }
-}
-
-export async function readProbe(): Promise<Probe> {
-  return {
-    questions: parseCloze(await readAsset("probe/cloze.jsonl"), "probe/cloze.jsonl"),
-    passages: parsePassages(await readAsset("probe/general.jsonl"), "probe/general.jsonl"),
-  };
 }
 
 async function measureModel(
@@ -102,7 +89,7 @@ async function measureModel(
     ...task.sequences.map(({ ids }) => ids.length),
     ...task.questions.map(({ ids }) => ids.length + task.maxNewTokens),
   );
-  const { loss, generation, release } = await compileMeasures(opened, layout, vector, longest);
+  const { loss, generation, release } = await compileMeasures(opened, layout, vector, bucketOf(longest));
   const total =
     task.questions.length +
     task.sequences.length +
@@ -128,13 +115,14 @@ async function measureModel(
   return { target, general: { cloze, passages } };
 }
 
-function samplesOf({ questions }: TargetTask, before: TargetResult, after: TargetResult): Sample[] {
-  return questions.slice(0, SAMPLES).map(({ text, expected }, index) => ({
-    prompt: text,
-    expected,
-    before: before.answers[index] ?? "",
-    after: after.answers[index] ?? "",
-  }));
+/** The first questions with the answers to them, judged where answers can be. */
+function samplesOf({ questions, isRight }: TargetTask, before: TargetResult, after: TargetResult): JudgedSample[] {
+  return questions.slice(0, SAMPLES).map(({ text, expected }, index) => {
+    const answers = { before: before.answers[index] ?? "", after: after.answers[index] ?? "" };
+    const right =
+      isRight === undefined ? {} : { right: { before: isRight(expected, answers.before), after: isRight(expected, answers.after) } };
+    return { prompt: text, expected, ...answers, ...right };
+  });
 }
 
 function curvesOf(events: readonly Record<string, unknown>[]): Curves {

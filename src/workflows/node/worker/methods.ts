@@ -1,3 +1,5 @@
+import type { LoadModelOptions } from "../../api.js";
+import type { HostedRequest } from "../model-host.js";
 import type { TrainingRequest } from "../training/run.js";
 import type { WorkerContext } from "./context.js";
 
@@ -6,5 +8,12 @@ export type WorkerMethod = (params: unknown, context: WorkerContext) => Promise<
 
 /** What a worker can be asked to do. A method's code is loaded when it is called. */
 export const methods: Readonly<Record<string, WorkerMethod>> = {
+  loadModel: async (params, context) => {
+    const { name, options } = params as { name: string; options: LoadModelOptions };
+    return (await import("../model-host.js")).loadHostedModel(name, options, context);
+  },
+  loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as string),
+  generate: async (params, context) => (await import("../model-host.js")).generateHosted(params as HostedRequest, context),
+  evaluate: async (params, context) => (await import("../evaluation-run.js")).runEvaluation(params, context),
   train: async (params, context) => (await import("../training/run.js")).runTraining(params as TrainingRequest, context),
 };

@@ -1,0 +1,37 @@
+// The front door of the library: what is listed here is public, and nothing else is.
+
+export { InputError, RunError } from "./errors.js";
+export type {
+  Change,
+  Comparison,
+  DataReport,
+  DoctorReport,
+  DoneEvent,
+  EvaluateOptions,
+  EvaluationResult,
+  GenerateRequest,
+  InspectResult,
+  LanguageModel,
+  LoadedAdapter,
+  LoadModelOptions,
+  MergeOptions,
+  MergeResult,
+  Message,
+  PlanOptions,
+  PlanResult,
+  Progress,
+  SamplingOptions,
+  TradeOffReport,
+  TrainEvent,
+  TrainOptions,
+} from "./workflows/api.js";
+export { doctor } from "./workflows/node/doctor.js";
+export { evaluate } from "./workflows/node/evaluate.js";
+export { generate } from "./workflows/node/generate.js";
+export { inspect } from "./workflows/node/inspect.js";
+export { inspectData } from "./workflows/node/inspect-data.js";
+export { loadAdapter, loadModel } from "./workflows/node/load-model.js";
+export { merge } from "./workflows/node/merge.js";
+export { plan } from "./workflows/node/plan.js";
+export { pull } from "./workflows/node/pull.js";
+export { train } from "./workflows/node/train.js";

@@ -1,0 +1,193 @@
+import { performance } from "node:perf_hooks";
+import { bucketOf } from "../../data/batch.js";
+import { type Example, encodeQuestion, encodeRows } from "../../data/example.js";
+import { readRows } from "../../data/node/read-rows.js";
+import { exactMatch } from "../../evaluation/exact-match.js";
+import { modelSubject } from "../../evaluation/model-subject.js";
+import { meanLoss, perplexity, scoreCloze, scorePassages } from "../../evaluation/probe-score.js";
+import type { Subject, TokenLoss } from "../../evaluation/subject.js";
+import { type Change, type GeneralMeasure, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
+import { vectorFromAdapter } from "../../lora/adapter.js";
+import { checkFit } from "../../lora/fit.js";
+import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import type { Comparison, EvaluationResult } from "../api.js";
+import { type EvaluateSettings, evalSet, inCode, parseOptions } from "../options.js";
+import { findAdapter } from "./adapter-place.js";
+import { targetOf } from "./device.js";
+import { type OpenedModel, openModel } from "./open-model.js";
+import { PROBE_TOKENS, readProbe } from "./probe.js";
+import { compileMeasures } from "./training/programs.js";
+import { breathe, type WorkerContext } from "./worker/context.js";
+
+/** Prompts shown with their answers. */
+const SAMPLES = 3;
+
+interface Question {
+  readonly ids: readonly number[];
+  readonly text: string;
+  readonly expected: string;
+}
+
+/** One side of the comparison: the losses of all examples, the answers to all questions, and the general probe. */
+interface Side {
+  readonly losses: readonly TokenLoss[];
+  readonly answers: readonly string[];
+  readonly general: GeneralMeasure | undefined;
+}
+
+/** The work of `evaluate`, in its worker. */
+export async function runEvaluation(options: unknown, context: WorkerContext): Promise<EvaluationResult> {
+  const started = performance.now();
+  const settings = parseOptions(evalSet, options, inCode);
+  const { rows } = await readRows(settings.data);
+  const opened = await openModel(
+    settings.model,
+    { target: await targetOf(settings.device), threads: settings.threads },
+    { signal: context.signal, onProgress: context.emit },
+  );
+  const adapter = settings.adapter === undefined ? undefined : await readFitting(settings.adapter, opened);
+  const maxLength = Math.min(settings.maxLength, opened.model.dimensions.maxPositions);
+  const { examples } = encodeRows(opened.codec, rows.slice(0, settings.limit), { maxLength, overflow: settings.overflow });
+  const questions = examples.flatMap((example): Question[] => {
+    const question = encodeQuestion(opened.codec, example.row);
+    return question === undefined ? [] : [{ ...question, text: example.prompt }];
+  });
+
+  const base = await measureSide(opened, undefined, examples, questions, settings, context);
+  const adapted = adapter === undefined ? undefined : await measureSide(opened, adapter, examples, questions, settings, context);
+  const comparisons = compare(base, adapted, questions, settings);
+  return {
+    model: settings.model,
+    ...(settings.adapter === undefined ? {} : { adapter: settings.adapter }),
+    data: settings.data,
+    comparisons,
+    samples: samplesOf(questions, base, adapted),
+    sentence: sentenceOf(comparisons),
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+type Applied = ReturnType<typeof vectorFromAdapter>;
+
+async function readFitting(directory: string, opened: OpenedModel): Promise<Applied> {
+  const adapter = await readAdapterFolder(await findAdapter(directory));
+  checkFit(adapter, opened.model.linearGroups.flat(), opened.name);
+  return vectorFromAdapter(adapter, opened.model.linearGroups);
+}
+
+async function measureSide(
+  opened: OpenedModel,
+  adapter: Applied | undefined,
+  examples: readonly Example[],
+  questions: readonly Question[],
+  settings: EvaluateSettings,
+  { signal, emit }: WorkerContext,
+): Promise<Side> {
+  const { codec } = opened;
+  const vector = adapter?.vector ?? new Float32Array();
+  const longest = Math.max(
+    PROBE_TOKENS,
+    ...examples.map(({ ids }) => ids.length),
+    ...questions.map(({ ids }) => ids.length + settings.maxNewTokens),
+  );
+  const programs = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
+  const probe = settings.general ? await readProbe() : undefined;
+  const choices = probe?.questions.reduce((sum, question) => sum + question.choices.length, 0) ?? 0;
+  const total = examples.length + questions.length + choices + (probe?.passages.length ?? 0);
+  let done = 0;
+  const onProgress = (sequences: number) => {
+    done += sequences;
+    emit({ task: adapter === undefined ? "measuring the model" : "measuring with the adapter", done, total, unit: "items" });
+  };
+  const subject = modelSubject({ ...programs, trainables: vector, codec, batchSize: settings.batchSize, breathe, onProgress });
+  const side: Side = {
+    losses: await subject.score(examples, signal),
+    answers: await subject.complete(
+      questions.map(({ ids }) => ids),
+      { maxNewTokens: settings.maxNewTokens, signal },
+    ),
+    general: probe === undefined ? undefined : await measureGeneral(subject, probe, opened, signal),
+  };
+  await programs.release();
+  return side;
+}
+
+async function measureGeneral(
+  subject: Subject,
+  probe: Awaited<ReturnType<typeof readProbe>>,
+  { codec }: OpenedModel,
+  signal: AbortSignal,
+): Promise<GeneralMeasure> {
+  const tokenise = (text: string) => [...codec.startIds, ...codec.encode(text, { special: false })];
+  return {
+    cloze: await scoreCloze(subject, probe.questions, tokenise, signal),
+    passages: await scorePassages(subject, probe.passages, tokenise, signal),
+  };
+}
+
+function compare(base: Side, adapted: Side | undefined, questions: readonly Question[], { normaliser }: EvaluateSettings): Comparison[] {
+  const judge = ({ answers }: Side) => questions.map(({ expected }, index) => exactMatch(expected, answers[index] ?? "", normaliser));
+  const comparisons: Comparison[] = [
+    lossComparison(base, adapted),
+    perplexityComparison("perplexity", "target", base.losses, adapted?.losses),
+  ];
+  if (questions.length > 0) comparisons.push(shareComparison("exact match", "target", judge(base), adapted && judge(adapted)));
+  if (base.general !== undefined) {
+    comparisons.push(
+      shareComparison("general questions", "general", base.general.cloze.correct, adapted?.general?.cloze.correct),
+      perplexityComparison("general text", "general", base.general.passages.losses, adapted?.general?.passages.losses),
+    );
+  }
+  return comparisons;
+}
+
+function lossComparison(base: Side, adapted: Side | undefined): Comparison {
+  const common = { metric: "loss", side: "target", unit: "nats", n: base.losses.length, base: meanLoss(base.losses) } as const;
+  return adapted === undefined ? common : { ...common, adapted: meanLoss(adapted.losses) };
+}
+
+function perplexityComparison(
+  metric: string,
+  side: Comparison["side"],
+  base: readonly TokenLoss[],
+  adapted: readonly TokenLoss[] | undefined,
+): Comparison {
+  const common = { metric, side, unit: "perplexity", n: base.length, base: perplexity(base) } as const;
+  return adapted === undefined ? common : { ...common, adapted: perplexity(adapted), change: perplexityChange(base, adapted) };
+}
+
+function shareComparison(
+  metric: string,
+  side: Comparison["side"],
+  base: readonly boolean[],
+  adapted: readonly boolean[] | undefined,
+): Comparison {
+  const share = (right: readonly boolean[]) => right.filter(Boolean).length / right.length;
+  const common = { metric, side, unit: "share", n: base.length, base: share(base) } as const;
+  return adapted === undefined ? common : { ...common, adapted: share(adapted), change: shareChange(base, adapted) };
+}
+
+function samplesOf(questions: readonly Question[], base: Side, adapted: Side | undefined): EvaluationResult["samples"] {
+  return questions.slice(0, SAMPLES).map(({ text, expected }, index): Omit<Sample, "after"> & { after?: string } => ({
+    prompt: text,
+    expected,
+    before: base.answers[index] ?? "",
+    ...(adapted === undefined ? {} : { after: adapted.answers[index] ?? "" }),
+  }));
+}
+
+/** The outcome in one sentence. */
+function sentenceOf(comparisons: readonly Comparison[]): string {
+  const parts = comparisons
+    .filter(({ unit }) => unit !== "nats")
+    .map(({ metric, base, adapted, change, unit, n }) => {
+      const show = (value: number) => (unit === "share" ? `${Math.round(value * n)} of ${n}` : value.toFixed(2));
+      if (adapted === undefined || change === undefined) return `${metric} ${show(base)}`;
+      return `${metric} ${show(adapted)} (${show(base)} without the adapter${noise(change)})`;
+    });
+  return `${parts.join("; ")}.`;
+}
+
+function noise({ verdict }: Change): string {
+  return verdict === "none" ? ", a difference within noise" : "";
+}

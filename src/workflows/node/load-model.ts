@@ -1,0 +1,43 @@
+import { InputError } from "../../errors.js";
+import type { LanguageModel, LoadedAdapter, LoadModelOptions, Progress } from "../api.js";
+import type { LoadedModel } from "./model-host.js";
+import { WorkerClient } from "./worker/client.js";
+
+const clients = new WeakMap<LanguageModel, WorkerClient>();
+
+/**
+ * Loads a model into a worker thread of its own, downloading it first where needed.
+ *
+ * @param name an alias (`smollm2-135m`), a Hub id, a folder, or a `.gguf` file
+ * @throws InputError where the name leads nowhere or an adapter does not fit; RunError where no source can be reached.
+ */
+export async function loadModel(name: string, { signal, onProgress, ...options }: LoadModelOptions = {}): Promise<LanguageModel> {
+  const client = new WorkerClient();
+  try {
+    const loaded = (await client.call("loadModel", { name, options }, (event) => onProgress?.(event as Progress), signal)) as LoadedModel;
+    const model: LanguageModel = { name, ...loaded, dispose: () => client.close() };
+    clients.set(model, client);
+    return model;
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+/**
+ * Loads one more adapter beside a model.
+ *
+ * @param directory a folder that PEFT or Lorikeet wrote, or the folder of a training run
+ * @throws InputError where it does not fit the model, with every mismatch.
+ */
+export async function loadAdapter(model: LanguageModel, directory: string): Promise<LoadedAdapter> {
+  return (await clientOf(model).call("loadAdapter", directory, () => {})) as LoadedAdapter;
+}
+
+/** The worker of a loaded model. */
+export function clientOf(model: LanguageModel): WorkerClient {
+  const client = clients.get(model);
+  if (client === undefined)
+    throw new InputError("This model was not loaded with loadModel, or it was copied. Use the very object that loadModel gave.");
+  return client;
+}
