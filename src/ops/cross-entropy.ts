@@ -13,10 +13,10 @@ const crossEntropyOp = defineOp<null>({
     return [float32(extent(logits.shape, 0))]; // [S]
   },
   gradient: ({ inputs: [logits, targets], dys: [dy] }) => [apply(crossEntropyGradientOp, [logits, targets, dy], null)],
-  lower: {
-    cpu: (e, { inputs: [logits = "", targets = ""] }) => minusTarget(e, logits, targets, logSumExp(e, logits)),
-    webgpu: (e, { inputs: [logits = "", targets = ""] }) => minusTarget(e, logits, targets, shiftedLogSumExp(e, logits)),
-  },
+  lower: everywhere((e, { inputs: [logits = "", targets = ""] }) => {
+    const chosen = e.emit("GatherElements", [logits, e.column(targets)], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
+    return binary(e, "Sub", logSumExp(e, logits), e.emit("Squeeze", [chosen, e.ints([1])])[0]);
+  }),
 });
 
 // z̄ᵢⱼ = (softmax(zᵢ)ⱼ − [j = t])·ℓ̄ᵢ
@@ -32,21 +32,14 @@ const crossEntropyGradientOp = defineOp<null>({
   }),
 });
 
-/** The CPU's kernel takes the maximum out by itself. */
+/**
+ * [S, V] → [S]. Written out: over a vocabulary of 49,152 the CPU's own ReduceLogSumExp, which adds one by one, is 5e-5 too
+ * small in the mean (1.7e-4 at most), and four times slower.
+ */
 function logSumExp(e: Emitter, logits: string): string {
-  return e.emit("ReduceLogSumExp", [logits, e.ints([1])], { attributes: { keepdims: { int: 0 } } })[0];
-}
-
-function shiftedLogSumExp(e: Emitter, logits: string): string {
   const top = e.emit("ReduceMax", [logits, e.ints([1])], { attributes: { keepdims: { int: 1 } } })[0]; // [S, 1]
   const sum = reduceSum(e, e.emit("Exp", [binary(e, "Sub", logits, top)])[0], [1], false); // [S]
-  const shift = e.emit("Squeeze", [top, e.ints([1])])[0];
-  return binary(e, "Add", e.emit("Log", [sum])[0], shift);
-}
-
-function minusTarget(e: Emitter, logits: string, targets: string, total: string): string {
-  const chosen = e.emit("GatherElements", [logits, e.column(targets)], { attributes: { axis: { int: 1 } } })[0];
-  return binary(e, "Sub", total, e.emit("Squeeze", [chosen, e.ints([1])])[0]);
+  return binary(e, "Add", e.emit("Log", [sum])[0], e.emit("Squeeze", [top, e.ints([1])])[0]);
 }
 
 /** logits [S, V], targets int64 [S] → the loss of each row [S], in nats. */
