@@ -109,6 +109,7 @@ export interface MergeResult {
   readonly bytes: number;
   /** Layers whose weights changed. */
   readonly layers: number;
+  readonly notes: readonly string[];
 }
 
 export interface InspectResult extends AdapterInspection {
@@ -151,6 +152,8 @@ export interface PlanResult {
 export interface PullResult {
   readonly kind: "folder" | "gguf";
   readonly path: string;
+  /** What a person should know, such as that the model came from its second source. */
+  readonly notes: readonly string[];
 }
 
 export interface DoctorReport {

@@ -36,7 +36,7 @@ const evaluation: EvaluationResult = {
   sentence: "82 of 100 right, 3 before.",
   seconds: 3,
 };
-const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensors"], bytes: 538_090_408, layers: 210 };
+const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensors"], bytes: 538_090_408, layers: 210, notes: [] };
 const inspected: InspectResult = {
   directory: "a",
   bytes: 19_587_000,
@@ -193,7 +193,12 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     doctor,
     ["cpu         ready, 340 GFLOP/s\n", "webgpu      not available: no adapter was found\n"],
   ],
-  [["pull", "m"], { pull: async () => ({ kind: "folder", path: "/cache/m" }) }, { kind: "folder", path: "/cache/m" }, ["/cache/m\n"]],
+  [
+    ["pull", "m"],
+    { pull: async () => ({ kind: "folder", path: "/cache/m", notes: [] }) },
+    { kind: "folder", path: "/cache/m", notes: [] },
+    ["/cache/m\n"],
+  ],
 ];
 
 describe.each(results)("%j", (argv, some, result, shows) => {
@@ -225,7 +230,7 @@ test("progress of long work: a plain line a task, none when quiet", async () => 
     async pull(_model, controls) {
       for (const part of [1, 2]) controls?.onProgress?.({ task: "downloading weights", done: part, total: 2, unit: "bytes" });
       controls?.onProgress?.({ task: "checking", done: 0, unit: "items" });
-      return { kind: "folder", path: "p" };
+      return { kind: "folder", path: "p", notes: [] };
     },
   };
   expect((await runWith(["pull", "m"], some)).err).toBe("downloading weights …\nchecking …\n");

@@ -109,7 +109,7 @@ describe("interruption", () => {
         async pull(_model, controls) {
           io.interrupt();
           controls?.signal?.throwIfAborted();
-          return { kind: "folder", path: "p" };
+          return { kind: "folder", path: "p", notes: [] };
         },
       },
       io,

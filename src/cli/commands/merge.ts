@@ -7,6 +7,7 @@ import { progressReporter } from "../render/progress.js";
 /** `lorikeet merge`. */
 export const body: CommandBody<MergeOptions> = async (options, { screen, interrupts, workflows }) => {
   const result = await workflows.merge({ ...options, signal: interrupts.signal, onProgress: progressReporter(screen) });
+  for (const note of result.notes) screen.warn(note);
   screen.json(result);
   screen.say(`The adapter is folded into ${result.layers} layers.\n${result.out}: ${result.files.join(", ")} (${bytesText(result.bytes)})`);
   return exitCodes.done;

@@ -19,6 +19,18 @@ const NEXT = ".adapter-next";
 /** Holds a new adapter while it is written: what is in it does not count. */
 const UNFINISHED = ".adapter-unfinished";
 
+/** Whether there is an adapter in a folder; whether it can be read is another question. */
+export async function holdsAdapter(folder: string): Promise<boolean> {
+  return (await placeOf(folder, CONFIG)) !== undefined;
+}
+
+/** Bytes of an adapter's weights file. */
+export async function adapterBytes(folder: string): Promise<number> {
+  const path = await placeOf(folder, WEIGHTS);
+  if (path === undefined) throw await withoutWeights(folder);
+  return (await stat(path)).size;
+}
+
 /** Reads an adapter that PEFT or this library saved. Throws InputError for a folder that is none, and for unsupported kinds. */
 export async function readAdapterFolder(folder: string): Promise<Adapter> {
   const configPath = await placeOf(folder, CONFIG);

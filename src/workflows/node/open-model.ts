@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import type { Target } from "../../graph/op.js";
-import { resolveModel } from "../../hub/node/resolve-model.js";
+import { type ResolveOptions, resolveModel } from "../../hub/node/resolve-model.js";
 import { lorikeetCacheFolder } from "../../hub/node/settings.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
@@ -46,17 +46,22 @@ export interface OpenOptions {
 
 /** Finds, downloads where needed, and reads a model's configuration, tokenizer and list of weights. */
 export async function describeModel(name: string, { signal, onProgress, onNotice }: OpenOptions = {}): Promise<DescribedModel> {
-  const files = await resolveModel(name, {
-    ...(signal === undefined ? {} : { signal }),
-    ...(onNotice === undefined ? {} : { onNotice }),
-    onProgress: ({ file, received, total }) =>
-      onProgress?.({ task: `downloading ${file}`, done: received, ...(total === undefined ? {} : { total }), unit: "bytes" }),
-  });
+  const files = await resolveModel(name, resolveOptions({ signal, onProgress, onNotice }));
   const read = files.kind === "gguf" ? readGgufModel : readFolderModel;
   const { config, codec, checkpoint, ggufMetadata } = await read(files.path);
   const model = readModel(config);
   checkWeights(name, model, checkpoint);
   return { name, path: files.path, config, model, codec, checkpoint, ggufMetadata, parameters: countParameters(model) };
+}
+
+/** What finding and downloading a model is told of its surroundings. */
+export function resolveOptions({ signal, onProgress, onNotice }: OpenOptions): ResolveOptions {
+  return {
+    ...(signal === undefined ? {} : { signal }),
+    ...(onNotice === undefined ? {} : { onNotice }),
+    onProgress: ({ file, received, total }) =>
+      onProgress?.({ task: `downloading ${file}`, done: received, ...(total === undefined ? {} : { total }), unit: "bytes" }),
+  };
 }
 
 export interface Device {

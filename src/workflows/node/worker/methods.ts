@@ -15,5 +15,7 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
   loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as string),
   generate: async (params, context) => (await import("../model-host.js")).generateHosted(params as HostedRequest, context),
   evaluate: async (params, context) => (await import("../evaluation-run.js")).runEvaluation(params, context),
+  inspect: async (params) => (await import("../inspect-run.js")).runInspect(params as string),
+  inspectData: async (params, context) => (await import("../inspect-data-run.js")).runInspectData(params, context),
   train: async (params, context) => (await import("../training/run.js")).runTraining(params as TrainingRequest, context),
 };

@@ -1,0 +1,77 @@
+import { type EncodedRows, type Example, encodeRows, type Overflow } from "../../data/example.js";
+import { type ReadRows, readRows } from "../../data/node/read-rows.js";
+import { splitHeldOut } from "../../data/split.js";
+import type { TextCodec } from "../../text/tokenizer.js";
+
+/** The files of a run and how their rows become examples. */
+export interface DataChoice {
+  readonly data: string;
+  /** A file of examples that are never trained on; without it some of `data` are held out. */
+  readonly valid?: string | undefined;
+  /** Tokens of the longest example that is kept whole. */
+  readonly maxLength: number;
+  readonly overflow: Overflow;
+  readonly seed: number;
+}
+
+/** The rows of both files, read and recognised, not yet tokens. */
+export interface RunRows {
+  readonly data: ReadRows;
+  readonly valid: ReadRows | undefined;
+}
+
+/** Examples of a run, and what a person should know of them. */
+export interface RunData {
+  readonly train: readonly Example[];
+  readonly validation: readonly Example[];
+  readonly notes: readonly string[];
+  /** Those of the notes that speak of the validation file. */
+  readonly validationNotes: readonly string[];
+  /** Every example of `data` before any was held out, with what was cut and left out. */
+  readonly encoded: EncodedRows;
+}
+
+/** Reads the files; needs no model, so that a mistake in a file is told at once. */
+export async function readRunRows({ data, valid }: Pick<DataChoice, "data" | "valid">): Promise<RunRows> {
+  return { data: await readRows(data), valid: valid === undefined ? undefined : await readRows(valid) };
+}
+
+/** The longest example that a model takes. */
+export function longestExample(choice: DataChoice, maxPositions: number): number {
+  return Math.min(choice.maxLength, maxPositions);
+}
+
+/** Rows as a model's tokens, parted into what is learned and what measures it. */
+export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, maxPositions: number): RunData {
+  const options = { maxLength: longestExample(choice, maxPositions), overflow: choice.overflow };
+  const encoded = encodeRows(codec, rows.data.rows, options);
+  const own = countNotes(choice.data, encoded);
+  if (rows.valid === undefined) {
+    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
+    return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], validationNotes: [] };
+  }
+  const validation = encodeRows(codec, rows.valid.rows, options);
+  const validationNotes = [...overlapNotes(encoded, validation, choice), ...countNotes(choice.valid ?? "", validation)];
+  return { train: encoded.examples, validation: validation.examples, encoded, notes: [...own, ...validationNotes], validationNotes };
+}
+
+function heldOutNote(count: number, { examples }: EncodedRows, { seed }: DataChoice): string {
+  return count === 0
+    ? "nothing could be held out for validation; give examples of their own with --valid"
+    : `${count} of ${examples.length} examples are held out for validation (seed ${seed})`;
+}
+
+function overlapNotes(train: EncodedRows, validation: EncodedRows, { data, valid }: DataChoice): string[] {
+  const prompts = new Set(train.examples.map(({ prompt }) => prompt));
+  const leaked = validation.examples.filter(({ prompt }) => prompts.has(prompt)).length;
+  if (leaked === 0) return [];
+  return [`${leaked} of ${validation.examples.length} prompts in ${valid} are also in ${data}: the validation loss will look too good`];
+}
+
+function countNotes(file: string, { counts }: EncodedRows): string[] {
+  const notes: string[] = [];
+  if (counts.cut > 0) notes.push(`${file}: ${counts.cut} examples are longer than --max-length and cut at their end`);
+  if (counts.droppedTooLong > 0) notes.push(`${file}: ${counts.droppedTooLong} examples are too long and left out`);
+  if (counts.droppedEmpty > 0) notes.push(`${file}: ${counts.droppedEmpty} examples have nothing to learn and are left out`);
+  return notes;
+}

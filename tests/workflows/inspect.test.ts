@@ -1,0 +1,52 @@
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { InputError } from "../../src/errors.js";
+import { findAdapter } from "../../src/workflows/node/adapter-place.js";
+import { runInspect } from "../../src/workflows/node/inspect-run.js";
+import { TINY_CHAT, temporaryFolder } from "./support.js";
+
+const ADAPTER = join(TINY_CHAT, "adapter");
+
+test("an adapter that PEFT saved: its sizes, and every layer's change", async () => {
+  const result = await runInspect(ADAPTER);
+  expect(result).toMatchObject({ directory: ADAPTER, baseModel: "tiny-chat", rank: 4, alpha: 8, scale: 2, rankStabilised: false });
+  expect(result.layers).toHaveLength(14);
+  expect(result.bytes).toBe((await readFile(join(ADAPTER, "adapter_model.safetensors"))).length);
+  for (const layer of result.layers) {
+    expect(layer.norm).toBeGreaterThan(0);
+    expect(layer.singularValues).toHaveLength(4);
+    expect(Math.hypot(...layer.singularValues)).toBeCloseTo(layer.norm, 4);
+  }
+  expect(structuredClone(result)).toEqual(result); // it crosses the border of a thread
+});
+
+test("the folder of a run stands for its best adapter; an adapter of its own comes first", async () => {
+  const run = await temporaryFolder();
+  await cp(ADAPTER, join(run, "adapter"), { recursive: true });
+  expect(await findAdapter(run)).toBe(join(run, "adapter"));
+  expect((await runInspect(run)).directory).toBe(join(run, "adapter"));
+  await writeFile(join(run, "adapter_config.json"), "{}");
+  expect(await findAdapter(run)).toBe(run);
+});
+
+test("what holds no adapter is refused by name", async () => {
+  const empty = await temporaryFolder();
+  const unfinished = await temporaryFolder();
+  await writeFile(join(unfinished, "checkpoint.safetensors"), "");
+  await mkdir(join(unfinished, "adapter"));
+  const refusals: [string, RegExp][] = [
+    [join(empty, "nowhere"), /nowhere does not exist\. Give the folder of an adapter/],
+    [join(TINY_CHAT, "config.json"), /config\.json is a file/],
+    [empty, /neither adapter_config\.json nor adapter.adapter_config\.json/],
+    [unfinished, /has not ended, without an adapter yet.*--resume/],
+    [TINY_CHAT.replace("tiny-chat", "text/byte-level"), /holds no adapter/],
+  ];
+  for (const [directory, message] of refusals) {
+    await expect(findAdapter(directory)).rejects.toThrow(message);
+    await expect(findAdapter(directory)).rejects.toBeInstanceOf(InputError);
+  }
+  const model = await temporaryFolder();
+  await writeFile(join(model, "config.json"), "{}");
+  await expect(findAdapter(model)).rejects.toThrow(/is a whole model, not an adapter/);
+});
