@@ -51,6 +51,16 @@ describe("mapWeights", () => {
     }
   });
 
+  it("converts BF16 where the engine cannot widen it", async () => {
+    const checkpoint = await openSafetensorsFolder(new URL("../golden/tiny-llama3", import.meta.url).pathname);
+    const cacheFolder = join(root, "cache-float32");
+    const mapped = await mapWeights(checkpoint, { cacheFolder, float32Only: true });
+    for (const [name, place] of mapped) {
+      expect(place).toMatchObject({ folder: cacheFolder, dtype: "float32" });
+      expect(bits(await valuesAt(place))).toEqual(bits(await checkpoint.readFloat32(name)));
+    }
+  });
+
   it("converts a checkpoint that holds F16 as a whole, since the engine maps files of one folder", async () => {
     const { folder } = await linkedSnapshot("converted", join(goldenFolder, "sharded"));
     const cacheFolder = join(root, "cache-1");

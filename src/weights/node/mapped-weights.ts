@@ -35,12 +35,14 @@ export async function mapWeights(
   checkpoint: Checkpoint,
   options: {
     readonly cacheFolder: string;
+    /** Convert BF16 too: for an engine that cannot widen it by itself. */
+    readonly float32Only?: boolean;
     /** Called while the cache file is written, with bytes. */
     readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
     readonly signal?: AbortSignal;
   },
 ): Promise<ReadonlyMap<string, MappedTensor>> {
-  const inPlace = placesInOneFolder(checkpoint);
+  const inPlace = placesInOneFolder(checkpoint, options.float32Only);
   if (inPlace !== undefined) return inPlace;
 
   const converted = [...checkpoint.tensors.values()];
@@ -53,12 +55,12 @@ export async function mapWeights(
 }
 
 /** The engine maps files of one folder: either every tensor can stay in place, in one, or the checkpoint is converted. */
-function placesInOneFolder(checkpoint: Checkpoint): ReadonlyMap<string, MappedTensor> | undefined {
+function placesInOneFolder(checkpoint: Checkpoint, float32Only = false): ReadonlyMap<string, MappedTensor> | undefined {
   const places = [...checkpoint.tensors.values()].map(placeInFile);
   const folder = places[0]?.folder;
   const mapped = new Map<string, MappedTensor>();
   for (const place of places) {
-    if (place === undefined || place.folder !== folder) return undefined;
+    if (place === undefined || place.folder !== folder || (float32Only && place.dtype !== "float32")) return undefined;
     mapped.set(place.name, place);
   }
   return mapped;

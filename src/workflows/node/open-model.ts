@@ -74,6 +74,8 @@ export async function openModel(name: string, device: Device, options: OpenOptio
   const described = await describeModel(name, options);
   const mapped = await mapWeights(described.checkpoint, {
     cacheFolder: join(lorikeetCacheFolder(), "weights"),
+    // The WebGPU provider has no bfloat16: its conversion would run on the processor, in every step.
+    float32Only: device.target === "webgpu",
     onProgress: ({ done, total }) => options.onProgress?.({ task: "preparing the weights (once)", done, total, unit: "bytes" }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
