@@ -92,7 +92,7 @@ describe("SmolLM2-135M-Instruct against transformers on the same de-quantised we
     expect(furthest).toBeLessThan(TOLERANCE);
     const agreeing = best.filter((id, t) => id === facts.argMax[t]).length;
     expect(agreeing / facts.ids.length).toBeGreaterThanOrEqual(0.99);
-    expect(Math.abs(nll / (facts.ids.length - 1) - facts.meanNll)).toBeLessThan(1e-4);
+    expect(Math.abs(nll / (facts.ids.length - 1) - facts.meanNll)).toBeLessThan(5e-5);
   });
 
   test("the mean loss of the same text by the training's own program", async () => {
@@ -100,8 +100,7 @@ describe("SmolLM2-135M-Instruct against transformers on the same de-quantised we
     const example = { ids: Int32Array.from(facts.ids), supervised: new Uint8Array(facts.ids.length).fill(1) };
     const losses = await program.run(buildBatch([example]), new Float32Array());
     expect(losses).toHaveLength(facts.ids.length - 1);
-    // The engine's ReduceLogSumExp adds 49152 exponentials one after the other in fp32, and so lies 1.2e-4 below the sum in fp64.
-    expect(Math.abs(losses.reduce((sum, loss) => sum + loss, 0) / losses.length - facts.meanNll)).toBeLessThan(3e-4);
+    expect(Math.abs(losses.reduce((sum, loss) => sum + loss, 0) / losses.length - facts.meanNll)).toBeLessThan(5e-5);
     await program.release();
   });
 
