@@ -1,6 +1,7 @@
 import { type CurvePoint, type Findings, nextStep, validationTrend, validationWords } from "./advice.js";
+import type { GeneralMeasure } from "./general.js";
 import { SKILLS, type Skill } from "./probe.js";
-import { type ClozeScore, type PassageScore, perplexity } from "./probe-score.js";
+import { type ClozeScore, perplexity } from "./probe-score.js";
 import { accuracyDifference, direction, lossDifference, type PairedDifference } from "./statistics.js";
 import type { TokenLoss } from "./subject.js";
 
@@ -64,11 +65,6 @@ export interface TradeOffReport {
 export type TargetMeasure =
   | { readonly kind: "right"; readonly metric: string; readonly before: readonly boolean[]; readonly after: readonly boolean[] }
   | { readonly kind: "loss"; readonly metric: string; readonly before: readonly TokenLoss[]; readonly after: readonly TokenLoss[] };
-
-export interface GeneralMeasure {
-  readonly cloze: ClozeScore;
-  readonly passages: PassageScore;
-}
 
 export interface TradeOffInput {
   readonly target: TargetMeasure;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type CurvePoint, validationTrend, validationWords } from "../../src/evaluation/advice.js";
-import { buildTradeOffReport, type GeneralMeasure, type TradeOffInput, verdictWords } from "../../src/evaluation/trade-off.js";
+import type { GeneralMeasure } from "../../src/evaluation/general.js";
+import { buildTradeOffReport, type TradeOffInput, verdictWords } from "../../src/evaluation/trade-off.js";
 
 const right = (count: number, n: number) => Array.from({ length: n }, (_, index) => index < count);
 

@@ -1,12 +1,14 @@
 import { performance } from "node:perf_hooks";
 import { bucketOf } from "../../data/batch.js";
-import { type Example, encodeQuestion, encodeRows } from "../../data/example.js";
+import { type Example, encodeRows } from "../../data/example.js";
 import { readRows } from "../../data/node/read-rows.js";
 import { exactMatch } from "../../evaluation/exact-match.js";
+import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evaluation/general.js";
 import { modelSubject } from "../../evaluation/model-subject.js";
-import { meanLoss, perplexity, scoreCloze, scorePassages } from "../../evaluation/probe-score.js";
-import type { Subject, TokenLoss } from "../../evaluation/subject.js";
-import { type Change, type GeneralMeasure, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
+import { meanLoss, perplexity } from "../../evaluation/probe-score.js";
+import { type Question, questionsOf } from "../../evaluation/questions.js";
+import type { TokenLoss } from "../../evaluation/subject.js";
+import { type Change, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
 import { vectorFromAdapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
@@ -21,12 +23,6 @@ import { breathe, type WorkerContext } from "./worker/context.js";
 
 /** Prompts shown with their answers. */
 const SAMPLES = 3;
-
-interface Question {
-  readonly ids: readonly number[];
-  readonly text: string;
-  readonly expected: string;
-}
 
 /** One side of the comparison: the losses of all examples, the answers to all questions, and the general probe. */
 interface Side {
@@ -48,10 +44,7 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
   const adapter = settings.adapter === undefined ? undefined : await readFitting(settings.adapter, opened);
   const maxLength = Math.min(settings.maxLength, opened.model.dimensions.maxPositions);
   const { examples } = encodeRows(opened.codec, rows.slice(0, settings.limit), { maxLength, overflow: settings.overflow });
-  const questions = examples.flatMap((example): Question[] => {
-    const question = encodeQuestion(opened.codec, example.row);
-    return question === undefined ? [] : [{ ...question, text: example.prompt }];
-  });
+  const questions = questionsOf(opened.codec, examples);
 
   const base = await measureSide(opened, undefined, examples, questions, settings, context);
   const adapted = adapter === undefined ? undefined : await measureSide(opened, adapter, examples, questions, settings, context);
@@ -92,8 +85,7 @@ async function measureSide(
   );
   const programs = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
   const probe = settings.general ? await readProbe() : undefined;
-  const choices = probe?.questions.reduce((sum, question) => sum + question.choices.length, 0) ?? 0;
-  const total = examples.length + questions.length + choices + (probe?.passages.length ?? 0);
+  const total = examples.length + questions.length + (probe === undefined ? 0 : probeSequences(probe));
   let done = 0;
   const onProgress = (sequences: number) => {
     done += sequences;
@@ -106,23 +98,10 @@ async function measureSide(
       questions.map(({ ids }) => ids),
       { maxNewTokens: settings.maxNewTokens, signal },
     ),
-    general: probe === undefined ? undefined : await measureGeneral(subject, probe, opened, signal),
+    general: probe === undefined ? undefined : await measureGeneral(subject, probe, codec, signal),
   };
   await programs.release();
   return side;
-}
-
-async function measureGeneral(
-  subject: Subject,
-  probe: Awaited<ReturnType<typeof readProbe>>,
-  { codec }: OpenedModel,
-  signal: AbortSignal,
-): Promise<GeneralMeasure> {
-  const tokenise = (text: string) => [...codec.startIds, ...codec.encode(text, { special: false })];
-  return {
-    cloze: await scoreCloze(subject, probe.questions, tokenise, signal),
-    passages: await scorePassages(subject, probe.passages, tokenise, signal),
-  };
 }
 
 function compare(base: Side, adapted: Side | undefined, questions: readonly Question[], { normaliser }: EvaluateSettings): Comparison[] {

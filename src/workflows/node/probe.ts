@@ -1,13 +1,8 @@
-import { type ClozeQuestion, parseCloze, parsePassages } from "../../evaluation/probe.js";
+import type { Probe } from "../../evaluation/general.js";
+import { parseCloze, parsePassages } from "../../evaluation/probe.js";
 import { readAsset } from "./assets.js";
 
-/** What the general probe asks: questions with choices, and passages of text. */
-export interface Probe {
-  readonly questions: readonly ClozeQuestion[];
-  readonly passages: readonly string[];
-}
-
-/** Passages of the probe are no longer than this. */
+/** Passages of the probe are no longer than this, in tokens. */
 export const PROBE_TOKENS = 512;
 
 /** The general probe that comes with the package. */

@@ -1,6 +1,7 @@
-import { type Example, encodeQuestion, encodeRows } from "../../../data/example.js";
+import { type Example, encodeRows } from "../../../data/example.js";
 import { readRows } from "../../../data/node/read-rows.js";
 import { exactMatch } from "../../../evaluation/exact-match.js";
+import { type Question, questionsOf } from "../../../evaluation/questions.js";
 import type { ScoredSequence, Subject, TokenLoss } from "../../../evaluation/subject.js";
 import type { TargetMeasure } from "../../../evaluation/trade-off.js";
 import type { TextCodec } from "../../../text/tokenizer.js";
@@ -8,13 +9,6 @@ import { sameSchedule } from "../../demo/cron-score.js";
 
 /** How a run's task is scored: answers equal to the expected ones, or cron expressions of the same meaning on a file of their own. */
 export type TargetSpec = { readonly kind: "held-out" } | { readonly kind: "cron"; readonly file: string };
-
-/** A held-out prompt with its expected answer, and the room that an answer gets. */
-export interface Question {
-  readonly ids: readonly number[];
-  readonly text: string;
-  readonly expected: string;
-}
 
 /** What is asked of a model before and after. */
 export interface TargetTask {
@@ -46,10 +40,7 @@ export const SAMPLES = 3;
 export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: readonly Example[]): Promise<TargetTask> {
   const examples = spec.kind === "cron" ? encodeRows(codec, (await readRows(spec.file)).rows, { maxLength: 1024 }).examples : heldOut;
   const chosen = examples.slice(0, QUESTIONS);
-  const questions = chosen.flatMap((example): Question[] => {
-    const question = encodeQuestion(codec, example.row);
-    return question === undefined ? [] : [{ ...question, text: example.prompt }];
-  });
+  const questions = questionsOf(codec, chosen);
   const lengths = questions.map(({ expected }) => codec.encode(expected, { special: false }).length);
   const longest = Math.max(1, ...lengths);
   const comparable = questions.length === chosen.length && longest <= SHORT_ANSWER;

@@ -1,14 +1,14 @@
 import { bucketOf } from "../../../data/batch.js";
+import { type GeneralMeasure, measureGeneral, type Probe, probeSequences } from "../../../evaluation/general.js";
 import { modelSubject } from "../../../evaluation/model-subject.js";
 import { writeReport } from "../../../evaluation/node/report-file.js";
-import { scoreCloze, scorePassages } from "../../../evaluation/probe-score.js";
 import type { JudgedSample } from "../../../evaluation/report/samples.js";
-import { buildTradeOffReport, type Curves, type GeneralMeasure, type TradeOffReport } from "../../../evaluation/trade-off.js";
+import { buildTradeOffReport, type Curves, type TradeOffReport } from "../../../evaluation/trade-off.js";
 import type { AdapterLayout } from "../../../lora/layout.js";
 import type { TrainerState } from "../../../training/trainer.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
 import type { OpenedModel } from "../open-model.js";
-import { PROBE_TOKENS, type Probe, readProbe } from "../probe.js";
+import { PROBE_TOKENS, readProbe } from "../probe.js";
 import { type RunFolder, readMetrics } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
 import type { PreparedRun } from "./prepare.js";
@@ -90,11 +90,7 @@ async function measureModel(
     ...task.questions.map(({ ids }) => ids.length + task.maxNewTokens),
   );
   const { loss, generation, release } = await compileMeasures(opened, layout, vector, bucketOf(longest));
-  const total =
-    task.questions.length +
-    task.sequences.length +
-    probe.passages.length +
-    probe.questions.reduce((sum, { choices }) => sum + choices.length, 0);
+  const total = task.questions.length + task.sequences.length + probeSequences(probe);
   let done = 0;
   const onProgress = (sequences: number) => {
     done += sequences;
@@ -107,12 +103,10 @@ async function measureModel(
     });
   };
   const subject = modelSubject({ loss, generation, trainables: vector, codec: opened.codec, batchSize: BATCH, breathe, onProgress });
-  const tokenise = (text: string) => [...opened.codec.startIds, ...opened.codec.encode(text, { special: false })];
   const target = await askTarget(subject, task, signal);
-  const cloze = await scoreCloze(subject, probe.questions, tokenise, signal);
-  const passages = await scorePassages(subject, probe.passages, tokenise, signal);
+  const general = await measureGeneral(subject, probe, opened.codec, signal);
   await release();
-  return { target, general: { cloze, passages } };
+  return { target, general };
 }
 
 /** The first questions with the answers to them, judged where answers can be. */
