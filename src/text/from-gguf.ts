@@ -2,8 +2,8 @@ import { InputError } from "../errors.js";
 import { buildTextCodec } from "./codec.js";
 import { ggufPreTokenizer } from "./gguf-pre-tokenizers.js";
 import { mergesFromScores } from "./sentencepiece-merges.js";
-import type { TextCodec } from "./tokenizer.js";
-import type { AddedToken, Step } from "./tokenizer-json.js";
+import type { TextCodec, TextSettings } from "./tokenizer.js";
+import type { AddedToken, Step, TokenizerJson } from "./tokenizer-json.js";
 
 /** More tokens than any published vocabulary has (262,144 is the largest known); a larger count is a broken file. */
 const maxTokens = 1_000_000;
@@ -83,7 +83,7 @@ function byteLevelTokenizer(reader: Reader, tokens: readonly string[]) {
     const cut = merge.indexOf(" ", 1);
     return [merge.slice(0, cut), merge.slice(cut + 1)];
   });
-  const decoder: Step = { type: "ByteLevel" };
+  const decoder: Step = { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true };
   return {
     normalizer,
     pre_tokenizer: preTokenizer,
@@ -101,11 +101,17 @@ function sentencePieceTokenizer(reader: Reader, tokens: readonly string[], types
   const space: Step = { type: "Replace", pattern: { String: " " }, content: "\u2581" };
   const addsSpace = reader.flag("tokenizer.ggml.add_space_prefix") ?? true;
   const normalizer: Step = addsSpace ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "\u2581" }, space] } : space;
+  const decoders: readonly Step[] = [
+    { type: "Replace", pattern: { String: "\u2581" }, content: " " },
+    { type: "ByteFallback" },
+    { type: "Fuse" },
+    ...(addsSpace ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
+  ];
   const unknown = tokens[reader.id("tokenizer.ggml.unknown_token_id", tokens.length) ?? 0];
   return {
     normalizer,
     pre_tokenizer: null,
-    decoder: addsSpace ? ({ type: "Strip", content: " ", start: 1, stop: 0 } satisfies Step) : null,
+    decoder: { type: "Sequence", decoders } satisfies Step,
     model: {
       type: "BPE",
       vocab: vocabOf(tokens),
@@ -117,12 +123,16 @@ function sentencePieceTokenizer(reader: Reader, tokens: readonly string[], types
   };
 }
 
-/**
- * The tokenizer and chat template in a GGUF's metadata: byte-level BPE (`tokenizer.ggml.model` "gpt2") or SentencePiece BPE
- * ("llama"). `file` is named in messages. Source of the keys: the GGUF specification, "Tokenizer".
- * @throws InputError when a key is missing or malformed, or the tokenizer is of another kind.
- */
-export function textFromGguf(metadata: Metadata, file = "GGUF"): TextCodec {
+/** A tokenizer.json in the making, and what else a GGUF says of its text. */
+export interface GgufText {
+  readonly tokenizerJson: TokenizerJson;
+  readonly settings: TextSettings;
+  /** Ids by their name in a configuration: `bos_token`, `eos_token`, `unk_token`, `pad_token`. */
+  readonly namedIds: Readonly<Record<string, number>>;
+}
+
+/** What the metadata of a GGUF say of its tokenizer and chat template; see `textFromGguf`. */
+export function readGgufText(metadata: Metadata, file = "GGUF"): GgufText {
   const reader = readerOf(metadata, file);
   const kind = reader.text("tokenizer.ggml.model");
   const tokens = reader.strings("tokenizer.ggml.tokens");
@@ -140,20 +150,29 @@ export function textFromGguf(metadata: Metadata, file = "GGUF"): TextCodec {
   const id = (name: string) => reader.id(`tokenizer.ggml.${name}_token_id`, tokens.length);
   const [bos, eos] = [id("bos"), id("eos")];
   const named = { bos_token: bos, eos_token: eos, unk_token: id("unknown"), pad_token: id("padding") };
-  const namedTokens = Object.fromEntries(
-    Object.entries(named).flatMap(([key, one]) => (one === undefined ? [] : [[key, tokens[one] ?? ""]])),
-  );
+  const namedIds = Object.fromEntries(Object.entries(named).flatMap(([key, one]) => (one === undefined ? [] : [[key, one]])));
+  const namedTokens = Object.fromEntries(Object.entries(namedIds).map(([key, one]) => [key, tokens[one] ?? ""]));
   const opensWithBos = reader.flag("tokenizer.ggml.add_bos_token") ?? kind === "llama";
-  const endOfTurnIds = [...new Set([eos, id("eot"), id("eom")].filter((one) => one !== undefined))];
-  return buildTextCodec(
-    { added_tokens: addedTokens(tokens, types), post_processor: null, ...pipeline },
-    {
+  return {
+    tokenizerJson: { added_tokens: addedTokens(tokens, types), post_processor: null, ...pipeline },
+    settings: {
       file,
       namedTokens,
-      endOfTurnIds,
+      endOfTurnIds: [...new Set([eos, id("eot"), id("eom")].filter((one) => one !== undefined))],
       startIds: opensWithBos && bos !== undefined ? [bos] : [],
       chatTemplate: reader.text("tokenizer.chat_template"),
       toolTemplate: reader.text("tokenizer.chat_template.tool_use"),
     },
-  );
+    namedIds,
+  };
+}
+
+/**
+ * The tokenizer and chat template in a GGUF's metadata: byte-level BPE (`tokenizer.ggml.model` "gpt2") or SentencePiece BPE
+ * ("llama"). `file` is named in messages. Source of the keys: the GGUF specification, "Tokenizer".
+ * @throws InputError when a key is missing or malformed, or the tokenizer is of another kind.
+ */
+export function textFromGguf(metadata: Metadata, file = "GGUF"): TextCodec {
+  const { tokenizerJson, settings } = readGgufText(metadata, file);
+  return buildTextCodec(tokenizerJson, settings);
 }

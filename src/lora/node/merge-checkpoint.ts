@@ -24,6 +24,7 @@ const companionNames = [
   "vocab.json",
   "merges.txt",
   "chat_template.jinja",
+  "chat_template.json",
   "LICENSE",
   "LICENSE.txt",
 ];

@@ -17,5 +17,6 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
   evaluate: async (params, context) => (await import("../evaluation-run.js")).runEvaluation(params, context),
   inspect: async (params) => (await import("../inspect-run.js")).runInspect(params as string),
   inspectData: async (params, context) => (await import("../inspect-data-run.js")).runInspectData(params, context),
+  merge: async (params, context) => (await import("../merge-run.js")).runMerge(params, context),
   train: async (params, context) => (await import("../training/run.js")).runTraining(params as TrainingRequest, context),
 };

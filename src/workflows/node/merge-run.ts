@@ -1,0 +1,41 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import { type Companion, companionsOfFolder, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { tokenizerFiles } from "../../text/tokenizer-files.js";
+import type { MergeResult } from "../api.js";
+import { inCode, mergeSet, parseOptions } from "../options.js";
+import { findAdapter } from "./adapter-place.js";
+import { type DescribedModel, describeModel } from "./open-model.js";
+import type { WorkerContext } from "./worker/context.js";
+
+/** The work of `merge`, in its worker. */
+export async function runMerge(options: unknown, { signal, emit }: WorkerContext): Promise<MergeResult> {
+  const { model, adapter: directory, out } = parseOptions(mergeSet, options, inCode);
+  const adapter = await readAdapterFolder(await findAdapter(directory));
+  const notes: string[] = [];
+  const described = await describeModel(model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
+  const { folder, mergedLayers } = await mergeCheckpoint({
+    checkpoint: described.checkpoint,
+    adapter,
+    out,
+    modelName: model,
+    companions: await companionsOf(described),
+    onProgress: ({ done, total }) => emit({ task: "merging", done, total, unit: "bytes" }),
+    signal,
+  });
+  const files = (await readdir(folder)).sort();
+  return { out: folder, files, bytes: await bytesOf(folder, files), layers: mergedLayers, notes };
+}
+
+/** The files beside the weights: a folder's own, or made from what a GGUF says. */
+async function companionsOf({ path, config, ggufMetadata }: DescribedModel): Promise<Companion[]> {
+  if (ggufMetadata === undefined) return await companionsOfFolder(path);
+  const files = { "config.json": config, ...tokenizerFiles(ggufMetadata, path) };
+  return Object.entries(files).map(([name, content]) => ({ name, text: `${JSON.stringify(content, null, 2)}\n` }));
+}
+
+async function bytesOf(folder: string, files: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
