@@ -20,18 +20,18 @@ export interface Batch {
 }
 
 /** The smallest bucket, in tokens. */
-const smallestBucket = 32;
+const smallestBucket = 8;
 
 /**
- * Rounds a count of tokens up to its bucket: multiples of an eighth of the next power of two, of 32 at least (32, 64, …, 256,
- * 320, …, 512, 640, …). The engine plans its memory anew for each shape, which costs a slow step, so shapes must be few: 16 up
- * to 1024 tokens. Steps that grow with the length keep the padding under a fifth of any batch beyond 128 tokens, a tenth on
- * average. The same rule serves the length T and the number of supervised places S.
+ * Rounds a count of tokens up to its bucket: multiples of a sixteenth of the next power of two, of 8 at least (8, 16, …, 128,
+ * 144, …, 256, 288, …). Equal shapes let the engine's arena use the memory of earlier steps again; steps that grow with the
+ * length keep the padding under an eighth of any batch beyond 64 tokens, a sixteenth on average. The same rule serves the
+ * length T and the number of supervised places S.
  */
 export function bucketOf(count: number): number {
   let power = smallestBucket;
   while (power < count) power *= 2;
-  const step = Math.max(smallestBucket, power / 8);
+  const step = Math.max(smallestBucket, power / 16);
   return Math.max(smallestBucket, Math.ceil(count / step) * step);
 }
 

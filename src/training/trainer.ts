@@ -5,8 +5,13 @@ import { addTo, norm, scale } from "./kernels/vector.js";
 import type { Optimizer, OptimizerState } from "./optimizer.js";
 import { type Schedule, scheduleFactor } from "./schedule.js";
 
-/** How long a run is: a number of updates, or as many as fit into a time. */
-export type RunLength = { readonly kind: "steps"; readonly steps: number } | { readonly kind: "seconds"; readonly seconds: number };
+/** How long a run is: a number of updates, or as many as fit into a time. A number of updates may have a time limit too. */
+export type RunLength =
+  | { readonly kind: "steps"; readonly steps: number; readonly withinSeconds?: number | undefined }
+  | { readonly kind: "seconds"; readonly seconds: number };
+
+/** Updates that a run bounded by time alone expects before it has measured its own speed. */
+const UNMEASURED_STEPS = 1_000;
 
 export interface TrainerSettings {
   readonly length: RunLength;
@@ -124,7 +129,7 @@ class Run {
 
   get over(): boolean {
     const { length } = this.#settings;
-    return length.kind === "steps" ? this.#progress.step >= length.steps : this.#progress.seconds >= length.seconds;
+    return (length.kind === "steps" && this.#progress.step >= length.steps) || this.#progress.seconds >= timeLimit(length);
   }
 
   get aborted(): boolean {
@@ -219,9 +224,11 @@ class Run {
   /** Updates of the whole run; for a run bounded by time an estimate from the speed so far. */
   #totalSteps(): number {
     const { length } = this.#settings;
-    if (length.kind === "steps") return length.steps;
     const { step, seconds } = this.#progress;
-    return step === 0 ? 1_000 : Math.max(step + 1, Math.round((step * length.seconds) / seconds));
+    const most = length.kind === "steps" ? length.steps : Number.POSITIVE_INFINITY;
+    if (timeLimit(length) === Number.POSITIVE_INFINITY) return most;
+    const expected = step === 0 ? UNMEASURED_STEPS : Math.max(step + 1, Math.round((step * timeLimit(length)) / seconds));
+    return Math.min(most, expected);
   }
 
   /** @param batch the (first) batch of the update that went wrong, counted from 1 over the whole run */
@@ -233,10 +240,9 @@ class Run {
   }
 
   #event(numbers: Pick<StepEvent, "loss" | "gradientNorm" | "learningRate" | "tokens" | "supervisedTokens">): StepEvent {
-    const { length } = this.#settings;
     const { step, seconds } = this.#progress;
     const steps = this.#totalSteps();
-    const secondsLeft = length.kind === "seconds" ? Math.max(0, length.seconds - seconds) : ((steps - step) * seconds) / step;
+    const secondsLeft = Math.max(0, Math.min(((steps - step) * seconds) / step, timeLimit(this.#settings.length) - seconds));
     return {
       type: "step",
       step,
@@ -249,6 +255,10 @@ class Run {
       secondsLeft,
     };
   }
+}
+
+function timeLimit(length: RunLength): number {
+  return (length.kind === "seconds" ? length.seconds : length.withinSeconds) ?? Number.POSITIVE_INFINITY;
 }
 
 /** Passes over the data so far, with a fraction. */

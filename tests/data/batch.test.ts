@@ -15,13 +15,13 @@ const firstIds = (batch: Batch) => Array.from({ length: batch.batch }, (_, b) =>
 describe("buckets", () => {
   test("few shapes, little padding", () => {
     const buckets = new Set(Array.from({ length: 1024 }, (_, index) => bucketOf(index + 1)));
-    expect(buckets.size).toBe(16);
+    expect(buckets.size).toBe(40);
     for (let count = 0; count <= 5000; count++) {
       expect(bucketOf(count)).toBeGreaterThanOrEqual(count);
       expect(bucketOf(bucketOf(count))).toBe(bucketOf(count));
-      if (count > 128) expect((bucketOf(count) - count) / bucketOf(count)).toBeLessThan(0.2);
+      if (count > 64) expect((bucketOf(count) - count) / bucketOf(count)).toBeLessThan(1 / 8);
     }
-    expect([0, 1, 32, 33, 257, 1000].map(bucketOf)).toEqual([32, 32, 32, 64, 320, 1024]);
+    expect([0, 1, 32, 33, 129, 257, 1000].map(bucketOf)).toEqual([8, 8, 32, 40, 144, 288, 1024]);
   });
 });
 
@@ -29,8 +29,8 @@ describe("one batch", () => {
   const batch = buildBatch([example([11, 12, 13, 14], 2), example([21, 22], 0), example([31, 32, 33], 3)]);
 
   test("ids, positions and segments, padded on the right", () => {
-    expect([batch.batch, batch.tokens]).toEqual([3, 32]);
-    const row = (values: ArrayLike<number | bigint>, b: number) => Array.from(values, Number).slice(b * 32, b * 32 + 6);
+    expect([batch.batch, batch.tokens]).toEqual([3, 8]);
+    const row = (values: ArrayLike<number | bigint>, b: number) => Array.from(values, Number).slice(b * 8, b * 8 + 6);
     expect(row(batch.ids, 0)).toEqual([11, 12, 13, 14, 0, 0]);
     expect(row(batch.ids, 1)).toEqual([21, 22, 0, 0, 0, 0]);
     expect(row(batch.segments, 0)).toEqual([1, 1, 1, 1, 0, 0]);
@@ -38,11 +38,11 @@ describe("one batch", () => {
   });
 
   test("each supervised token is the target of the row before it; a first token never is", () => {
-    // 13 and 14 from rows 1 and 2, 22 from row 32; 21 has nothing before it; the third example has nothing learned.
+    // 13 and 14 from rows 1 and 2, 22 from row 8; 21 has nothing before it; the third example has nothing learned.
     expect(batch.supervisedCount).toBe(3);
-    expect(Array.from(batch.supervisedRows.slice(0, 4), Number)).toEqual([1, 2, 32, 0]);
+    expect(Array.from(batch.supervisedRows.slice(0, 4), Number)).toEqual([1, 2, 8, 0]);
     expect(Array.from(batch.targets.slice(0, 4), Number)).toEqual([13, 14, 22, 0]);
-    expect(Array.from(batch.weights)).toEqual([1, 1, 1, ...new Array(29).fill(0)]);
+    expect(Array.from(batch.weights)).toEqual([1, 1, 1, ...new Array(5).fill(0)]);
   });
 
   test("no padding token is ever a target", () => {

@@ -17,6 +17,8 @@ function sessionOptions(settings: SessionSettings): ort.InferenceSession.Session
     executionProviders: settings.target === "webgpu" ? ["webgpu"] : ["cpu"],
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
+    // Batches differ in shape: a plan of the memory for each shape costs a slow run and is seldom used again.
+    enableMemPattern: false,
     ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
     ...(settings.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: settings.profile }),
     extra: { session: { ...session, ...folder }, optimization },

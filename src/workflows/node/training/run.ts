@@ -24,6 +24,8 @@ import { measureTradeOff } from "./trade-off.js";
 export interface TrainingRequest {
   readonly options: unknown;
   readonly target: TargetSpec;
+  /** Ends the training after this time even where its options ask for more. */
+  readonly withinSeconds?: number;
 }
 
 /** Ten evaluations in a run show a curve; validation on more examples than this would cost more than it tells. */
@@ -31,7 +33,7 @@ const DEFAULT_EVALUATIONS = 10;
 const VALIDATION_EXAMPLES = 100;
 
 /** A training run from the options to the report; every event goes out as it happens. */
-export async function runTraining({ options, target }: TrainingRequest, context: WorkerContext): Promise<void> {
+export async function runTraining({ options, target, withinSeconds }: TrainingRequest, context: WorkerContext): Promise<void> {
   const emit = (event: TrainEvent) => context.emit(event);
   const settings = parseOptions(trainSet, options, inCode);
   const prepared = await prepareRun(settings, {
@@ -44,7 +46,7 @@ export async function runTraining({ options, target }: TrainingRequest, context:
   const resumed = settings.resume ? await resumeFrom(folder, prepared, emit) : undefined;
   await writeOptions(folder, { ...recordOf(options), resume: undefined });
 
-  const result = await train(prepared, folder, resumed, context, emit);
+  const result = await train(prepared, folder, { resumed, withinSeconds }, context, emit);
   await saveAdapters(prepared, folder, result.state);
   const done = doneEvent(folder, result);
   const report =
@@ -60,7 +62,7 @@ export async function runTraining({ options, target }: TrainingRequest, context:
 async function train(
   prepared: PreparedRun,
   folder: RunFolder,
-  resumed: SavedCheckpoint | undefined,
+  { resumed, withinSeconds }: { readonly resumed: SavedCheckpoint | undefined; readonly withinSeconds: number | undefined },
   { signal }: WorkerContext,
   emit: (event: TrainEvent) => void,
 ): Promise<TrainerResult> {
@@ -69,7 +71,7 @@ async function train(
   const stream = openBatches(data.train, { batchSize, seed }, resumed?.state.cursor);
   const trainables = resumed?.state.trainables ?? initialiseAdapter(layout, spec.initialisation, seed);
   const optimizer = createOptimizer(settings.optimizer, layout.length, resumed?.state.optimizer);
-  const trainer = trainerSettings(settings, stream.batchesPerEpoch);
+  const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
   const gradient = await compileGradient(prepared);
   const validation = data.validation.slice(0, VALIDATION_EXAMPLES);
   const loss =
@@ -122,13 +124,13 @@ function* batchesOf(examples: PreparedRun["data"]["validation"], batchSize: numb
   for (const { batch } of measuringBatches(examples, batchSize)) yield batch;
 }
 
-function trainerSettings(settings: TrainSettings, batchesPerEpoch: number): TrainerSettings {
+function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withinSeconds: number | undefined): TrainerSettings {
   const { duration, accumulate, evalEvery, saveEvery } = settings;
   const stepsOf = (epochs: number) => Math.max(1, Math.ceil((epochs * batchesPerEpoch) / accumulate));
   const length: TrainerSettings["length"] =
     duration.kind === "minutes"
       ? { kind: "seconds", seconds: duration.minutes * 60 }
-      : { kind: "steps", steps: duration.kind === "steps" ? duration.steps : stepsOf(duration.epochs) };
+      : { kind: "steps", steps: duration.kind === "steps" ? duration.steps : stepsOf(duration.epochs), withinSeconds };
   const evaluateEvery = evalEvery ?? Math.max(1, Math.ceil((length.kind === "steps" ? length.steps : stepsOf(1)) / DEFAULT_EVALUATIONS));
   return {
     length,
