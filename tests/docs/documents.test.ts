@@ -1,0 +1,117 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import ts from "typescript";
+import { describe, expect, test } from "vitest";
+import { commands, reserved } from "../../src/cli/commands.js";
+import { flagName, onCommandLine } from "../../src/workflows/options.js";
+import { infoOf } from "../../src/workflows/parse-options.js";
+
+// What the documents say can go stale; what of it can be checked is checked here.
+
+const documents = ["README.md", "README.zh-CN.md", "ARCHITECTURE.md", "docs/train-on-your-data.md", "docs/library.md", "docs/web-gpu.md"];
+const texts = new Map(documents.map((path) => [path, readFileSync(path, "utf8")]));
+
+/** Blocks of code in a language. */
+function blocks(text: string, language: string): string[] {
+  return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, found, code = ""]) => (found === language ? [code] : []));
+}
+
+/** GitHub's name of a heading. */
+function anchor(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s-]/gu, "")
+    .trim()
+    .replace(/\s/g, "-");
+}
+
+describe.each(documents)("%s", (path) => {
+  const text = texts.get(path) ?? "";
+
+  test("links lead somewhere", () => {
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link).filter((link) => !/^https?:/.test(link));
+    const broken = links.filter((link) => {
+      const [file = "", heading] = link.split("#");
+      const target = join(dirname(path), file);
+      if (!existsSync(target)) return true;
+      if (heading === undefined) return false;
+      return ![...readFileSync(target, "utf8").matchAll(/^#+ (.*)$/gm)].some(([, title = ""]) => anchor(title) === heading);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  test("the command lines name commands and flags that exist", () => {
+    const lines = [...text.matchAll(/(?:npx )?lorikeet ([a-z]+)( [^\n`#]*)?/g)];
+    const problems = lines.flatMap(([line, name = "", rest = ""]) => {
+      const command = commands.find((each) => each.name === name);
+      if (command === undefined) return line.startsWith("npx") ? [`there is no ${line}`] : [];
+      const known = Object.keys(command.shape).flatMap((option) => [
+        flagName(option),
+        onCommandLine(option, infoOf(command.shape, option)),
+      ]);
+      return (rest.match(/--[a-z][a-z-]*/g) ?? []).filter((flag) => !known.includes(flag)).map((flag) => `${name} has no ${flag}`);
+    });
+    expect(problems).toEqual([]);
+  });
+
+  test("rows are JSON", () => {
+    for (const block of blocks(text, "jsonl"))
+      for (const line of block.trimEnd().split("\n")) expect(() => JSON.parse(line), line).not.toThrow();
+  });
+
+  test("flags in prose belong to some command, to npm, or to node", () => {
+    const known = new Set(
+      commands.flatMap(({ shape }) => Object.keys(shape).flatMap((name) => [flagName(name), onCommandLine(name, infoOf(shape, name))])),
+    );
+    const named = [...text.matchAll(/`(--[a-z][a-z-]*)[^`]*`/g)].map(([, flag = ""]) => flag);
+    expect(named.filter((flag) => !known.has(flag))).toEqual([]);
+  });
+});
+
+test("reserved names are still reserved", () => {
+  for (const name of ["serve", "export", "studio"]) expect(Object.keys(reserved)).toContain(name);
+});
+
+test("every dependency is accounted for, and none that is gone", () => {
+  const { dependencies, devDependencies, peerDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+  const names = new Set(Object.keys({ ...dependencies, ...devDependencies, ...peerDependencies }));
+  const [, section = ""] = (texts.get("ARCHITECTURE.md") ?? "").split("## Dependencies");
+  const listed = [...section.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = ""]) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+  );
+  expect(listed.toSorted()).toEqual([...names].sort());
+});
+
+test("tests that ARCHITECTURE.md names exist", () => {
+  const named = [...(texts.get("ARCHITECTURE.md") ?? "").matchAll(/`([a-z0-9/-]+\.test\.ts)`/g)].map(([, name = ""]) => name);
+  expect(named.length).toBeGreaterThan(5);
+  for (const name of named) expect(existsSync(join("tests", name.replace(/^tests\//, ""))), name).toBe(true);
+});
+
+test("the programs in the documents compile against the built package", { timeout: 300_000 }, async () => {
+  // Inside this repository, so that "lorikeet" and Node's types are found.
+  const folder = await mkdtemp(resolve("dist/documents-"));
+  const files = documents.flatMap((path) => blocks(texts.get(path) ?? "", "ts").map((code, index) => ({ path, index, code })));
+  expect(files.length).toBeGreaterThan(5);
+  const names = files.map(({ path, index, code }) => {
+    const file = join(folder, `${path.replaceAll(/\W/g, "-")}-${index}.mts`);
+    writeFileSync(file, code);
+    return file;
+  });
+  const program = ts.createProgram(names, {
+    target: ts.ScriptTarget.ES2023,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: true,
+    noEmit: true,
+    types: ["node"],
+  });
+  const problems = ts
+    .getPreEmitDiagnostics(program)
+    .map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`);
+  await rm(folder, { recursive: true, force: true });
+  expect(problems).toEqual([]);
+});
