@@ -4,10 +4,18 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const [name = "train-in-ten-lines", ...parameters] = process.argv.slice(2);
-const source = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
-// Inside this package "lorikeet" means the package itself, built in dist/.
-const built = new URL(`../dist/examples/${name}.mjs`, import.meta.url);
+const here = (path) => new URL(path, import.meta.url);
+const built = here(`../node_modules/.cache/lorikeet-examples/${name}.mjs`);
 
-await build({ entryPoints: [source], outfile: fileURLToPath(built), format: "esm", logLevel: "error" });
-process.argv = [process.execPath, source, ...parameters];
+await build({
+  entryPoints: [fileURLToPath(here(`${name}.ts`))],
+  outfile: fileURLToPath(built),
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  alias: { lorikeet: here("../dist/index.js").href }, // this package, where an application has an installed one
+  external: ["file:*"],
+  logLevel: "error",
+});
+process.argv = [process.execPath, name, ...parameters];
 await import(built.href);
