@@ -89,6 +89,7 @@ export const commands: readonly Command[] = [
   command(commandOptions.eval, () => import("./commands/eval.js")),
   command(commandOptions.inspect, () => import("./commands/inspect.js")),
   command(commandOptions.merge, () => import("./commands/merge.js")),
+  command(commandOptions.cache, () => import("./commands/cache.js")),
 ];
 
 /** Commands that are promised for later; their names are kept free, and using one says so. */

@@ -96,12 +96,24 @@ export interface GradientArguments<A> {
 /** Gradients of the inputs, in their order; `undefined` where none is wanted. May be of the broadcast shape. */
 export type GradientRule<A> = (node: GradientArguments<A>) => readonly (Tensor | undefined)[];
 
+/** What running an operation costs beside reading its inputs and writing its outputs. */
+export interface Cost {
+  /** Multiplications and additions of its matrix products. */
+  readonly flops?: number;
+  /** Values of float32 that live at once between its engine nodes. */
+  readonly scratch?: number;
+}
+
 export interface Op<A = unknown> {
   readonly name: string;
   /** Types of the outputs; throws when the inputs do not fit. */
   infer(inputs: readonly (TensorType | undefined)[], attributes: A): readonly TensorType[];
   readonly gradient: GradientRule<A> | "noGradient";
   readonly lower: Readonly<Record<Target, Lowering<A>>>;
+  /** From the inputs' shapes, every symbol a number (absent inputs are empty shapes); absent where there is little to count. */
+  readonly cost?: (shapes: readonly (readonly number[])[], attributes: A) => Cost;
+  /** The output is the first input's memory under another shape. */
+  readonly isView?: boolean;
 }
 
 /** An operation is one record: its shape rule, its gradient and its lowering for every target. */

@@ -1,7 +1,7 @@
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
+import { type Cost, defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
 import { binary, matMul, reduceSum, reshapeTo, softmax, transpose } from "./engine-nodes.js";
-import { expectEqual, extent, fixed, input } from "./types.js";
+import { count, expectEqual, extent, fixed, input } from "./types.js";
 
 export interface AttentionAttributes {
   readonly heads: number;
@@ -37,6 +37,8 @@ const attentionOp = defineOp<AttentionAttributes>({
     const weights = probabilities(e, queries, splitHeads(e, k, kvHeads), bias, attributes); // [B, K, G·T, T]
     return mergeGroups(e, matMul(e, weights, splitHeads(e, v, kvHeads)), attributes);
   }),
+  // Two products over all pairs of tokens; scores before and after the softmax, and the heads' copies of q, k and v.
+  cost: (shapes, attributes) => attentionCost(shapes, attributes, { products: 2, scores: 2, copies: 1 }),
 });
 
 // P is computed again: it is T/D times larger than what makes it.
@@ -61,7 +63,19 @@ const attentionGradientOp = defineOp<AttentionAttributes>({
       mergeHeads(e, matMul(e, weights, dOutput, { transposeA: true })),
     ];
   }),
+  // P again and four products more; P, the gradient of P and that of the scores; copies of q, k, v, O and its gradient.
+  cost: (shapes, attributes) => attentionCost(shapes, attributes, { products: 5, scores: 3, copies: 2 }),
 });
+
+/** Products of [T, D] and [T, D] for each head; matrices of [T, T] for each head; copies of the inputs. */
+function attentionCost(
+  [[batch = 0, tokens = 0, columns = 0] = [], k = []]: readonly (readonly number[])[],
+  { heads }: AttentionAttributes,
+  { products, scores, copies }: { readonly products: number; readonly scores: number; readonly copies: number },
+): Cost {
+  const inputs = batch * tokens * columns + 2 * count(k);
+  return { flops: products * 2 * batch * tokens * tokens * columns, scratch: scores * batch * heads * tokens * tokens + copies * inputs };
+}
 
 /** [B, T, K·D] → [B, K, T, D]. */
 export function splitHeads(e: Emitter, x: string, heads: number): string {

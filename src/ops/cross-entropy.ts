@@ -1,7 +1,7 @@
 import { apply, type Tensor } from "../graph/graph.js";
 import { defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
 import { binary, reduceSum, softmax, unsqueeze } from "./engine-nodes.js";
-import { expectEqual, extent, input } from "./types.js";
+import { count, expectEqual, extent, input } from "./types.js";
 
 // ℓᵢ = log Σⱼ exp(zᵢⱼ) − zᵢₜ, with the row's maximum taken out of the exponentials
 const crossEntropyOp = defineOp<null>({
@@ -17,6 +17,7 @@ const crossEntropyOp = defineOp<null>({
     const chosen = e.emit("GatherElements", [logits, e.column(targets)], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
     return binary(e, "Sub", logSumExp(e, logits), e.emit("Squeeze", [chosen, e.ints([1])])[0]);
   }),
+  cost: ([logits = []]) => ({ scratch: count(logits) }), // the exponentials
 });
 
 // z̄ᵢⱼ = (softmax(zᵢ)ⱼ − [j = t])·ℓ̄ᵢ
@@ -30,6 +31,7 @@ const crossEntropyGradientOp = defineOp<null>({
     const attributes = { axis: { int: 1 }, reduction: { string: "add" } };
     return e.emit("ScatterElements", [spread, e.column(targets), e.emit("Neg", [column])[0]], { attributes })[0];
   }),
+  cost: ([logits = []]) => ({ scratch: count(logits) }), // the softmax, beside the output
 });
 
 /**

@@ -1,7 +1,7 @@
 import { apply, type Tensor } from "../graph/graph.js";
 import { defineOp, everywhere, float32, type GradientArguments, type Lowering, type TensorType } from "../graph/op.js";
 import { matrixProduct } from "./matrix-product.js";
-import { expectEqual, extent, input } from "./types.js";
+import { count, expectEqual, extent, input } from "./types.js";
 
 interface LinearAttributes {
   /** Factor on the product, not on the addend. */
@@ -21,6 +21,9 @@ function inferLinear(name: string, types: readonly (TensorType | undefined)[]): 
   return [float32(extent(x.shape, 0), extent(weight.shape, 0))]; // [N, out]
 }
 
+/** 2·N·in·out: a multiplication and an addition for every weight and row. */
+const linearCost = ([x = [], weight = []]: readonly (readonly number[])[]) => ({ flops: 2 * count(x) * (weight[0] ?? 0) });
+
 function linearGradient({ inputs: [x, weight], dys: [dy], wants, attributes: { scale } }: GradientArguments<LinearAttributes>) {
   if (x === undefined || weight === undefined || dy === undefined) return [];
   return [
@@ -36,6 +39,7 @@ const linearOp = defineOp<LinearAttributes>({
   infer: (types) => inferLinear("Linear", types),
   gradient: linearGradient,
   lower: everywhere(lowerLinear),
+  cost: linearCost,
 });
 
 /** The same with a W that never is: the place of a stored precision. A gradient for W is refused, not silently dropped. */
@@ -47,6 +51,7 @@ const frozenLinearOp = defineOp<LinearAttributes>({
     return linearGradient(node);
   },
   lower: everywhere(lowerLinear),
+  cost: linearCost,
 });
 
 interface LinearOptions {

@@ -1,6 +1,6 @@
 import { apply, producer, type Tensor } from "../graph/graph.js";
 import { defineOp, everywhere, float32 } from "../graph/op.js";
-import { expectEqual, extent, input } from "./types.js";
+import { count, expectEqual, extent, input } from "./types.js";
 
 interface ProductAttributes {
   readonly scale: number;
@@ -21,6 +21,7 @@ const matrixProductOp = defineOp<ProductAttributes>({
     const inputs = addend === "" ? [a, b] : [a, b, addend];
     return e.emit("Gemm", inputs, { attributes: { transA: { int: Number(transposeA) }, alpha: { float: scale } } })[0];
   }),
+  cost: ([a = [], b = []]) => ({ flops: 2 * count(a) * (b[1] ?? 0) }),
 });
 
 /** a [M, K] (or [K, M], transposed), b [K, N] → scale·op(a)·b [M, N]. */

@@ -13,6 +13,7 @@ const reshapeOp = defineOp<{ readonly to: Shape }>({
   },
   gradient: ({ inputs: [x], dys: [dy] }) => (x === undefined || dy === undefined ? [] : [reshape(dy, x.shape)]),
   lower: everywhere((e, { inputs: [x = ""], attributes: { to } }) => reshapeLike(e, x, to)),
+  isView: true,
 });
 
 export function reshape(x: Tensor, to: Shape): Tensor {

@@ -1,7 +1,7 @@
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
 import { defineOp, type Emitter, everywhere, float32, type TensorType } from "../graph/op.js";
 import { binary } from "./engine-nodes.js";
-import { expectEqual, extent, input } from "./types.js";
+import { count, expectEqual, extent, input } from "./types.js";
 
 function inferPair(name: string, types: readonly (TensorType | undefined)[]): TensorType {
   const gate = input(name, types, 0, 2);
@@ -16,6 +16,7 @@ const swigluOp = defineOp<null>({
   infer: (types) => [inferPair("SwiGlu", types)],
   gradient: ({ inputs: [gate, up], dys: [dy] }) => applyAll(swigluGradientOp, [gate, up, dy], null),
   lower: everywhere((e, { inputs: [gate = "", up = ""] }) => binary(e, "Mul", silu(e, gate), up)),
+  cost: ([gate = []]) => ({ scratch: count(gate) }),
 });
 
 // ū = ȳ ⊙ silu(g);  ḡ = ȳ ⊙ u ⊙ (σ + silu(g)·(1 − σ))
@@ -32,6 +33,7 @@ const swigluGradientOp = defineOp<null>({
     const slope = binary(e, "Add", sigmoid, binary(e, "Mul", activated, binary(e, "Sub", e.float(1), sigmoid)));
     return [binary(e, "Mul", binary(e, "Mul", dy, up), slope), binary(e, "Mul", dy, activated)];
   }),
+  cost: ([gate = []]) => ({ scratch: 3 * count(gate) }), // σ, g·σ and the slope
 });
 
 function silu(e: Emitter, x: string): string {

@@ -31,6 +31,11 @@ export function fixed(op: string, dimension: Dimension): number {
   throw new Error(`${op} needs a fixed extent, not "${dimension}"`);
 }
 
+/** Values of a shape of numbers. */
+export function count(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
 export function expectEqual(op: string, what: string, a: Dimension, b: Dimension): void {
   if (a !== b) throw new Error(`${op}: ${what} differ: ${a} and ${b}`);
 }

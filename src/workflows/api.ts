@@ -156,6 +156,12 @@ export interface PullResult {
   readonly notes: readonly string[];
 }
 
+/** Lorikeet's own cache: its size, or after clearing it what was freed. */
+export interface CacheResult {
+  readonly folder: string;
+  readonly bytes: number;
+}
+
 export interface DoctorReport {
   readonly lorikeet: string;
   readonly node: string;
@@ -189,4 +195,5 @@ export interface Workflows {
   inspect(directory: string, controls?: Controls): Promise<InspectResult>;
   pull(model: string, controls?: Controls): Promise<PullResult>;
   doctor(controls?: Controls): Promise<DoctorReport>;
+  cache(action: "show" | "clear"): Promise<CacheResult>;
 }

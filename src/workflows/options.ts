@@ -5,6 +5,7 @@ export type { LayerSelection } from "../lora/targets.js";
 export { helpFor, type OptionInfo } from "./option.js";
 export { groups, json, quiet } from "./options/common.js";
 export {
+  cacheSet,
   type DataOptions,
   type DataSettings,
   type DemoOptions,

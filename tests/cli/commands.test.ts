@@ -193,6 +193,13 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     doctor,
     ["cpu         ready, 340 GFLOP/s\n", "webgpu      not available: no adapter was found\n"],
   ],
+  [["cache"], { cache: async () => ({ folder: "/c", bytes: 2000 }) }, { folder: "/c", bytes: 2000 }, ["/c, 2.0 kB\n"]],
+  [
+    ["cache", "clear"],
+    { cache: async (action) => ({ folder: action, bytes: 2000 }) },
+    { folder: "clear", bytes: 2000 },
+    ["2.0 kB freed in clear\n"],
+  ],
   [
     ["pull", "m"],
     { pull: async () => ({ kind: "folder", path: "/cache/m", notes: [] }) },

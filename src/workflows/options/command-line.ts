@@ -1,7 +1,7 @@
 import { option, text } from "../option.js";
 import type { OptionSet, Shape } from "../parse-options.js";
 import { groups, json, quiet } from "./common.js";
-import { dataSet, demoSet, doctorSet, evalSet, inspectSet, mergeSet, pullSet } from "./other.js";
+import { cacheSet, dataSet, demoSet, doctorSet, evalSet, inspectSet, mergeSet, pullSet } from "./other.js";
 import { chatSet, generateSet } from "./text.js";
 import { planSet, trainSet } from "./train.js";
 
@@ -40,4 +40,5 @@ export const commandOptions = {
   eval: command(evalSet, output),
   inspect: command(inspectSet, { json: json() }),
   merge: command(mergeSet, output),
+  cache: command(cacheSet, { json: json() }),
 } as const;

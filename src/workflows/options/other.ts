@@ -92,6 +92,16 @@ export const pullSet = optionSet("pull", "Download a model into the cache and pr
 
 export const doctorSet = optionSet("doctor", "Show what this machine can run, and how fast.", {});
 
+export const cacheSet = optionSet("cache", "Show Lorikeet's cache of converted weights and its size, or empty it.", {
+  action: option(choice(["show", "clear"]), {
+    default: "show",
+    positional: true,
+    value: "ACTION",
+    group: groups.files,
+    help: "What to do: show, or clear to empty the cache; the next run converts again. Downloads from the Hub lie in the Hugging Face cache and stay.",
+  }),
+});
+
 export const demoSet = optionSet("demo", "Teach a small model to write cron schedules from plain English, and show what it learned.", {
   quick: option(toggle(), {
     default: false,

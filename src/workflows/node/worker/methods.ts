@@ -18,5 +18,6 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
   inspect: async (params) => (await import("../inspect-run.js")).runInspect(params as string),
   inspectData: async (params, context) => (await import("../inspect-data-run.js")).runInspectData(params, context),
   merge: async (params, context) => (await import("../merge-run.js")).runMerge(params, context),
+  plan: async (params, context) => (await import("../plan-run.js")).runPlan(params, context),
   train: async (params, context) => (await import("../training/run.js")).runTraining(params as TrainingRequest, context),
 };

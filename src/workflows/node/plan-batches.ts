@@ -1,0 +1,107 @@
+import { bucketOf, epochPlan } from "../../data/batch.js";
+import type { Example } from "../../data/example.js";
+import type { AdapterLayout } from "../../lora/layout.js";
+import type { LanguageModelGraph } from "../../models/architecture.js";
+import { DropoutSource } from "../../training/dropout-source.js";
+import { buildGradientGraph } from "../../training/gradient-program.js";
+import { buildSequenceGraph } from "../../training/sequence-graph.js";
+import { stepCost } from "../../training/step-cost.js";
+import type { PlanSettings } from "../options.js";
+import type { DescribedModel } from "./open-model.js";
+import type { RunData } from "./run-data.js";
+
+/** The sizes of a batch as a program is fed it: every one a bucket. */
+interface BatchShape {
+  readonly batch: number;
+  readonly tokens: number;
+  readonly supervised: number;
+}
+
+/** The batches of one epoch. */
+export interface RunBatches {
+  /** Whether they follow from data; else one batch of the longest examples stands for all. */
+  readonly known: boolean;
+  readonly perEpoch: number;
+  readonly tokensPerEpoch: number;
+  /** How many batches of each shape. */
+  readonly shapes: ReadonlyMap<string, { readonly shape: BatchShape; readonly count: number }>;
+  /** The largest batch that measures during training. */
+  readonly validation: BatchShape | undefined;
+}
+
+/** The batches that a run would take, by the rules of training. */
+export function planBatches(model: LanguageModelGraph, settings: PlanSettings, data: RunData | undefined): RunBatches {
+  const { batchSize, seed, maxLength } = settings;
+  if (data === undefined) {
+    const length = Math.min(maxLength, model.dimensions.maxPositions);
+    const tokens = bucketOf(length);
+    const shape = { batch: batchSize, tokens, supervised: bucketOf(batchSize * tokens) };
+    return { known: false, perEpoch: 1, tokensPerEpoch: batchSize * length, shapes: tally([shape]), validation: shape };
+  }
+  const lengths = data.train.map(({ ids }) => ids.length);
+  const plan = epochPlan(lengths, batchSize, seed, 0);
+  const longest = [...data.validation].sort((a, b) => b.ids.length - a.ids.length).slice(0, batchSize);
+  return {
+    known: true,
+    perEpoch: plan.length,
+    tokensPerEpoch: lengths.reduce((sum, length) => sum + length, 0),
+    shapes: tally(plan.map((indexes) => shapeOf(indexes.flatMap((index) => data.train[index] ?? [])))),
+    validation: longest.length === 0 ? undefined : shapeOf(longest),
+  };
+}
+
+function shapeOf(examples: readonly Example[]): BatchShape {
+  const supervised = examples.reduce((sum, example) => sum + example.supervised.reduce((some, one) => some + one, 0), 0);
+  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 1);
+  return { batch: examples.length, tokens: bucketOf(longest), supervised: bucketOf(supervised) };
+}
+
+function tally(shapes: readonly BatchShape[]): RunBatches["shapes"] {
+  const counts = new Map<string, { shape: BatchShape; count: number }>();
+  for (const shape of shapes) {
+    const key = `${shape.batch}×${shape.tokens}/${shape.supervised}`;
+    counts.set(key, { shape, count: (counts.get(key)?.count ?? 0) + 1 });
+  }
+  return counts;
+}
+
+/** Operations of one epoch, and the activations of its fullest batch, those of the program that measures included. */
+export function batchCosts(
+  { shapes, validation }: RunBatches,
+  { model, checkpoint }: DescribedModel,
+  layout: AdapterLayout,
+  dropoutRate: number,
+): { readonly flops: number; readonly activationBytes: number } {
+  const maxTokens = Math.max(
+    ...[...shapes.values(), ...(validation === undefined ? [] : [{ shape: validation }])].map(({ shape }) => shape.tokens),
+  );
+  const dropout = dropoutRate > 0 ? new DropoutSource(dropoutRate, 0) : undefined;
+  const { graph } = buildGradientGraph({ model, layout, maxTokens, dropout });
+  const copyBytes = (name: string) => {
+    const stored = checkpoint.tensors.get(name);
+    return stored?.type === "BF16" ? 2 * stored.byteLength : 0; // as float32
+  };
+  let flops = 0;
+  let fullest = 0;
+  for (const { shape, count } of shapes.values()) {
+    const cost = stepCost(graph, { ...shape, ...dropout?.dimensions() }, copyBytes);
+    flops += count * cost.flops;
+    fullest = Math.max(fullest, cost.activationBytes);
+  }
+  const table = Object.values(dropout?.dimensions() ?? {}).reduce((sum, values) => sum + 4 * values, 0);
+  const measuring = validation === undefined ? 0 : measuringBytes(model, layout, maxTokens, validation, copyBytes);
+  return { flops, activationBytes: fullest + measuring + table };
+}
+
+/** The engine keeps the memory of the measuring program beside that of the training program. */
+function measuringBytes(
+  model: LanguageModelGraph,
+  layout: AdapterLayout,
+  maxTokens: number,
+  shape: BatchShape,
+  copyBytes: (name: string) => number,
+): number {
+  const { graph, losses } = buildSequenceGraph({ model, layout, maxTokens });
+  graph.output("losses", losses);
+  return stepCost(graph, { ...shape }, copyBytes).activationBytes;
+}

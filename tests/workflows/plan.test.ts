@@ -1,0 +1,66 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { InputError } from "../../src/errors.js";
+import { runPlan } from "../../src/workflows/node/plan-run.js";
+import { fakeContext, jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
+
+const rows = Array.from({ length: 40 }, (_, index) => ({ prompt: `What is ${index} plus one?`, completion: String(index + 1) }));
+const planned = (options: Record<string, unknown>) => runPlan({ model: TINY_CHAT, ...options }, fakeContext());
+
+test("with data: layers, parameters, memory, updates and tokens; nothing is written", async () => {
+  const data = await jsonlFile(rows);
+  const out = join(await temporaryFolder(), "run");
+  const result = await planned({ data, out, rank: 8, epochs: 3 });
+  expect(result.layers).toHaveLength(14);
+  expect(result.layers[0]).toEqual({
+    name: "model.layers.0.self_attn.q_proj",
+    inFeatures: 32,
+    outFeatures: 32,
+    parameters: 8 * (32 + 32),
+  });
+  expect(result.trainableParameters).toBe(result.layers.reduce((sum, { parameters }) => sum + parameters, 0));
+  // 640 × 32 of the vocabulary, and two blocks.
+  expect(result.totalParameters).toBe(640 * 32 + 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 64 * 32 + 2 * 32) + 32);
+  expect(result).toMatchObject({ architecture: "llama", device: "cpu", precision: "fp32", trainExamples: 30, validationExamples: 10 });
+  expect(result.steps).toBe(Math.ceil((3 * 8 * 4) / 4)); // eight batches of up to four examples an epoch
+  expect(result.tokens).toBeGreaterThan(3 * 30 * 10);
+  expect(result.seconds).toBeGreaterThan(0);
+  const { weights, adapter, activations, total, available } = result.memory;
+  expect(weights).toBe(4 * result.totalParameters);
+  expect(adapter).toBe(4 * 5 * result.trainableParameters); // trainables, gradient, best, two moments
+  expect(activations).toBeGreaterThan(0);
+  expect(total).toBeGreaterThan(weights + adapter + activations);
+  expect(available).toBeGreaterThan(0);
+  expect(await readdir(join(out, ".."))).toEqual([]);
+  expect(structuredClone(result)).toEqual(result);
+});
+
+test("without data: the most that may be, and no count of updates that only the data would tell", async () => {
+  const result = await planned({ maxLength: 128 });
+  expect(result).not.toHaveProperty("steps");
+  expect(result).not.toHaveProperty("seconds");
+  expect(result.tokensPerSecond).toBeGreaterThan(0);
+  expect(result.notes.join("\n")).toContain("Without --data");
+  const steps = await planned({ maxLength: 128, steps: 5 });
+  expect(steps.steps).toBe(5);
+  expect(steps).not.toHaveProperty("tokens");
+  expect(steps.seconds).toBeCloseTo((5 * 4 * 128) / (steps.tokensPerSecond ?? 0), 5);
+  expect((await planned({ minutes: 2 })).seconds).toBe(120);
+});
+
+test("memory grows with the batch, the length, accumulation and dropout", async () => {
+  const small = (await planned({ maxLength: 64 })).memory;
+  const memory = async (options: Record<string, unknown>) => (await planned({ maxLength: 64, ...options })).memory;
+  expect((await memory({ batchSize: 8 })).activations).toBeGreaterThan(1.8 * small.activations);
+  expect((await memory({ maxLength: 256 })).activations).toBeGreaterThan(3.5 * small.activations);
+  expect((await memory({ accumulate: 2 })).adapter).toBe((small.adapter / 5) * 6);
+  expect((await memory({ optimizer: "sgd" })).adapter).toBe((small.adapter / 5) * 4);
+  expect((await memory({ dropout: 0.1 })).activations).toBeGreaterThan(small.activations + 16e6);
+});
+
+test("what training would refuse, a plan refuses", async () => {
+  await expect(planned({ layers: "no_proj" })).rejects.toThrow(/no_proj/);
+  await expect(planned({ layers: "no_proj" })).rejects.toBeInstanceOf(InputError);
+  await expect(planned({ data: await jsonlFile([{ nothing: 1 }]) })).rejects.toThrow(/rows\.jsonl:1: /);
+});
