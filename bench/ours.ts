@@ -7,7 +7,6 @@ import { vectorFromAdapter } from "../src/lora/adapter.js";
 import { readAdapterFolder } from "../src/lora/node/adapter-folder.js";
 import { nodeEngine } from "../src/runtime/node/engine.js";
 import { GradientProgram } from "../src/training/gradient-program.js";
-import { norm, scale } from "../src/training/kernels/vector.js";
 import { createOptimizer } from "../src/training/optimizer.js";
 import { openModel } from "../src/workflows/node/open-model.js";
 import { decodeBatches, toBatch } from "./batch-file.js";
@@ -39,9 +38,7 @@ async function prepareStep({ model, adapter }: Arguments, batches: readonly Batc
   const gradient = new Float32Array(layout.length);
   return async (batch: Batch, number: number): Promise<number> => {
     const { loss, count } = await program.run(batch, vector, gradient);
-    scale(gradient, 1 / count);
-    scale(gradient, Math.min(1, clip / (norm(gradient) + 1e-6)));
-    optimizer.update(vector, gradient, learningRate, number);
+    await optimizer.update(vector, gradient, { count, clip, learningRate, step: number });
     return loss / count;
   };
 }

@@ -1,4 +1,5 @@
 import { adamw, sgd } from "./kernels/optimizers.js";
+import { norm, scale } from "./kernels/vector.js";
 
 export type OptimizerSettings =
   | { readonly kind: "adamw"; readonly beta1: number; readonly beta2: number; readonly epsilon: number; readonly weightDecay: number }
@@ -7,29 +8,72 @@ export type OptimizerSettings =
 /** Vectors that an optimizer keeps beside the trainables, by name; plain data, so that a checkpoint can hold them. */
 export type OptimizerState = Readonly<Record<string, Float32Array>>;
 
-export interface Optimizer {
-  readonly state: OptimizerState;
-  /** Changes the trainables in place. `step` counts updates from 1. */
-  update(trainables: Float32Array, gradient: Float32Array, learningRate: number, step: number): void;
+/** What one update needs to know beside the vectors. */
+export interface UpdateStep {
+  /** Supervised tokens of the whole accumulation window: what the summed gradient is divided by. */
+  readonly count: number;
+  /** Largest global norm of the mean gradient; 0 for no clipping. */
+  readonly clip: number;
+  readonly learningRate: number;
+  /** The number of this update, from 1. */
+  readonly step: number;
 }
 
+export interface Optimizer {
+  readonly state: OptimizerState;
+  /**
+   * Divides the summed gradient by its count, clips it, and changes the trainables in place. The gradient's memory may be
+   * used as scratch.
+   *
+   * @returns the mean gradient's norm before clipping; where it is not finite, nothing has been changed
+   */
+  update(trainables: Float32Array, gradient: Float32Array, step: UpdateStep): Promise<number>;
+}
+
+/** Keeps the division by a vanishing norm finite, as PyTorch's clip_grad_norm_ does. */
+const NORM_EPSILON = 1e-6;
+
 /**
+ * An optimizer of plain loops, for the processor.
+ *
  * @param saved the state of a run that is resumed; its vectors are used and changed in place
  * @throws when a saved vector is missing or has another length.
  */
 export function createOptimizer(settings: OptimizerSettings, length: number, saved?: OptimizerState): Optimizer {
-  const vector = (name: string): Float32Array => {
-    if (saved === undefined) return new Float32Array(length);
-    const values = saved[name];
-    if (values?.length !== length) throw new Error(`the checkpoint's "${name}" has ${values?.length ?? 0} values, not ${length}`);
-    return values;
+  const { state, apply } = rule(settings, (name) => stateVector(name, length, saved));
+  return {
+    state,
+    async update(trainables, gradient, step) {
+      scale(gradient, 1 / step.count);
+      const gradientNorm = norm(gradient);
+      if (!Number.isFinite(gradientNorm)) return gradientNorm;
+      if (step.clip > 0) scale(gradient, Math.min(1, step.clip / (gradientNorm + NORM_EPSILON)));
+      apply(trainables, gradient, step);
+      return gradientNorm;
+    },
   };
+}
+
+/** A vector of the optimizer's state: the saved one, or zeros. */
+export function stateVector(name: string, length: number, saved: OptimizerState | undefined): Float32Array {
+  if (saved === undefined) return new Float32Array(length);
+  const values = saved[name];
+  if (values?.length !== length) throw new Error(`the checkpoint's "${name}" has ${values?.length ?? 0} values, not ${length}`);
+  return values;
+}
+
+interface Rule {
+  readonly state: OptimizerState;
+  readonly apply: (trainables: Float32Array, gradient: Float32Array, step: UpdateStep) => void;
+}
+
+function rule(settings: OptimizerSettings, vector: (name: string) => Float32Array): Rule {
   switch (settings.kind) {
     case "adamw": {
       const state = { firstMoment: vector("firstMoment"), secondMoment: vector("secondMoment") };
       return {
         state,
-        update: (trainables, gradient, learningRate, step) =>
+        apply: (trainables, gradient, { learningRate, step }) =>
           adamw(trainables, gradient, state.firstMoment, state.secondMoment, { ...settings, learningRate, step }),
       };
     }
@@ -37,7 +81,7 @@ export function createOptimizer(settings: OptimizerSettings, length: number, sav
       const state = { velocity: vector("velocity") };
       return {
         state,
-        update: (trainables, gradient, learningRate) => sgd(trainables, gradient, state.velocity, { ...settings, learningRate }),
+        apply: (trainables, gradient, { learningRate }) => sgd(trainables, gradient, state.velocity, { ...settings, learningRate }),
       };
     }
   }

@@ -1,7 +1,7 @@
 import type { Batch, BatchStream, Cursor } from "../data/batch.js";
 import { RunError } from "../errors.js";
 import type { EvaluationEvent, StepEvent } from "./events.js";
-import { addTo, norm, scale } from "./kernels/vector.js";
+import { addTo } from "./kernels/vector.js";
 import type { Optimizer, OptimizerState } from "./optimizer.js";
 import { type Schedule, scheduleFactor } from "./schedule.js";
 
@@ -150,14 +150,12 @@ class Run {
     const { now, optimizer, trainables } = this.#parts;
     const started = now();
     const window = await this.#accumulate();
-    scale(this.#window, 1 / window.count);
-    const gradientNorm = norm(this.#window);
-    const loss = window.loss / window.count;
+    const { count } = window;
+    const loss = window.loss / count;
     const step = this.#progress.step + 1;
-    if (!Number.isFinite(gradientNorm)) throw this.#failure(`the gradient is ${gradientNorm}`, this.#progress.batches + 1);
-    if (this.#settings.clip > 0) scale(this.#window, Math.min(1, this.#settings.clip / (gradientNorm + 1e-6)));
     const learningRate = this.#settings.learningRate * this.#factor();
-    optimizer.update(trainables, this.#window, learningRate, step);
+    const gradientNorm = await optimizer.update(trainables, this.#window, { count, clip: this.#settings.clip, learningRate, step });
+    if (!Number.isFinite(gradientNorm)) throw this.#failure(`the gradient is ${gradientNorm}`, this.#progress.batches + 1);
 
     const seconds = (now() - started) / 1000;
     const speed = window.tokens / seconds;
@@ -169,7 +167,7 @@ class Run {
       seconds: this.#progress.seconds + seconds,
       tokens: this.#progress.tokens + window.tokens,
     };
-    return this.#event({ loss, gradientNorm, learningRate, tokens: window.tokens, supervisedTokens: window.count });
+    return this.#event({ loss, gradientNorm, learningRate, tokens: window.tokens, supervisedTokens: count });
   }
 
   /** Scores the validation examples unless these trainables were scored before, and keeps them if they are the best so far. */

@@ -214,6 +214,40 @@ def dropout():
     case("dropout", {"n": n, "uniforms": 40}, inputs, ["x"], compute)
 
 
+def update():
+    """One clipped step of AdamW, by torch.optim on the same numbers; the step's own factors are fed, as the graph wants them."""
+    gradient, scale, limit = 3 * normal(7), np.float32([0.5]), np.float32([1.25])
+
+    def clip(gradient, scale, limit):
+        scaled = torch.nn.Parameter(torch.zeros_like(gradient))
+        scaled.grad = (gradient * scale).clone()
+        norm = torch.nn.utils.clip_grad_norm_([scaled], limit.item())
+        return [scaled.grad, norm.reshape(1)]
+
+    case("clipByNorm", {"n": 7}, dict(gradient=gradient, scale=scale, limit=limit), [], clip)
+    wide = np.float32([1e30])
+    case("clipByNorm: within the limit", {"n": 7}, dict(gradient=gradient, scale=scale, limit=wide), [], clip)
+
+    rate, decay, betas, step = 0.05, 0.1, (0.9, 0.99), 3
+    factors = dict(
+        stepSize=np.float32([rate / (1 - betas[0] ** step)]),
+        correction=np.float32([math.sqrt(1 - betas[1] ** step)]),
+        keep=np.float32([1 - rate * decay]),
+    )
+
+    def adamw(parameters, gradient, first, second, stepSize, correction, keep):
+        parameter = torch.nn.Parameter(parameters.clone())
+        parameter.grad = gradient.clone()
+        optimizer = torch.optim.AdamW([parameter], lr=rate, betas=betas, eps=1e-8, weight_decay=decay)
+        state = {"step": torch.tensor(float(step - 1)), "exp_avg": first.clone(), "exp_avg_sq": second.clone()}
+        optimizer.state[parameter] = state
+        optimizer.step()
+        return [parameter.detach(), state["exp_avg"], state["exp_avg_sq"]]
+
+    vectors = dict(parameters=normal(7), gradient=normal(7), first=normal(7), second=normal(7) ** 2)
+    case("adamw", {"n": 7}, dict(**vectors, **factors), [], adamw)
+
+
 def main():
     elementwise("add", lambda a, b: a + b)
     elementwise("mul", lambda a, b: a * b)
@@ -241,6 +275,7 @@ def main():
     gate[0] = [-100, -20, 0, 20, 100]  # where the sigmoid is flat
     case("swiglu", n, dict(gate=gate, up=normal(4, 5)), ["gate", "up"], lambda gate, up: F.silu(gate) * up)
     case("weightedSum", {"n": 5}, dict(values=normal(5), weights=normal(5)), ["values", "weights"], lambda values, weights: torch.dot(values, weights))
+    update()
 
 
 if __name__ == "__main__":

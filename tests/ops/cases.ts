@@ -1,9 +1,11 @@
 import type { Shape } from "../../src/graph/dimension.js";
 import type { Tensor } from "../../src/graph/graph.js";
+import { adamw } from "../../src/ops/adamw.js";
 import { add } from "../../src/ops/add.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias } from "../../src/ops/attention-bias.js";
 import { cachedAttention } from "../../src/ops/cached-attention.js";
+import { clipByNorm } from "../../src/ops/clip-by-norm.js";
 import { crossEntropy } from "../../src/ops/cross-entropy.js";
 import { dropout } from "../../src/ops/dropout.js";
 import { gatherRows } from "../../src/ops/gather-rows.js";
@@ -196,6 +198,19 @@ function columnsCase(name: string, pieces: readonly number[]): OpCase {
 const dropoutRate = 0.4;
 const windowStart = 5;
 
+function clipCase(name: string, limit: number): OpCase {
+  return {
+    name,
+    inputs: { gradient: fixed("n"), scale: given([1], () => [0.5]), limit: given([1], () => [limit]) },
+    dimensions: rows,
+    build: (inputs) => {
+      const x = use(inputs);
+      const { clipped, norm } = clipByNorm(x("gradient"), x("scale"), x("limit"));
+      return [clipped, norm];
+    },
+  };
+}
+
 export const opCases: readonly OpCase[] = [
   ...elementwiseCases("add", add),
   ...elementwiseCases("mul", mul),
@@ -279,5 +294,27 @@ export const opCases: readonly OpCase[] = [
     inputs: { values: trained("n"), weights: trained("n") },
     dimensions: rows,
     build: ({ values, weights }) => [weightedSum(values!, weights!)],
+  },
+  clipCase("clipByNorm", 1.25),
+  clipCase("clipByNorm: within the limit", 1e30),
+  {
+    name: "adamw",
+    inputs: {
+      parameters: fixed("n"),
+      gradient: fixed("n"),
+      first: fixed("n"),
+      second: given(["n"], (random, count) => random.gaussians(count).map((value) => value * value)),
+      stepSize: given([1], () => [0.2]),
+      correction: given([1], () => [0.2]),
+      keep: given([1], () => [0.995]),
+    },
+    dimensions: rows,
+    build: (inputs) => {
+      const x = use(inputs);
+      const [parameters, gradient, first, second] = [x("parameters"), x("gradient"), x("first"), x("second")];
+      const factors = { stepSize: x("stepSize"), correction: x("correction"), keep: x("keep") };
+      const next = adamw({ parameters, gradient, first, second, ...factors }, { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 });
+      return [next.parameters, next.first, next.second];
+    },
   },
 ];

@@ -3,11 +3,13 @@ import { expect, test } from "vitest";
 import { opCases } from "./cases.js";
 import { buildCase } from "./harness.js";
 
-/** Operations that nothing is trained through: parts of backward passes, masks, decoding. */
+/** Operations that nothing is trained through: parts of backward passes, masks, decoding, the update. */
 const withoutGradient = [
+  "AdamW",
   "AttentionBias",
   "AttentionGradient",
   "CachedAttention",
+  "ClipByNorm",
   "ConcatColumns",
   "CrossEntropyGradient",
   "MatrixProduct",

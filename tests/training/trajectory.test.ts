@@ -1,21 +1,31 @@
 import { describe, expect, test } from "vitest";
 import { buildBatch, openBatches } from "../../src/data/batch.js";
 import { viewOf } from "../../src/lora/layout.js";
+import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { createOptimizer, type OptimizerSettings } from "../../src/training/optimizer.js";
 import { type Schedule, scheduleFactor } from "../../src/training/schedule.js";
 import { runTrainer } from "../../src/training/trainer.js";
+import { compileUpdate } from "../../src/training/update-program.js";
 import { largestDifference, relativeError } from "../support/compare.js";
 import { golden } from "../support/golden.js";
 import { batchOf, loadTinyModel, type TinyFacts, tinyModelNames } from "../support/tiny-model.js";
 import { drain, initialVector, inTurn, openTrainee, randomExamples, settingsOf, stepsOf, surroundings } from "./support.js";
 
 describe.each(tinyModelNames)("%s", (name) => {
-  test.each(["adamw", "sgd"] as const)("the trajectory of %s follows PEFT's from the same A and B", async (kind) => {
+  test.each([
+    ["adamw", "loops"],
+    ["adamw", "a program of the engine"],
+    ["sgd", "loops"],
+  ] as const)("the trajectory of %s by %s follows PEFT's from the same A and B", async (kind, by) => {
     const tiny = await loadTinyModel(name);
     const { options, steps, loss, gradientNorm } = tiny.facts.trajectories[kind];
     const trainee = await openTrainee(tiny);
     const trainables = await initialVector(tiny);
-    const optimizer = createOptimizer({ kind, ...options } as unknown as OptimizerSettings, trainables.length);
+    const rule = { kind, ...options } as unknown as OptimizerSettings;
+    const optimizer =
+      by === "loops" || rule.kind === "sgd"
+        ? createOptimizer(rule, trainables.length)
+        : await compileUpdate(nodeEngine, rule, trainables.length, { target: "cpu" });
     const settings = settingsOf({
       length: { kind: "steps", steps },
       learningRate: options.learningRate!,

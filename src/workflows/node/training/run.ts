@@ -8,12 +8,14 @@ import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { StartEvent } from "../../../training/events.js";
 import { LossProgram, meanLoss } from "../../../training/loss-program.js";
 import { differences, loadCheckpoint, type SavedCheckpoint, saveCheckpoint } from "../../../training/node/checkpoint-file.js";
-import { createOptimizer } from "../../../training/optimizer.js";
+import { createOptimizer, type Optimizer, type OptimizerState } from "../../../training/optimizer.js";
 import { runTrainer, type TrainerEvent, type TrainerResult, type TrainerSettings, type TrainerState } from "../../../training/trainer.js";
+import { compileUpdate } from "../../../training/update-program.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
 import { inCode, parseOptions, type TrainSettings, trainSet } from "../../options.js";
 import { appendMetric, openRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
 import { breathe, type WorkerContext } from "../worker/context.js";
+import { updatesIn } from "./length.js";
 import { peakBytes } from "./memory.js";
 import { checkCodec, type PreparedRun, prepareRun } from "./prepare.js";
 import { compileGradient } from "./programs.js";
@@ -70,7 +72,7 @@ async function train(
   const { batchSize, seed } = settings;
   const stream = openBatches(data.train, { batchSize, seed }, resumed?.state.cursor);
   const trainables = resumed?.state.trainables ?? initialiseAdapter(layout, spec.initialisation, seed);
-  const optimizer = createOptimizer(settings.optimizer, layout.length, resumed?.state.optimizer);
+  const optimizer = await optimizerFor(prepared, resumed?.state.optimizer);
   const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
   const gradient = await compileGradient(prepared);
   const validation = data.validation.slice(0, VALIDATION_EXAMPLES);
@@ -106,6 +108,17 @@ async function train(
   return result;
 }
 
+/** AdamW runs where the gradients are made; momentum is a loop of the host everywhere. */
+async function optimizerFor(
+  { settings: { optimizer }, opened, layout }: PreparedRun,
+  saved: OptimizerState | undefined,
+): Promise<Optimizer> {
+  if (opened.compile.target === "webgpu" && optimizer.kind === "adamw") {
+    return compileUpdate(nodeEngine, optimizer, layout.length, { target: "webgpu" }, saved);
+  }
+  return createOptimizer(optimizer, layout.length, saved);
+}
+
 /** Writes what happens into the metrics file and tells it. */
 async function record(
   run: AsyncGenerator<TrainerEvent, TrainerResult>,
@@ -126,7 +139,7 @@ function* batchesOf(examples: PreparedRun["data"]["validation"], batchSize: numb
 
 function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withinSeconds: number | undefined): TrainerSettings {
   const { duration, accumulate, evalEvery, saveEvery } = settings;
-  const stepsOf = (epochs: number) => Math.max(1, Math.ceil((epochs * batchesPerEpoch) / accumulate));
+  const stepsOf = (epochs: number) => updatesIn(epochs, batchesPerEpoch, accumulate);
   const length: TrainerSettings["length"] =
     duration.kind === "minutes"
       ? { kind: "seconds", seconds: duration.minutes * 60 }

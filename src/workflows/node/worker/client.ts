@@ -11,7 +11,8 @@ interface Call {
 
 /** A worker thread with an engine of its own: the thread of the caller stays free while it computes. */
 export class WorkerClient {
-  readonly #worker = new Worker(new URL("./main.js", import.meta.url));
+  // The flags of the caller's own process are not the worker's: some, such as --input-type, it refuses.
+  readonly #worker = new Worker(new URL("./main.js", import.meta.url), { execArgv: [] });
   readonly #calls = new Map<number, Call>();
   #ids = 0;
 
