@@ -51,6 +51,10 @@ describe("the probe of WebGPU", () => {
   test("a driver that says no, ends the program, hangs, or falls silent", async () => {
     const cases: [string, RegExp][] = [
       [`process.stdout.write('{"problem":"no adapter\\\\nmore"}')`, /^no adapter$/],
+      [
+        `process.stdout.write('{"problem":"/a/b.cc:136 f() ok was false. Failed to get an adapter: none\\\\n"}')`,
+        /^Failed to get an adapter: none$/,
+      ],
       [`process.kill(process.pid, "SIGSEGV"); setTimeout(() => {}, 5000)`, /ended the program that tried it \(SIGSEGV\)/],
       ["process.exit(3)", /ended with 3 and said nothing/],
     ];

@@ -18,7 +18,7 @@ export async function probeWebGpu(
   const result = await runProbe(program, timeout, signal);
   signal?.throwIfAborted();
   if ("flops" in result) return { device: "webgpu", available: true, detail: "", gigaflops: result.flops / 1e9 };
-  return { device: "webgpu", available: false, detail: firstLine(result.problem) };
+  return { device: "webgpu", available: false, detail: plainWords(result.problem) };
 }
 
 function runProbe(program: string, timeout: number, signal: AbortSignal | undefined): Promise<ProbeResult> {
@@ -46,7 +46,9 @@ function readResult(output: string): ProbeResult | undefined {
   }
 }
 
-function firstLine(text: string): string {
-  const line = text.split("\n").find((each) => each.trim() !== "") ?? "";
+/** The first line of a message. The engine puts the place in its source and the broken condition before its words. */
+function plainWords(problem: string): string {
+  const first = problem.split("\n").find((each) => each.trim() !== "") ?? "";
+  const line = / was false\. (.+)$/.exec(first)?.[1] ?? first;
   return line.length > LONGEST_DETAIL ? `${line.slice(0, LONGEST_DETAIL)}…` : line;
 }

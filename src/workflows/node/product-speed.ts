@@ -12,7 +12,7 @@ const INPUTS = 576;
 const OUTPUTS = 1536;
 /** Long enough that a moment's load of the machine does not decide. */
 const MILLISECONDS = 400;
-const FEWEST_RUNS = 3;
+const FEWEST_RUNS = 1;
 
 /**
  * Multiplies matrices of a size that training meets, and checks the result.
