@@ -38,6 +38,8 @@ export interface ResultRow {
   /** Our speed over the peer's. */
   readonly ratio: number | null;
   readonly peers: readonly NamedSide[];
+  /** Peers that were given up: so much slower than the exact one that they cannot be the peer. */
+  readonly givenUp: readonly string[];
   /** Largest relative difference of a step's loss between ours and the exact peer, over all rounds. */
   readonly lossDifference: number | null;
 }
@@ -48,6 +50,15 @@ export interface PeerRuns {
   /** Computes in fp32: its losses must be ours. */
   readonly exact: boolean;
   readonly runs: readonly RunMeasure[];
+  readonly isGivenUp: boolean;
+}
+
+/**
+ * Seconds that the other peers get when the exact one took this long. Where a processor has no instructions for bf16, a step in it can
+ * take twenty times as long as in fp32; waiting for the end would tell nothing.
+ */
+export function patienceAfter(exactSeconds: number): number {
+  return Math.max(60, 3 * exactSeconds);
 }
 
 /** Losses further apart than this (relative) mean that the sides did not do the same work. */
@@ -105,12 +116,13 @@ export function summarise(runs: readonly RunMeasure[], elements: readonly number
 /** A work's row from its runs. */
 export function compare(work: string, elements: readonly number[], ours: readonly RunMeasure[], peers: readonly PeerRuns[]): ResultRow {
   const side = summarise(ours, elements);
-  const others = peers.map(({ name, runs }): NamedSide => ({ name, ...summarise(runs, elements) }));
+  const measured = peers.filter(({ isGivenUp }) => !isGivenUp);
+  const others = measured.map(({ name, runs }): NamedSide => ({ name, ...summarise(runs, elements) }));
   const peer = others.reduce<NamedSide | null>(
     (best, one) => (best === null || one.tokensPerSecond > best.tokensPerSecond ? one : best),
     null,
   );
-  const differences = peers
+  const differences = measured
     .filter(({ exact }) => exact)
     .flatMap(({ runs }) => runs.map((run, round) => largestDifference(lossesOf(ours[round]), lossesOf(run))));
   return {
@@ -119,6 +131,7 @@ export function compare(work: string, elements: readonly number[], ours: readonl
     peer,
     ratio: peer === null ? null : side.tokensPerSecond / peer.tokensPerSecond,
     peers: others,
+    givenUp: peers.filter(({ isGivenUp }) => isGivenUp).map(({ name }) => name),
     lossDifference: differences.length === 0 ? null : Math.max(...differences),
   };
 }

@@ -55,14 +55,18 @@ function gigabytes({ peakBytes }: Pick<NamedSide, "peakBytes">): string {
   return peakBytes === null ? "unknown" : `${(peakBytes / 1e9).toFixed(2)} GB`;
 }
 
-/** How far the losses lie apart, a sentence for each work. */
-export function lossSentences(rows: readonly ResultRow[]): string[] {
-  return rows.flatMap(({ work, lossDifference: difference }) => {
-    if (difference === null) return [];
-    const verdict =
-      difference <= LOSS_TOLERANCE ? "they agree" : `more than ${LOSS_TOLERANCE.toExponential(0)}: the sides did NOT do the same work`;
-    return [`${work}: losses of ours and of PEFT in fp32 differ by at most ${difference.toExponential(1)} (relative); ${verdict}.`];
-  });
+/** What must be said beside the table: how far the losses lie apart, and who was given up. */
+export function remarks(rows: readonly ResultRow[]): string[] {
+  return rows.flatMap(({ work, lossDifference, givenUp }) => [
+    ...(lossDifference === null ? [] : [`${work}: ${lossSentence(lossDifference)}`]),
+    ...givenUp.map((name) => `${work}: ${name} was given up after three times the time of fp32; fp32 is the faster on this machine.`),
+  ]);
+}
+
+function lossSentence(difference: number): string {
+  const verdict =
+    difference <= LOSS_TOLERANCE ? "they agree" : `more than ${LOSS_TOLERANCE.toExponential(0)}: the sides did NOT do the same work`;
+  return `losses of ours and of PEFT in fp32 differ by at most ${difference.toExponential(1)} (relative); ${verdict}.`;
 }
 
 /** How the numbers were made, a line each. */
@@ -91,7 +95,7 @@ export function resultPage(result: BenchResult): string {
     "",
     resultTable(result.rows),
     "",
-    ...[...lossSentences(result.rows), ...conditions(result)].map((line) => `- ${line}`),
+    ...[...remarks(result.rows), ...conditions(result)].map((line) => `- ${line}`),
     "",
   ].join("\n");
 }

@@ -1,14 +1,25 @@
 // npm run bench: trains the same batches here and in PEFT, in turns, and compares speed, memory and losses. See README.md.
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { InputError } from "../src/errors.js";
-import { compare, disagreeing, LOSS_TOLERANCE, type PeerRuns, type ResultRow, type RunMeasure, warmSteps } from "./comparison.js";
+import {
+  compare,
+  disagreeing,
+  LOSS_TOLERANCE,
+  type PeerRuns,
+  patienceAfter,
+  type ResultRow,
+  type RunMeasure,
+  type StepMeasure,
+  warmSteps,
+} from "./comparison.js";
 import { type BenchOptions, defaults, readOptions, usage } from "./options.js";
 import { bundleOurs, machineRecord, type PreparedWork, prepareModel, writeInitialAdapter, writeWork } from "./prepare.js";
 import { findPython, type PeerPython } from "./python.js";
 import { model, training } from "./recipe.js";
-import { type BenchResult, conditions, lossSentences, resultPage, resultTable } from "./result.js";
+import { type BenchResult, conditions, remarks, resultPage, resultTable } from "./result.js";
 import { runSide, type SideCommand } from "./side.js";
 import { works } from "./works.js";
 
@@ -18,6 +29,10 @@ const workFolder = join(bench, "work");
 
 /** glibc gives no memory back and maps none anew for each step, or PyTorch pays for page faults in every one. */
 const tunedAllocator = { MALLOC_MMAP_MAX_: "0", MALLOC_TRIM_THRESHOLD_: `${2 ** 34}`, MALLOC_TOP_PAD_: `${2 ** 30}` };
+
+/** A side must not outlive the bench. */
+const interruption = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interruption.abort());
 
 const note = (message: string): void => console.error(message);
 
@@ -43,7 +58,7 @@ async function main(): Promise<void> {
 
   const result = await measure(options, python);
   if (options.json) console.log(JSON.stringify(result));
-  else console.log([resultTable(result.rows), "", ...lossSentences(result.rows), ...conditions(result)].join("\n"));
+  else console.log([resultTable(result.rows), "", ...remarks(result.rows), ...conditions(result)].join("\n"));
   await keep(result, options);
   const wrong = disagreeing(result.rows);
   if (wrong.length === 0) return;
@@ -79,22 +94,39 @@ async function measure(options: BenchOptions, python: PeerPython | undefined): P
 /** Runs the sides in turns, so that a busy minute of the machine meets all of them. */
 async function measureWork(work: PreparedWork, sides: Sides, { rounds, steps }: BenchOptions) {
   const ours: RunMeasure[] = [];
-  const peers = sides.peers.map((peer) => ({ ...peer, runs: [] as RunMeasure[] }));
+  const peers = sides.peers.map((peer) => ({ ...peer, runs: [] as RunMeasure[], isGivenUp: false }));
   for (let round = 1; round <= rounds; round++) {
-    const run = (side: SideCommand): Promise<RunMeasure> => {
-      const place = `${work.name}, round ${round} of ${rounds}, ${side.name}`;
-      note(`${place} …`);
-      let step = 0;
-      return runSide(side, ({ loss, seconds }) => {
-        step++;
-        note(`  step ${step} of ${steps}: loss ${loss.toFixed(5)}, ${seconds.toFixed(2)} s`);
-      });
+    const run = (side: SideCommand, patience?: number): Promise<RunMeasure | undefined> => {
+      note(`${work.name}, round ${round} of ${rounds}, ${side.name} …`);
+      return runSide(side, { onStep: stepTeller(steps), signal: interruption.signal, patience });
     };
-    ours.push(await run(sides.ours(work)));
-    for (const peer of peers) peer.runs.push(await run(peer.start(work)));
+    ours.push(...present(await run(sides.ours(work))));
+    let patience: number | undefined;
+    for (const peer of peers.filter(({ isGivenUp }) => !isGivenUp)) {
+      const started = performance.now();
+      const measured = await run(peer.start(work), patience);
+      peer.runs.push(...present(measured));
+      peer.isGivenUp = measured === undefined;
+      if (measured === undefined) note(`  given up: it takes more than three times as long as fp32`);
+      if (peer.exact) patience = patienceAfter((performance.now() - started) / 1000);
+    }
   }
-  const compared = peers.map(({ name, exact, runs }): PeerRuns => ({ name, exact, runs }));
-  return { row: compare(work.name, work.elements, ours, compared), runs: [...ours, ...peers.flatMap(({ runs }) => runs)] };
+  return {
+    row: compare(work.name, work.elements, ours, peers satisfies readonly PeerRuns[]),
+    runs: [...ours, ...peers.flatMap(({ runs }) => runs)],
+  };
+}
+
+function present(measured: RunMeasure | undefined): RunMeasure[] {
+  return measured === undefined ? [] : [measured];
+}
+
+function stepTeller(steps: number): (step: StepMeasure) => void {
+  let step = 0;
+  return ({ loss, seconds }) => {
+    step++;
+    note(`  step ${step} of ${steps}: loss ${loss.toFixed(5)}, ${seconds.toFixed(2)} s`);
+  };
 }
 
 function ourStarter(script: string, adapter: string, steps: number): Starter {
@@ -141,6 +173,11 @@ async function keep(result: BenchResult, options: BenchOptions): Promise<void> {
 }
 
 main().catch((error: unknown) => {
+  if (interruption.signal.aborted) {
+    note("Interrupted.");
+    process.exitCode = 130;
+    return;
+  }
   note(error instanceof InputError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exitCode = error instanceof InputError ? 2 : 1;
 });

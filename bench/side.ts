@@ -15,16 +15,34 @@ export interface SideCommand {
 /** Characters of a failed child's errors that are shown. */
 const SHOWN_ERRORS = 4000;
 
-/** Runs a side in a process of its own. Throws RunError with what it wrote when it fails. */
-export async function runSide(side: SideCommand, onStep: (step: StepMeasure) => void): Promise<RunMeasure> {
-  const child = spawn(side.command, side.args, { env: { ...process.env, ...side.env }, stdio: ["ignore", "pipe", "pipe"] });
+export interface RunSideOptions {
+  readonly onStep: (step: StepMeasure) => void;
+  /** Ends the side. */
+  readonly signal: AbortSignal;
+  /** Seconds after which the side is ended and given up; without it the side takes as long as it takes. */
+  readonly patience?: number | undefined;
+}
+
+/** Runs a side in a process of its own; undefined when it is given up. Throws RunError with what it wrote when it fails. */
+export async function runSide(side: SideCommand, { onStep, signal, patience }: RunSideOptions): Promise<RunMeasure | undefined> {
+  const late = patience === undefined ? undefined : AbortSignal.timeout(patience * 1000);
+  try {
+    return await runChild(side, onStep, late === undefined ? signal : AbortSignal.any([signal, late]));
+  } catch (error) {
+    if (late?.aborted === true && !signal.aborted) return undefined;
+    throw error;
+  }
+}
+
+async function runChild(side: SideCommand, onStep: (step: StepMeasure) => void, signal: AbortSignal): Promise<RunMeasure> {
+  const child = spawn(side.command, side.args, { env: { ...process.env, ...side.env }, stdio: ["ignore", "pipe", "pipe"], signal });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     errors = (errors + text).slice(-SHOWN_ERRORS);
   });
   const ended = new Promise<string | undefined>((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code, signal) => resolve(code === 0 ? undefined : (signal ?? `exit code ${code}`)));
+    child.on("close", (code, killedBy) => resolve(code === 0 ? undefined : (killedBy ?? `exit code ${code}`)));
   });
   const steps: StepMeasure[] = [];
   let last: Pick<RunMeasure, "peakBytes" | "peakOf"> | undefined;

@@ -1,10 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { cutIntoBatches, decodeBatches, elementsOf, encodeBatches, padIntoBatches, toBatch } from "../../bench/batch-file.js";
-import { compare, disagreeing, largestDifference, median, type RunMeasure, tokensPerSecond, warmSteps } from "../../bench/comparison.js";
+import {
+  compare,
+  disagreeing,
+  largestDifference,
+  median,
+  patienceAfter,
+  type RunMeasure,
+  tokensPerSecond,
+  warmSteps,
+} from "../../bench/comparison.js";
 import { readOptions } from "../../bench/options.js";
 import { deviationsFrom, readRequirements } from "../../bench/python.js";
-import { type BenchResult, conditions, lossSentences, resultPage, resultTable } from "../../bench/result.js";
-import { parseRecord } from "../../bench/side.js";
+import { type BenchResult, conditions, remarks, resultPage, resultTable } from "../../bench/result.js";
+import { parseRecord, runSide } from "../../bench/side.js";
 
 const stretch = (length: number) => Array.from({ length }, (_, index) => index + 1);
 
@@ -104,8 +113,8 @@ describe("comparison", () => {
       [100],
       [run([2, 1], 1), run([2, 1], 3)],
       [
-        { name: "slow", exact: true, runs: [run([2, 1.00001], 4), run([2, 1.0005], 4)] },
-        { name: "fast", exact: false, runs: [run([2, 1.5], 2), run([2, 1.5], 2)] },
+        { name: "slow", isGivenUp: false, exact: true, runs: [run([2, 1.00001], 4), run([2, 1.0005], 4)] },
+        { name: "fast", isGivenUp: false, exact: false, runs: [run([2, 1.5], 2), run([2, 1.5], 2)] },
       ],
     );
     expect(row.ours.tokensPerSecond).toBeCloseTo((100 + 100 / 3) / 2);
@@ -115,6 +124,18 @@ describe("comparison", () => {
     expect(disagreeing([row])).toEqual([]);
     expect(disagreeing([{ ...row, lossDifference: 1.1e-3 }])).toHaveLength(1);
     expect(disagreeing([{ ...row, lossDifference: Number.POSITIVE_INFINITY }])).toHaveLength(1);
+  });
+
+  test("a peer that was given up is named, and is not the peer, even with a run from an earlier round", () => {
+    const peers = [
+      { name: "exact", isGivenUp: false, exact: true, runs: [run([2, 1], 4)] },
+      { name: "hopeless", isGivenUp: true, exact: false, runs: [run([2, 1], 1)] },
+    ];
+    const row = compare("w", [100], [run([2, 1], 2)], peers);
+    expect(row).toMatchObject({ givenUp: ["hopeless"], peer: { name: "exact" }, ratio: 2 });
+    expect(row.peers.map(({ name }) => name)).toEqual(["exact"]);
+    expect(remarks([row]).join("\n")).toContain("w: hopeless was given up");
+    expect([1, 100].map(patienceAfter)).toEqual([60, 300]);
   });
 
   test("without a peer ours stands alone", () => {
@@ -132,8 +153,8 @@ const result: BenchResult = {
       [1000],
       [run([3, 2], 2)],
       [
-        { name: "peft fp32", exact: true, runs: [run([3, 2], 5, 5.4e9)] },
-        { name: "peft bf16", exact: false, runs: [run([3, 2.1], 2.5, 3.9e9)] },
+        { name: "peft fp32", isGivenUp: false, exact: true, runs: [run([3, 2], 5, 5.4e9)] },
+        { name: "peft bf16", isGivenUp: false, exact: false, runs: [run([3, 2.1], 2.5, 3.9e9)] },
       ],
     ),
   ],
@@ -166,11 +187,11 @@ describe("results", () => {
 
   test("what the numbers hold for is said", () => {
     expect(conditions(result).join("\n")).toContain("2 steps, of which the last 1 count");
-    expect(lossSentences(result.rows)).toEqual([
+    expect(remarks(result.rows)).toEqual([
       "train-256: losses of ours and of PEFT in fp32 differ by at most 0.0e+0 (relative); they agree.",
     ]);
     const far = result.rows.map((row) => ({ ...row, lossDifference: 0.5 }));
-    expect(lossSentences(far)[0]).toContain("did NOT do the same work");
+    expect(remarks(far)[0]).toContain("did NOT do the same work");
     expect(resultPage(result)).toContain("2026-01-02");
   });
 });
@@ -197,6 +218,32 @@ describe("surroundings", () => {
     expect(parseRecord('{"peakBytes": 7, "peakOf": "process"}')).toEqual({ peakBytes: 7, peakOf: "process" });
     expect(parseRecord("Loading weights: 100%")).toBeUndefined();
     expect(parseRecord("12")).toBeUndefined();
+  });
+
+  describe("a side's process", () => {
+    const node = (script: string) => ({ name: "side", command: process.execPath, args: ["-e", script], env: {} });
+    const signal = new AbortController().signal;
+    const onStep = () => undefined;
+
+    test("its lines become a measure", async () => {
+      const lines = ['{"loss":2,"seconds":1}', "a greeting", '{"peakBytes":7,"peakOf":"training"}'];
+      const seen: number[] = [];
+      const script = `for (const line of ${JSON.stringify(lines)}) console.log(line)`;
+      const measured = await runSide(node(script), { signal, onStep: ({ loss }) => seen.push(loss) });
+      expect(measured).toEqual({ steps: [{ loss: 2, seconds: 1 }], peakBytes: 7, peakOf: "training" });
+      expect(seen).toEqual([2]);
+    });
+
+    test("one that fails is told with what it wrote", async () => {
+      const script = 'console.error("out of memory"); process.exitCode = 3';
+      await expect(runSide(node(script), { signal, onStep })).rejects.toThrow("side ended after 0 steps (exit code 3).\nout of memory");
+    });
+
+    test("one that takes too long is given up; one that is interrupted is an error", async () => {
+      const endless = node("setInterval(() => undefined, 1000)");
+      await expect(runSide(endless, { signal, onStep, patience: 0.2 })).resolves.toBeUndefined();
+      await expect(runSide(endless, { signal: AbortSignal.timeout(200), onStep, patience: 60 })).rejects.toThrow(/abort/i);
+    });
   });
 
   test("versions other than the pinned ones are told; a build of the pinned one is not", () => {
