@@ -33,7 +33,7 @@ test("holds the program, what it needs at run time, and nothing else", () => {
   const installed = join(project, "node_modules/lorikeet");
   const expected = ["CHANGELOG.md", "LICENSE", "README.md", "README.zh-CN.md", "assets", "dist", "package.json"];
   expect(readdirSync(installed).sort()).toEqual(expected);
-  const strays = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter((name) => /\.test\.|\.tsbuildinfo$.test(name));
+  const strays = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter((name) => /\.test\.|\.tsbuildinfo$/.test(name));
   expect(strays).toEqual([]);
 });
 
