@@ -25,7 +25,7 @@ export interface RunSideOptions {
 
 /** Runs a side in a process of its own; undefined when it is given up. Throws RunError with what it wrote when it fails. */
 export async function runSide(side: SideCommand, { onStep, signal, patience }: RunSideOptions): Promise<RunMeasure | undefined> {
-  const late = patience === undefined ? undefined : AbortSignal.timeout(patience * 1000);
+  const late = patience === undefined ? undefined : AbortSignal.timeout(Math.ceil(patience * 1000));
   try {
     return await runChild(side, onStep, late === undefined ? signal : AbortSignal.any([signal, late]));
   } catch (error) {
