@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import cronstrue from "cronstrue";
 import { beforeAll, describe, expect, it } from "vitest";
 import { scheduleKey } from "../../src/workflows/demo/cron-score.js";
-import { buildCronData, type CronData, type CronRow, REQUEST } from "../../tools/cron-data/build.js";
+import { buildCronData, type CronData, type CronRow, INSTRUCTION } from "../../tools/cron-data/build.js";
 
 const file = (name: keyof CronData) => readFileSync(new URL(`../../assets/demo/cron-${name}.jsonl`, import.meta.url), "utf8");
 const rows = (name: keyof CronData): CronRow[] =>
@@ -12,8 +12,8 @@ const rows = (name: keyof CronData): CronRow[] =>
     .map((line) => JSON.parse(line));
 
 const data: CronData = { train: rows("train"), valid: rows("valid"), test: rows("test") };
-const question = (row: CronRow) => row.messages[0].content;
-const key = (row: CronRow) => scheduleKey(row.messages[1].content);
+const question = (row: CronRow) => row.messages[1].content;
+const key = (row: CronRow) => scheduleKey(row.messages[2].content);
 const all = [...data.train, ...data.valid, ...data.test];
 
 describe("the demo's data", () => {
@@ -38,9 +38,9 @@ describe("the demo's data", () => {
 
   it("are rows of one question and one answer in five fields", () => {
     for (const { messages } of all) {
-      expect(messages.map(({ role }) => role)).toEqual(["user", "assistant"]);
-      expect(messages[0].content.startsWith(REQUEST)).toBe(true);
-      expect(messages[1].content.split(" ").length).toBe(5);
+      expect(messages.map(({ role }) => role)).toEqual(["system", "user", "assistant"]);
+      expect(messages[0].content).toBe(INSTRUCTION);
+      expect(messages[2].content.split(" ").length).toBe(5);
     }
   });
 
@@ -62,7 +62,7 @@ describe("the demo's data", () => {
 
   it("ask mostly in words of their own, partly in cronstrue's", () => {
     const described = all.filter((row) => {
-      const text = question(row).slice(REQUEST.length).toLowerCase();
+      const text = question(row).toLowerCase();
       const options = [
         {},
         { use24HourTimeFormat: true },
@@ -70,7 +70,7 @@ describe("the demo's data", () => {
         { verbose: true },
         { verbose: true, use24HourTimeFormat: true },
       ];
-      return options.some((option) => cronstrue.toString(row.messages[1].content, option).toLowerCase() === text);
+      return options.some((option) => cronstrue.toString(row.messages[2].content, option).toLowerCase() === text);
     });
     expect(described.length / all.length).toBeGreaterThan(0.15);
     expect(described.length / all.length).toBeLessThan(0.25);

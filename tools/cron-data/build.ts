@@ -6,6 +6,7 @@ import { type Random, seededRandom } from "./random.js";
 /** One line of the data: the question in English, the answer in cron. */
 export interface CronRow {
   readonly messages: readonly [
+    { readonly role: "system"; readonly content: string },
     { readonly role: "user"; readonly content: string },
     { readonly role: "assistant"; readonly content: string },
   ];
@@ -17,8 +18,11 @@ export interface CronData {
   readonly test: readonly CronRow[];
 }
 
-/** Said before every description, so that the untrained model, too, is told what is wanted. */
-export const REQUEST = "Cron expression for: ";
+/**
+ * The instruction of every row, so that the untrained model, too, is told what is wanted. Short, because every row is read
+ * whole in every step; a row without one would get the template's own, which is five times as long.
+ */
+export const INSTRUCTION = "Write a cron expression.";
 
 const SEED = 20250117;
 const VALID_ROWS = 120;
@@ -74,7 +78,8 @@ function row(random: Random, { expression, phrase }: Phrased): CronRow {
   const text = random.chance(CRONSTRUE_SHARE) ? describe(random, expression) : dress(random, phrase);
   return {
     messages: [
-      { role: "user", content: `${REQUEST}${text}` },
+      { role: "system", content: INSTRUCTION },
+      { role: "user", content: text },
       { role: "assistant", content: expression },
     ],
   };
