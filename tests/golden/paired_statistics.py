@@ -1,6 +1,6 @@
 """Goldens of tests/evaluation/statistics.test.ts: intervals of paired differences.
 
-Made with Python 3.11, numpy 2.4.6, scipy 1.17.1:  python tests/golden/statistics.py
+Made with Python 3.11, numpy 2.4.6, scipy 1.17.1:  python tests/golden/paired_statistics.py
 
 Losses: scipy.stats.bootstrap, paired, percentile method, 200 000 resamples.
 Shares: the Wald interval of a matched difference from the covariance matrix of the four multinomial cells, half an observation
