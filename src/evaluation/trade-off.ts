@@ -172,7 +172,8 @@ function textWords({ verdict, difference }: Change): string {
   return `perplexity of general text ${percent(Math.abs(difference))} ${verdict === "loss" ? "higher" : "lower"}`;
 }
 
-/** One digit after the point below ten percent, none above. */
+/** One digit after the point below ten percent, none above; what would round to nothing is said to be small, not zero. */
 function percent(share: number): string {
+  if (share > 0 && share < 0.0005) return "under 0.1 %";
   return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 }

@@ -28,6 +28,8 @@ export interface Optimizer {
    * @returns the mean gradient's norm before clipping; where it is not finite, nothing has been changed
    */
   update(trainables: Float32Array, gradient: Float32Array, step: UpdateStep): Promise<number>;
+  /** Gives back what the engine holds for it, if anything. */
+  release?(): Promise<void>;
 }
 
 /** Keeps the division by a vanishing norm finite, as PyTorch's clip_grad_norm_ does. */

@@ -93,7 +93,7 @@ export interface TrainerResult {
  */
 export async function* runTrainer(settings: TrainerSettings, parts: TrainerParts): AsyncGenerator<TrainerEvent, TrainerResult> {
   const run = new Run(settings, parts);
-  if (run.due(settings.evaluateEvery)) yield* run.evaluate(); // owed where the abort came during an evaluation
+  if (!run.aborted && run.due(settings.evaluateEvery)) yield* run.evaluate(); // owed where the abort came during an evaluation
   while (!run.over && !run.aborted) {
     yield await run.update();
     if (run.due(settings.evaluateEvery)) yield* run.evaluate();
@@ -102,7 +102,7 @@ export async function* runTrainer(settings: TrainerSettings, parts: TrainerParts
   }
   const reason = run.aborted ? "interrupted" : "finished";
   if (reason === "finished") yield* run.evaluate();
-  yield await run.save();
+  if (!run.saved) yield await run.save();
   return { reason, state: run.state };
 }
 
@@ -116,6 +116,7 @@ class Run {
   readonly #window: Float32Array;
   #progress: TrainerProgress;
   #best: Float32Array | undefined;
+  #savedProgress: TrainerProgress | undefined;
   #speed: number | undefined;
 
   constructor(settings: TrainerSettings, parts: TrainerParts) {
@@ -139,6 +140,11 @@ class Run {
   get state(): TrainerState {
     const { trainables, optimizer, stream } = this.#parts;
     return { progress: this.#progress, trainables, best: this.#best, optimizer: optimizer.state, cursor: stream.cursor() };
+  }
+
+  /** Whether the last checkpoint holds all that there is. */
+  get saved(): boolean {
+    return this.#savedProgress === this.#progress;
   }
 
   due(every: number): boolean {
@@ -192,8 +198,9 @@ class Run {
   }
 
   async save(): Promise<{ type: "checkpoint"; step: number; path: string }> {
-    const { step } = this.#progress;
-    return { type: "checkpoint", step, path: await this.#parts.save(this.state) };
+    const path = await this.#parts.save(this.state);
+    this.#savedProgress = this.#progress;
+    return { type: "checkpoint", step: this.#progress.step, path };
   }
 
   async #accumulate(): Promise<{ loss: number; count: number; tokens: number }> {
@@ -232,7 +239,7 @@ class Run {
   /** @param batch the (first) batch of the update that went wrong, counted from 1 over the whole run */
   #failure(what: string, batch: number): RunError {
     return new RunError(
-      `Update ${this.#progress.step + 1} (batch ${batch}): ${what}. The run stops here; the last checkpoint and adapter are as they were. ` +
+      `Update ${this.#progress.step + 1} (batch ${batch}): ${what}. The run stops here; the last checkpoint and the adapter saved with it, if there are any, are as they were. ` +
         "Try a smaller --lr, a longer --warmup, or --clip 1.",
     );
   }

@@ -23,7 +23,7 @@ export async function compileUpdate(
   length: number,
   session: SessionSettings,
   saved?: OptimizerState,
-): Promise<Optimizer & { release(): Promise<void> }> {
+): Promise<Required<Optimizer>> {
   const state = { firstMoment: stateVector("firstMoment", length, saved), secondMoment: stateVector("secondMoment", length, saved) };
   const weights = (name: string): never => {
     throw new Error(`the update reads no weight, but was asked for "${name}"`);

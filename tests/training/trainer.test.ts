@@ -126,7 +126,7 @@ describe("a loss that is no number", () => {
     const failure: unknown = await drain(run).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(RunError);
     expect((failure as RunError).message).toMatch(
-      /^Update (\d+) \(batch \1\): the (loss|gradient) is (NaN|Infinity|-Infinity)\. The run stops here; the last checkpoint and adapter are as they were\. Try a smaller --lr/,
+      /^Update (\d+) \(batch \1\): the (loss|gradient) is (NaN|Infinity|-Infinity)\. The run stops here; the last checkpoint and the adapter saved with it, if there are any, are as they were\. Try a smaller --lr/,
     );
     const failed = Number(/^Update (\d+)/.exec((failure as RunError).message)?.[1]);
     expect(await readFile(path)).toEqual(saved);

@@ -1,4 +1,4 @@
-import { readFile, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { parse } from "yaml";
 import { InputError } from "../../errors.js";
 import type { DemoOptions, TrainEvent, TrainOptions } from "../api.js";
@@ -40,8 +40,10 @@ async function clearEarlierDemo(out: string): Promise<void> {
   if (!(await exists(out))) return;
   const folder = runFolder(out);
   const options: unknown = (await exists(folder.options)) ? parse(await readFile(folder.options, "utf8")) : undefined;
-  const own = typeof options === "object" && options !== null && "data" in options && options.data === assetPath(TRAINING);
-  if (!own) throw new InputError(`${out} exists and was not made by the demo. Give another folder with --out.`);
+  // Another installation's demo has its data elsewhere, under the same name.
+  const own = typeof options === "object" && options !== null && "data" in options && String(options.data).endsWith(TRAINING);
+  if (!own && (await readdir(out)).length > 0)
+    throw new InputError(`${out} exists and was not made by the demo. Give another folder with --out.`);
   for (const path of Object.values(folder).filter((each) => each !== folder.path)) await rm(path, { recursive: true, force: true });
 }
 

@@ -71,7 +71,11 @@ export interface Device {
 
 /** A described model with its weights where the engine maps them; converts them into the cache where needed. */
 export async function openModel(name: string, device: Device, options: OpenOptions = {}): Promise<OpenedModel> {
-  const described = await describeModel(name, options);
+  return mapModel(await describeModel(name, options), device, options);
+}
+
+/** The second half of opening a model, after what a description alone can refuse. */
+export async function mapModel(described: DescribedModel, device: Device, options: OpenOptions = {}): Promise<OpenedModel> {
   const mapped = await mapWeights(described.checkpoint, {
     cacheFolder: join(lorikeetCacheFolder(), "weights"),
     // The WebGPU provider has no bfloat16: its conversion would run on the processor, in every step.

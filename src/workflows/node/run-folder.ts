@@ -1,8 +1,8 @@
-import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { InputError } from "../../errors.js";
-import { writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 
 /** Where a run keeps its files, all in the folder that --out names. */
 export interface RunFolder {
@@ -14,6 +14,8 @@ export interface RunFolder {
   readonly checkpoint: string;
   readonly metrics: string;
   readonly options: string;
+  readonly reportPage: string;
+  readonly reportData: string;
 }
 
 export function runFolder(path: string): RunFolder {
@@ -24,33 +26,50 @@ export function runFolder(path: string): RunFolder {
     checkpoint: join(path, "checkpoint.safetensors"),
     metrics: join(path, "metrics.jsonl"),
     options: join(path, "run.yaml"),
+    reportPage: join(path, "report.html"),
+    reportData: join(path, "report.json"),
   };
 }
 
 /**
- * Makes the folder of a run, or finds the one to resume. A run that is there is never overwritten.
+ * Finds out whether a run can begin or go on in a folder, and writes nothing. A run that is there is never overwritten.
  *
  * @throws InputError where the folder holds another run, or none to resume.
  */
-export async function openRunFolder(path: string, resume: boolean): Promise<RunFolder> {
+export async function checkRunFolder(path: string, resume: boolean): Promise<RunFolder> {
   const folder = runFolder(path);
   const hasRun = await exists(folder.checkpoint);
   if (resume && !hasRun) throw new InputError(`${path}: there is no checkpoint to resume (${folder.checkpoint}). Start without --resume.`);
   if (!resume && hasRun) {
     throw new InputError(`${path} holds a run already. Go on with it by --resume, or give another folder to --out.`);
   }
-  await mkdir(path, { recursive: true });
   return folder;
 }
 
-/** Writes the options of the run, every default included. */
+/** Makes the folder of a run, and takes out what a run that ended before its first checkpoint left there. */
+export async function makeRunFolder(folder: RunFolder, resume: boolean): Promise<void> {
+  try {
+    await mkdir(folder.path, { recursive: true });
+  } catch (error) {
+    if (errorCode(error) === "EEXIST")
+      throw new InputError(`${folder.path} is a file, not a folder. Give another folder to --out.`, { cause: error });
+    throw explainWriteFailure(folder.path, error);
+  }
+  if (!resume) for (const path of [folder.metrics, folder.reportPage, folder.reportData]) await rm(path, { force: true });
+}
+
+/** Writes the options of the run, as they were given. */
 export async function writeOptions(folder: RunFolder, options: Readonly<Record<string, unknown>>): Promise<void> {
   await writeFileAtomic(folder.options, stringify(options));
 }
 
 /** One line of the metrics file. */
 export async function appendMetric(folder: RunFolder, event: unknown): Promise<void> {
-  await appendFile(folder.metrics, `${JSON.stringify(event)}\n`);
+  try {
+    await appendFile(folder.metrics, `${JSON.stringify(event)}\n`);
+  } catch (error) {
+    throw explainWriteFailure(folder.metrics, error);
+  }
 }
 
 /** Drops the metrics of updates after a checkpoint: the resumed run takes them again. */

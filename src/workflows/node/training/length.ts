@@ -2,7 +2,8 @@ import type { Duration } from "../../options.js";
 
 /** Updates in so many epochs: the last one of a run may be of a started window. */
 export function updatesIn(epochs: number, batchesPerEpoch: number, accumulate: number): number {
-  return Math.max(1, Math.ceil((epochs * batchesPerEpoch) / accumulate));
+  // 1.1 epochs of 10 batches are 11, not the 11.000000000000002 of floating point.
+  return Math.max(1, Math.ceil(Number(((epochs * batchesPerEpoch) / accumulate).toFixed(6))));
 }
 
 /** Updates of a run; undefined for one that is bounded by time. */

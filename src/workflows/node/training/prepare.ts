@@ -11,7 +11,7 @@ import type { TextCodec } from "../../../text/tokenizer.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
 import type { TrainSettings } from "../../options.js";
 import { targetOf } from "../device.js";
-import { type OpenedModel, type OpenOptions, openModel } from "../open-model.js";
+import { describeModel, mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
 import { encodeRun, type RunData, readRunRows } from "../run-data.js";
 
 /** All that stands before the first step. */
@@ -27,15 +27,17 @@ export interface PreparedRun {
   readonly maxTokens: number;
 }
 
-/** Reads the data before the model's weights are touched: a mistake in a file is told at once. */
+/** Reads files before the model, and the model's description before its weights: a mistake is told before it has cost time. */
 export async function prepareRun(settings: TrainSettings, options: OpenOptions): Promise<PreparedRun> {
   const rows = await readRunRows(settings);
-  const target = await targetOf(settings.device);
-  const opened = await openModel(settings.model, { target, threads: settings.threads }, options);
-  const data = encodeRun(opened.codec, rows, settings, opened.model.dimensions.maxPositions);
+  const described = await describeModel(settings.model, options);
+  checkCodec(described.codec, settings.model);
+  const data = encodeRun(described.codec, rows, settings, described.model.dimensions.maxPositions);
   const { rank, alpha, dropout, layers, initialisation } = settings;
   const spec: AdapterSpec = { rank, alpha, dropout, layers, initialisation };
-  const layout = buildLayout(adaptGroups(opened.model.linearGroups, spec));
+  const layout = buildLayout(adaptGroups(described.model.linearGroups, spec));
+  const target = await targetOf(settings.device);
+  const opened = await mapModel(described, { target, threads: settings.threads }, options);
   const examples = [...data.train, ...data.validation];
   return {
     settings,
@@ -44,13 +46,13 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
     spec,
     layout,
     config: configOf(spec, layout, opened.model.linearGroups.flat(), opened.name),
-    identity: identityOf(settings, opened, data, layout),
+    identity: await identityOf(settings, opened, data, layout),
     maxTokens: bucketOf(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
   };
 }
 
 /** What a checkpoint compares before a run goes on. */
-function identityOf(settings: TrainSettings, opened: OpenedModel, data: RunData, layout: AdapterLayout): RunIdentity {
+async function identityOf(settings: TrainSettings, opened: OpenedModel, data: RunData, layout: AdapterLayout): Promise<RunIdentity> {
   const {
     out: _out,
     resume: _resume,
@@ -62,11 +64,10 @@ function identityOf(settings: TrainSettings, opened: OpenedModel, data: RunData,
     model: _model,
     ...options
   } = settings;
-  const weights = [...opened.checkpoint.tensors.values()].map(({ name, type, shape }) => [name, type, shape]);
   return {
     run: {
       ...options,
-      model: digest([opened.config, weights]),
+      model: await modelDigest(opened),
       trainingData: digestOf(data.train),
       validationData: digestOf(data.validation),
       parameters: layout.length,
@@ -81,8 +82,16 @@ function identityOf(settings: TrainSettings, opened: OpenedModel, data: RunData,
   };
 }
 
-function digest(value: unknown): string {
-  return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
+/** Bytes of each tensor that tell two fine-tunings of one model apart; the start of a matrix changes in every training. */
+const SAMPLE_BYTES = 256;
+
+/** The configuration, and of every tensor its name, type, shape and first bytes. */
+async function modelDigest({ config, checkpoint }: OpenedModel): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify(config));
+  for (const { name, type, shape, source, offset, byteLength } of checkpoint.tensors.values()) {
+    hash.update(JSON.stringify([name, type, shape])).update(await source.read(offset, Math.min(byteLength, SAMPLE_BYTES)));
+  }
+  return hash.digest("hex").slice(0, 16);
 }
 
 function digestOf(examples: readonly Example[]): string {
@@ -92,7 +101,7 @@ function digestOf(examples: readonly Example[]): string {
 }
 
 /** The tokenizer must know where an answer ends, or the trained model never stops. */
-export function checkCodec(codec: TextCodec, model: string): void {
+function checkCodec(codec: TextCodec, model: string): void {
   if (codec.endOfTurnIds.length === 0) {
     throw new InputError(`${model}: its files name no token that ends an answer (eos_token). Add it to tokenizer_config.json.`);
   }

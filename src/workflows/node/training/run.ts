@@ -13,11 +13,11 @@ import { runTrainer, type TrainerEvent, type TrainerResult, type TrainerSettings
 import { compileUpdate } from "../../../training/update-program.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
 import { inCode, parseOptions, type TrainSettings, trainSet } from "../../options.js";
-import { appendMetric, openRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
+import { appendMetric, checkRunFolder, makeRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
 import { breathe, type WorkerContext } from "../worker/context.js";
 import { updatesIn } from "./length.js";
 import { peakBytes } from "./memory.js";
-import { checkCodec, type PreparedRun, prepareRun } from "./prepare.js";
+import { type PreparedRun, prepareRun } from "./prepare.js";
 import { compileGradient } from "./programs.js";
 import type { TargetSpec } from "./target.js";
 import { measureTradeOff } from "./trade-off.js";
@@ -33,23 +33,24 @@ export interface TrainingRequest {
 /** Ten evaluations in a run show a curve; validation on more examples than this would cost more than it tells. */
 const DEFAULT_EVALUATIONS = 10;
 const VALIDATION_EXAMPLES = 100;
+/** Most updates between two checkpoints of a run bounded by time. */
+const UNTIMED_PERIOD = 100;
 
 /** A training run from the options to the report; every event goes out as it happens. */
 export async function runTraining({ options, target, withinSeconds }: TrainingRequest, context: WorkerContext): Promise<void> {
   const emit = (event: TrainEvent) => context.emit(event);
   const settings = parseOptions(trainSet, options, inCode);
+  const folder = await checkRunFolder(settings.out, settings.resume);
   const prepared = await prepareRun(settings, {
     signal: context.signal,
     onProgress: (progress) => emit({ type: "progress", ...progress }),
     onNotice: (message) => emit({ type: "warning", message }),
   });
-  checkCodec(prepared.opened.codec, settings.model);
-  const folder = await openRunFolder(settings.out, settings.resume);
+  await makeRunFolder(folder, settings.resume);
   const resumed = settings.resume ? await resumeFrom(folder, prepared, emit) : undefined;
   await writeOptions(folder, { ...recordOf(options), resume: undefined });
 
   const result = await train(prepared, folder, { resumed, withinSeconds }, context, emit);
-  await saveAdapters(prepared, folder, result.state);
   const done = doneEvent(folder, result);
   const report =
     settings.report && result.reason === "finished"
@@ -82,18 +83,25 @@ async function train(
       : await LossProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens: prepared.maxTokens }, opened.compile);
   emit(startEvent(prepared, trainer, resumed, validation.length));
 
+  const breatheOrStop = async () => {
+    await breathe();
+    signal.throwIfAborted();
+  };
   const run = runTrainer(trainer, {
     gradient: (batch, number, values, into) => {
       gradient.dropout?.draw(number, batch);
       return gradient.program.run(batch, values, into);
     },
     evaluate:
-      loss === undefined ? undefined : async (values) => (await meanLoss(loss, batchesOf(validation, batchSize), values, breathe)).loss,
+      loss === undefined
+        ? undefined
+        : async (values) => (await meanLoss(loss, batchesOf(validation, batchSize), values, breatheOrStop)).loss,
     stream,
     optimizer,
     trainables,
     save: async (state) => {
       await saveCheckpoint(folder.checkpoint, { identity: prepared.identity, state });
+      await saveAdapters(prepared, folder, state);
       return folder.checkpoint;
     },
     now: () => performance.now(),
@@ -102,10 +110,13 @@ async function train(
     signal,
     resumed: resumed?.state,
   });
-  const result = await record(run, folder, emit);
-  await gradient.program.release();
-  await loss?.release();
-  return result;
+  try {
+    return await record(run, folder, emit);
+  } finally {
+    await gradient.program.release();
+    await loss?.release();
+    await optimizer.release?.();
+  }
 }
 
 /** AdamW runs where the gradients are made; momentum is a loop of the host everywhere. */
@@ -144,7 +155,9 @@ function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withi
     duration.kind === "minutes"
       ? { kind: "seconds", seconds: duration.minutes * 60 }
       : { kind: "steps", steps: duration.kind === "steps" ? duration.steps : stepsOf(duration.epochs), withinSeconds };
-  const evaluateEvery = evalEvery ?? Math.max(1, Math.ceil((length.kind === "steps" ? length.steps : stepsOf(1)) / DEFAULT_EVALUATIONS));
+  const tenth = Math.max(1, Math.ceil((length.kind === "steps" ? length.steps : stepsOf(1)) / DEFAULT_EVALUATIONS));
+  // How many updates fit into a time is not known beforehand; a kill must not cost all of it.
+  const evaluateEvery = evalEvery ?? (length.kind === "steps" ? tenth : Math.min(tenth, UNTIMED_PERIOD));
   return {
     length,
     learningRate: settings.lr,

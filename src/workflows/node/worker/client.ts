@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { RunError } from "../../../errors.js";
+import { InputError, RunError } from "../../../errors.js";
 import { type Request, type Response, reviveFailure } from "./protocol.js";
 
 /** One call that is under way. */
@@ -15,26 +15,27 @@ export class WorkerClient {
   readonly #worker = new Worker(new URL("./main.js", import.meta.url), { execArgv: [] });
   readonly #calls = new Map<number, Call>();
   #ids = 0;
+  /** Why the worker takes no more calls; undefined while it lives. */
+  #ending: unknown;
 
   constructor() {
     this.#worker.on("message", (response: Response) => this.#receive(response));
-    this.#worker.on("error", (error) => this.#failAll(error));
-    this.#worker.on("exit", (code) =>
-      this.#failAll(new RunError(`The worker that runs the model ended (code ${code}). Is the memory full?`)),
-    );
+    this.#worker.on("error", (error) => this.#end(error));
+    this.#worker.on("exit", (code) => this.#end(new RunError(`The worker that runs the model ended (code ${code}). Is the memory full?`)));
     this.#worker.unref();
   }
 
   /** Runs a method of the worker. An abort asks it to stop; it ends by itself, with a result or the signal's reason. */
-  call(method: string, params: unknown, onEvent: (event: unknown) => void, signal?: AbortSignal): Promise<unknown> {
+  async call(method: string, params: unknown, onEvent: (event: unknown) => void, signal?: AbortSignal): Promise<unknown> {
+    if (this.#ending !== undefined) throw this.#ending;
     const id = this.#ids++;
+    this.#send({ type: "call", id, method, params });
     const promise = new Promise<unknown>((resolve, reject) => {
       this.#calls.set(id, { onEvent, resolve, reject });
     });
     this.#worker.ref();
     const abort = () => this.#send({ type: "abort", id });
     signal?.addEventListener("abort", abort, { once: true });
-    this.#send({ type: "call", id, method, params });
     if (signal?.aborted) abort();
     return promise
       .catch((error: unknown) => {
@@ -87,6 +88,7 @@ export class WorkerClient {
   }
 
   async close(): Promise<void> {
+    this.#end(new InputError("The model was disposed of while it worked, or before. Load it again to go on."));
     await this.#worker.terminate();
   }
 
@@ -102,8 +104,10 @@ export class WorkerClient {
     else call.reject(response.failure.kind === "abort" ? ABORTED : reviveFailure(response.failure));
   }
 
-  #failAll(error: unknown): void {
-    for (const call of this.#calls.values()) call.reject(error);
+  /** The first reason holds: what follows it is only its consequence. */
+  #end(error: unknown): void {
+    this.#ending ??= error;
+    for (const call of this.#calls.values()) call.reject(this.#ending);
   }
 }
 

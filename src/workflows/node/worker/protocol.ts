@@ -17,18 +17,29 @@ export interface Failure {
   readonly kind: "input" | "run" | "abort" | "other";
   readonly message: string;
   readonly stack: string | undefined;
+  /** The system's words for a failed call (`ENOSPC`, `write`), where it was one. */
+  readonly system: { readonly code: string; readonly syscall: string } | undefined;
+  readonly cause: string | undefined;
 }
 
 export function describeFailure(error: unknown, aborted: boolean): Failure {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  if (error instanceof InputError) return { kind: "input", message, stack };
-  if (error instanceof RunError) return { kind: "run", message, stack };
-  return { kind: aborted ? "abort" : "other", message, stack };
+  const known = error instanceof Error ? error : new Error(String(error));
+  const { message, stack } = known;
+  const cause = known.cause instanceof Error ? known.cause.message : undefined;
+  const kind = error instanceof InputError ? "input" : error instanceof RunError ? "run" : aborted ? "abort" : "other";
+  return { kind, message, stack, system: systemWords(known), cause };
+}
+
+function systemWords(error: Error): Failure["system"] {
+  if (!("code" in error && "syscall" in error)) return undefined;
+  return { code: String(error.code), syscall: String(error.syscall) };
 }
 
 /** The error again, of its own class. An abort is the signal's own reason, which the caller holds. */
-export function reviveFailure({ kind, message, stack }: Failure): Error {
-  const error = kind === "input" ? new InputError(message) : kind === "run" ? new RunError(message) : new Error(message);
+export function reviveFailure({ kind, message, stack, system, cause }: Failure): Error {
+  const options = cause === undefined ? {} : { cause: new Error(cause) };
+  const error =
+    kind === "input" ? new InputError(message, options) : kind === "run" ? new RunError(message, options) : new Error(message, options);
   if (stack !== undefined) error.stack = stack;
-  return error;
+  return Object.assign(error, system);
 }
