@@ -40,8 +40,7 @@ async function clearEarlierDemo(out: string): Promise<void> {
   if (!(await exists(out))) return;
   const folder = runFolder(out);
   const options: unknown = (await exists(folder.options)) ? parse(await readFile(folder.options, "utf8")) : undefined;
-  // Another installation's demo has its data elsewhere, under the same name.
-  const own = typeof options === "object" && options !== null && "data" in options && String(options.data).endsWith(TRAINING);
+  const own = typeof options === "object" && options !== null && "data" in options && options.data === assetPath(TRAINING);
   if (!own && (await readdir(out)).length > 0)
     throw new InputError(`${out} exists and was not made by the demo. Give another folder with --out.`);
   for (const path of Object.values(folder).filter((each) => each !== folder.path)) await rm(path, { recursive: true, force: true });

@@ -43,10 +43,21 @@ export async function checkRunFolder(path: string, resume: boolean): Promise<Run
   if (!resume && hasRun) {
     throw new InputError(`${path} holds a run already. Go on with it by --resume, or give another folder to --out.`);
   }
+  if (!resume) await refuseOccupied(folder);
   return folder;
 }
 
-/** Makes the folder of a run, and takes out what a run that ended before its first checkpoint left there. */
+/** Nothing that a run would write may be there but what one that ended before its first checkpoint leaves: its options and metrics. */
+async function refuseOccupied(folder: RunFolder): Promise<void> {
+  const results = [folder.adapter, folder.last, folder.reportPage, folder.reportData];
+  const foreign = (await exists(folder.options)) ? [] : [folder.metrics];
+  for (const path of [...results, ...foreign]) {
+    if (await exists(path))
+      throw new InputError(`${path} is there already, and the run would write over it. Give another folder to --out.`);
+  }
+}
+
+/** Makes the folder of a run, and takes out the metrics of a run that ended before its first checkpoint (see `checkRunFolder`). */
 export async function makeRunFolder(folder: RunFolder, resume: boolean): Promise<void> {
   try {
     await mkdir(folder.path, { recursive: true });
@@ -55,7 +66,7 @@ export async function makeRunFolder(folder: RunFolder, resume: boolean): Promise
       throw new InputError(`${folder.path} is a file, not a folder. Give another folder to --out.`, { cause: error });
     throw explainWriteFailure(folder.path, error);
   }
-  if (!resume) for (const path of [folder.metrics, folder.reportPage, folder.reportData]) await rm(path, { force: true });
+  if (!resume) await rm(folder.metrics, { force: true });
 }
 
 /** Writes the options of the run, as they were given. */
