@@ -58,7 +58,7 @@ export async function writeWork(work: Work, root: string, folder: string, { code
 
 /** Bundles our side, as npm bundles the bench itself: a process without a compiler in it. */
 export async function bundleOurs(bench: string): Promise<string> {
-  const outfile = join(bench, "work/ours.mjs");
+  const outfile = join(bench, "scratch/ours.mjs");
   await build({
     entryPoints: [join(bench, "ours.ts")],
     outfile,

@@ -37,10 +37,10 @@ print(json.dumps(found))
  */
 export async function findPython(bench: string): Promise<PeerPython | MissingPython> {
   const wanted = process.env[VARIABLE];
-  const path = wanted || (await ownPython(join(bench, "work/venv")));
+  const path = wanted || (await ownPython(join(bench, "scratch/venv")));
   if (path === undefined) return { missing: `PEFT is not measured: there is no Python for it. ${HOW}` };
   const pinned = readRequirements(await readFile(join(bench, "requirements.txt"), "utf8"));
-  const found = await versionsOf(path, [...pinned.keys()], wanted ? VARIABLE : "bench/work/venv");
+  const found = await versionsOf(path, [...pinned.keys()], wanted ? VARIABLE : "bench/scratch/venv");
   const absent = [...pinned.keys()].filter((name) => found[name] === null);
   if (absent.length > 0) return { missing: `PEFT is not measured: its Python has no ${absent.join(", ")}. ${HOW}` };
   const versions = Object.fromEntries(Object.entries(found).map(([name, version]) => [name, version ?? "unknown"]));

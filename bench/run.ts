@@ -23,9 +23,9 @@ import { type BenchResult, conditions, remarks, resultPage, resultTable } from "
 import { runSide, type SideCommand } from "./side.js";
 import { works } from "./works.js";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "../.."); // this file runs as bench/work/run.mjs
+const root = join(dirname(fileURLToPath(import.meta.url)), "../.."); // this file runs as bench/scratch/run.mjs
 const bench = join(root, "bench");
-const workFolder = join(bench, "work");
+const workFolder = join(bench, "scratch");
 
 /** glibc gives no memory back and maps none anew for each step, or PyTorch pays for page faults in every one. */
 const tunedAllocator = { MALLOC_MMAP_MAX_: "0", MALLOC_TRIM_THRESHOLD_: `${2 ** 34}`, MALLOC_TOP_PAD_: `${2 ** 30}` };

@@ -11,7 +11,7 @@ export interface ModelSubjectParts {
   /** The adapter's flat vector; empty for a model without adapter. */
   readonly trainables: Float32Array;
   readonly codec: TextCodec;
-  /** Sequences scored, and answers written, together. */
+  /** Sequences scored, and answers written, together at most; fewer where they are long. */
   readonly batchSize: number;
   /** Lets other work of the thread happen between batches. */
   readonly breathe: () => Promise<void>;
@@ -23,9 +23,13 @@ export interface ModelSubjectParts {
 export function modelSubject({ loss, generation, trainables, codec, batchSize, breathe, onProgress }: ModelSubjectParts): Subject {
   return {
     async score(examples, signal) {
+      const together = batchOf(
+        batchSize,
+        examples.map(({ ids }) => ids.length),
+      );
       const losses: TokenLoss[] = examples.map(() => ({ nll: 0, count: 0 }));
       const sequences = examples.map(asExample);
-      for (const { batch, indexes } of measuringBatches(sequences, batchSize)) {
+      for (const { batch, indexes } of measuringBatches(sequences, together)) {
         signal?.throwIfAborted();
         const values = await loss.run(batch, trainables);
         for (const [place, value] of values.entries()) {
@@ -41,11 +45,15 @@ export function modelSubject({ loss, generation, trainables, codec, batchSize, b
 
     async complete(prompts, { maxNewTokens, signal }) {
       const texts: string[] = prompts.map(() => "");
+      const together = batchOf(
+        batchSize,
+        prompts.map(({ length }) => length + maxNewTokens),
+      );
       // Prompts of one length together: a batch is as slow as its longest.
       const order = prompts.map((_, index) => index).sort((a, b) => lengthOf(prompts[a]) - lengthOf(prompts[b]));
       const endIds = new Set(codec.endOfTurnIds);
-      for (let start = 0; start < order.length; start += batchSize) {
-        const indexes = order.slice(start, start + batchSize);
+      for (let start = 0; start < order.length; start += together) {
+        const indexes = order.slice(start, start + together);
         const answers = await completeBatch(
           generation,
           indexes.map((index) => prompts[index] ?? []),
@@ -57,6 +65,14 @@ export function modelSubject({ loss, generation, trainables, codec, batchSize, b
       return texts;
     },
   };
+}
+
+/** Tokens measured together: logits and scores of more would take more memory than a training step. */
+const TOKENS_TOGETHER = 4096;
+
+function batchOf(most: number, lengths: readonly number[]): number {
+  const longest = lengths.reduce((length, next) => Math.max(length, next), 1);
+  return Math.max(1, Math.min(most, Math.floor(TOKENS_TOGETHER / longest)));
 }
 
 function lengthOf(prompt: readonly number[] | undefined): number {

@@ -1,4 +1,5 @@
 import { type Example, encodeQuestion } from "../data/example.js";
+import { questionOf, type Row } from "../data/row.js";
 import type { TextCodec } from "../text/tokenizer.js";
 
 /** A prompt with its expected answer. */
@@ -10,10 +11,18 @@ export interface Question {
   readonly expected: string;
 }
 
-/** The questions that examples ask; documents ask none. */
-export function questionsOf(codec: TextCodec, examples: readonly Example[]): Question[] {
-  return examples.flatMap((example) => {
-    const question = encodeQuestion(codec, example.row);
-    return question === undefined ? [] : [{ ...question, text: example.prompt }];
+/**
+ * The questions that examples ask. Documents ask none, and prompts of more than `maxTokens` are left out: a conversation that
+ * was cut for training would be asked whole.
+ */
+export function questionsOf(codec: TextCodec, examples: readonly Example[], maxTokens: number): Question[] {
+  return examples.flatMap(({ row }) => {
+    const question = encodeQuestion(codec, row);
+    return question === undefined || question.ids.length > maxTokens ? [] : [{ ...question, text: lastTurn(row) }];
   });
+}
+
+/** What was said last before the answer. */
+function lastTurn(row: Row): string {
+  return questionOf(row)?.messages.at(-1)?.content ?? "";
 }

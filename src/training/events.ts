@@ -42,7 +42,7 @@ export interface StartEvent {
   readonly totalParameters: number;
   readonly trainExamples: number;
   readonly validationExamples: number;
-  /** Updates the run is planned to take; for a run bounded by minutes, an estimate. */
+  /** Updates the run is planned to take at most; 0 for a run bounded by minutes alone. */
   readonly steps: number;
   /** Updates already taken by the run that is being resumed; absent or 0 in a fresh run. */
   readonly resumedAt?: number;

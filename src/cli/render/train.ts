@@ -88,11 +88,16 @@ export function stepLine(event: StepEvent, columns: number): string {
   return columns !== Number.POSITIVE_INFINITY && room >= 8 ? `${bar(event.step / event.steps, room)} ${line}` : line;
 }
 
+/** A run bounded by time alone does not know its updates beforehand. */
+function updatesText(steps: number): string {
+  return steps === 0 ? "as many updates as fit into the time," : `${steps} updates`;
+}
+
 function startText(event: Extract<TrainEvent, { type: "start" }>): string {
   const share = (100 * event.trainableParameters) / event.totalParameters;
   const lines = [
     `${event.model}: ${event.layers} layers get an adapter, ${countText(event.trainableParameters)} of ${countText(event.totalParameters)} parameters are trained (${plainNumber(share)} %).`,
-    `${event.trainExamples} examples to learn from, ${event.validationExamples} held out; ${event.steps} updates on ${event.device}, ${event.precision}.`,
+    `${event.trainExamples} examples to learn from, ${event.validationExamples} held out; ${updatesText(event.steps)} on ${event.device}, ${event.precision}.`,
   ];
   if (event.resumedAt !== undefined && event.resumedAt > 0) lines.push(`Resumed after update ${event.resumedAt}.`);
   return [...lines, ...event.notes].join("\n");

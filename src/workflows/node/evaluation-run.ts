@@ -44,7 +44,8 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
   const adapter = settings.adapter === undefined ? undefined : await readFitting(settings.adapter, opened);
   const maxLength = Math.min(settings.maxLength, opened.model.dimensions.maxPositions);
   const { examples } = encodeRows(opened.codec, rows.slice(0, settings.limit), { maxLength, overflow: settings.overflow });
-  const questions = questionsOf(opened.codec, examples);
+  const room = opened.model.dimensions.maxPositions - settings.maxNewTokens;
+  const questions = questionsOf(opened.codec, examples, Math.min(maxLength, room));
 
   const base = await measureSide(opened, undefined, examples, questions, settings, context);
   const adapted = adapter === undefined ? undefined : await measureSide(opened, adapter, examples, questions, settings, context);
@@ -78,11 +79,8 @@ async function measureSide(
 ): Promise<Side> {
   const { codec } = opened;
   const vector = adapter?.vector ?? new Float32Array();
-  const longest = Math.max(
-    PROBE_TOKENS,
-    ...examples.map(({ ids }) => ids.length),
-    ...questions.map(({ ids }) => ids.length + settings.maxNewTokens),
-  );
+  const lengths = [...examples.map(({ ids }) => ids.length), ...questions.map(({ ids }) => ids.length + settings.maxNewTokens)];
+  const longest = lengths.reduce((most, length) => Math.max(most, length), PROBE_TOKENS);
   const programs = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
   const probe = settings.general ? await readProbe() : undefined;
   const total = examples.length + questions.length + (probe === undefined ? 0 : probeSequences(probe));

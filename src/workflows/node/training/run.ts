@@ -56,7 +56,8 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
     settings.report && result.reason === "finished"
       ? await measureTradeOff(prepared, folder, done, target, result.state, { ...context, emit })
       : undefined;
-  const last: DoneEvent = { ...done, ...report };
+  // Where the measuring was stopped, --resume makes up for it.
+  const last: DoneEvent = { ...done, ...report, reason: context.signal.aborted ? "interrupted" : done.reason };
   await appendMetric(folder, last);
   emit(last);
 }

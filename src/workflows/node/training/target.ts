@@ -32,15 +32,16 @@ const QUESTIONS = 100;
 const SHORT_ANSWER = 32;
 /** Room for an answer beyond the longest expected one. */
 const SPARE_TOKENS = 8;
-const LONGEST_SAMPLE = 160;
+/** Tokens of the longest answer that is written. */
+export const LONGEST_ANSWER = 160;
 
 export const SAMPLES = 3;
 
-/** The task that held-out examples stand for. */
-export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: readonly Example[]): Promise<TargetTask> {
+/** The task that held-out examples stand for. Prompts of more than `maxTokens` are not asked. */
+export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: readonly Example[], maxTokens: number): Promise<TargetTask> {
   const examples = spec.kind === "cron" ? encodeRows(codec, (await readRows(spec.file)).rows, { maxLength: 1024 }).examples : heldOut;
   const chosen = examples.slice(0, QUESTIONS);
-  const questions = questionsOf(codec, chosen);
+  const questions = questionsOf(codec, chosen, maxTokens);
   const lengths = questions.map(({ expected }) => codec.encode(expected, { special: false }).length);
   const longest = Math.max(1, ...lengths);
   const comparable = questions.length === chosen.length && longest <= SHORT_ANSWER;
@@ -55,7 +56,7 @@ export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: re
       spec.kind === "cron" ? sameSchedule : comparable ? (expected, actual) => exactMatch(expected, actual, "whitespace") : undefined,
     questions: comparable ? questions : questions.slice(0, SAMPLES),
     sequences: comparable ? [] : chosen,
-    maxNewTokens: Math.min(longest + SPARE_TOKENS, LONGEST_SAMPLE),
+    maxNewTokens: Math.min(longest + SPARE_TOKENS, LONGEST_ANSWER),
   };
 }
 

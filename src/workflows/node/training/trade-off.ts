@@ -13,7 +13,16 @@ import { type RunFolder, readMetrics } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
 import type { PreparedRun } from "./prepare.js";
 import { compileMeasures } from "./programs.js";
-import { askTarget, SAMPLES, type TargetResult, type TargetSpec, type TargetTask, targetMeasure, targetTask } from "./target.js";
+import {
+  askTarget,
+  LONGEST_ANSWER,
+  SAMPLES,
+  type TargetResult,
+  type TargetSpec,
+  type TargetTask,
+  targetMeasure,
+  targetTask,
+} from "./target.js";
 
 /** Sequences measured together. */
 const BATCH = 16;
@@ -43,7 +52,7 @@ export async function measureTradeOff(
   context: MeasureContext,
 ): Promise<Pick<DoneEvent, "target" | "general"> | undefined> {
   const { emit, signal } = context;
-  const task = await targetTask(spec, opened.codec, data.validation);
+  const task = await targetTask(spec, opened.codec, data.validation, longestPrompt(settings.maxLength, opened));
   if (task.questions.length === 0 && task.sequences.length === 0) {
     emit({
       type: "warning",
@@ -74,6 +83,11 @@ export async function measureTradeOff(
     emit({ type: "warning", message: "The measuring was interrupted; the adapter is saved. `lorikeet eval` measures it later." });
     return undefined;
   }
+}
+
+/** Room for the longest sample's answer stays within the model's positions. */
+function longestPrompt(maxLength: number, { model }: OpenedModel): number {
+  return Math.min(maxLength, model.dimensions.maxPositions - LONGEST_ANSWER);
 }
 
 async function measureModel(
