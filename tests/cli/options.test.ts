@@ -207,7 +207,7 @@ describe("settling", () => {
     expect(() => settle({ layers: "/(/" })).toThrow("is not a regular expression");
   });
 
-  test("the design's defaults", () => {
+  test("the defaults", () => {
     expect(settle({})).toMatchObject({
       rank: 16,
       alpha: 32,

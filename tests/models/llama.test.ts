@@ -17,7 +17,7 @@ import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
 import { relativeError } from "../support/compare.js";
 import { batchOf, loadTinyModel, type TinyModel, tinyModelNames } from "../support/tiny-model.js";
 
-/** transformers and PEFT in fp32 lie within 3e-6 of fp64 (tests/golden/README.md); the issue asks for 1e-4. */
+/** transformers and PEFT in fp32 lie within 3e-6 of fp64 (tests/golden/README.md); what the library promises is 1e-4. */
 const TOLERANCE = 1e-4;
 const MAX_TOKENS = 64;
 

@@ -10,7 +10,7 @@ import { useSwiftShader } from "../support/swiftshader.js";
 import { batchOf, loadTinyModel } from "../support/tiny-model.js";
 import { trainingStep } from "../support/training-step.js";
 
-/** SwiftShader lies within 4e-7 of the CPU in one operation; the issue asks for 1e-4 of a training step. */
+/** SwiftShader lies within 4e-7 of the CPU in one operation; what is promised of a training step is 1e-4. */
 const TOLERANCE = 1e-4;
 const OPERATION_TOLERANCE = 5e-6;
 
