@@ -1,13 +1,13 @@
 /** What the numbers of a run say, reduced to what advice depends on. */
 export interface Findings {
-  /** Did the task measurably improve? */
-  readonly target: "gain" | "loss" | "none";
+  /** Did the task measurably improve? `unknown`: measured on too few examples to say. */
+  readonly target: "gain" | "loss" | "none" | "unknown";
   /** The share of held-out examples that are right, before and after; undefined where the task is measured by perplexity. */
   readonly share: { readonly before: number; readonly after: number } | undefined;
   /** How many held-out examples the target was measured on. */
   readonly examples: number;
   /** Did the answers to general questions change measurably? */
-  readonly questions: "gain" | "loss" | "none";
+  readonly questions: "gain" | "loss" | "none" | "unknown";
   /** The measurable relative rise of the perplexity of general text; 0 where there is none. */
   readonly textLoss: number;
   readonly validation: ValidationTrend;
@@ -77,6 +77,10 @@ const RULES: readonly Rule[] = [
     say: () => "the task is not learned yet but the loss was still falling, so train longer (--epochs)",
   },
   {
+    when: ({ target }) => target === "unknown",
+    say: askForMore,
+  },
+  {
     when: ({ target }) => target !== "gain",
     say: () => "the task was not learned: see with `lorikeet data` what the model is shown, then try a higher --lr or more examples",
   },
@@ -99,10 +103,14 @@ const RULES: readonly Rule[] = [
   },
   {
     when: ({ examples }) => examples < FEW_EXAMPLES,
-    say: ({ examples }) => `measure on more held-out examples, since ${examples} say little`,
+    say: askForMore,
   },
   { when: () => true, say: () => "try the adapter with `lorikeet chat`" },
 ];
+
+function askForMore({ examples }: Findings): string {
+  return `measure on more held-out examples, since ${examples} ${examples === 1 ? "says" : "say"} little`;
+}
 
 /** What to do next, as the end of a sentence. */
 export function nextStep(findings: Findings): string {

@@ -1,5 +1,6 @@
 import { RunError } from "../errors.js";
 import { type ClozeQuestion, SKILLS, type Skill } from "./probe.js";
+import { shareOf } from "./share.js";
 import type { ScoredSequence, Subject, TokenLoss } from "./subject.js";
 
 /** Text to token ids, no special tokens added and none recognised. Handed in, because a measurement knows no files. */
@@ -43,7 +44,7 @@ export async function scoreCloze(
     next += choices.length;
     return means.indexOf(Math.min(...means)) === answer;
   });
-  return { accuracy: share(correct), bySkill: bySkill(questions, correct), correct };
+  return { accuracy: shareOf(correct), bySkill: bySkill(questions, correct), correct };
 }
 
 /** Reads passages of general text and measures how well each token was foreseen, the first of each passage aside. */
@@ -98,10 +99,6 @@ async function scoreAll(subject: Subject, sequences: readonly ScoredSequence[], 
 function bySkill(questions: readonly ClozeQuestion[], correct: readonly boolean[]): ClozeScore["bySkill"] {
   const entries = SKILLS.map((skill) => [skill, correct.filter((_, index) => questions[index]?.skill === skill)] as const);
   return Object.fromEntries(
-    entries.filter(([, own]) => own.length > 0).map(([skill, own]) => [skill, { accuracy: share(own), n: own.length }]),
+    entries.filter(([, own]) => own.length > 0).map(([skill, own]) => [skill, { accuracy: shareOf(own), n: own.length }]),
   );
-}
-
-function share(correct: readonly boolean[]): number {
-  return correct.filter(Boolean).length / correct.length;
 }

@@ -1,3 +1,4 @@
+import { studentQuantile } from "./student-t.js";
 import type { TokenLoss } from "./subject.js";
 
 /**
@@ -8,14 +9,20 @@ import type { TokenLoss } from "./subject.js";
 /** A difference, after minus before, and the interval that holds the true one in 95 of 100 such measurements. */
 export interface PairedDifference {
   readonly difference: number;
+  /** Null where there are too few items for one. */
+  readonly interval: readonly [low: number, high: number] | null;
+}
+
+/** A difference that has its interval whatever the number of items. */
+interface BoundedDifference extends PairedDifference {
   readonly interval: readonly [low: number, high: number];
 }
 
 /** The 97.5 % quantile of the standard normal distribution: two-sided 95 %. */
 const Z = 1.959963984540054;
 const LEVEL = 0.95;
-const RESAMPLES = 10_000;
-const SEED = 20_060_511;
+/** Two texts have one difference between them: their interval would be 13 standard errors wide to either side, and say nothing. */
+const LEAST_TEXTS = 3;
 
 /**
  * The difference of two shares of right answers to the same questions.
@@ -24,7 +31,7 @@ const SEED = 20_060_511;
  * Medicine 24 (2005) 729–740: Wald's, after half an observation is added to each of the four kinds of pairs. It keeps its
  * 95 % at small numbers, needs no resampling, and does not shrink to nothing when no answer changed. The difference itself is the plain one.
  */
-export function accuracyDifference(before: readonly boolean[], after: readonly boolean[]): PairedDifference {
+export function accuracyDifference(before: readonly boolean[], after: readonly boolean[]): BoundedDifference {
   assertPaired(before.length, after.length);
   let [gained, lost] = [0, 0];
   for (const [index, was] of before.entries()) {
@@ -41,63 +48,44 @@ export function accuracyDifference(before: readonly boolean[], after: readonly b
 /**
  * The difference of two mean losses, nats a token, over the same texts; exp of it is the ratio of the perplexities.
  *
- * The interval is the percentile bootstrap over texts (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13):
- * texts are drawn again with replacement, each with its loss before and after and its number of tokens. Tokens of one text are not independent, texts are.
+ * It is a ratio, Σ change / Σ tokens, with texts as its units: tokens of one text are not independent, texts are. The interval is
+ * Student's, n − 1 degrees of freedom, around it, with the jackknife's standard error (Tukey 1958; Efron and Tibshirani 1993, "An
+ * Introduction to the Bootstrap", chapter 11): each text is left out once, so that a long text counts by how far it pulls. Where all
+ * texts are equally long it is the paired t-test's. A percentile bootstrap holds the true difference only 76 times of 100 with three
+ * texts and 86 with six; this one 92 to 95, also with unequal texts.
  */
 export function lossDifference(before: readonly TokenLoss[], after: readonly TokenLoss[]): PairedDifference {
   assertPaired(before.length, after.length);
-  const n = before.length;
-  const changes = Float64Array.from(before, (loss, index) => (after[index]?.nll ?? 0) - loss.nll);
-  const counts = Float64Array.from(before, ({ count }) => count);
-  const random = mulberry32(SEED);
-  const means = new Float64Array(RESAMPLES);
-  for (let resample = 0; resample < RESAMPLES; resample++) {
-    let [change, count] = [0, 0];
-    for (let draw = 0; draw < n; draw++) {
-      const index = Math.floor(random() * n);
-      change += changes[index] ?? 0;
-      count += counts[index] ?? 0;
-    }
-    means[resample] = change / count;
-  }
-  means.sort();
-  return {
-    difference: sum(changes) / sum(counts),
-    interval: [quantile(means, (1 - LEVEL) / 2), quantile(means, (1 + LEVEL) / 2)],
-  };
+  const texts = before.map(({ nll, count }, index) => ({ change: (after[index]?.nll ?? 0) - nll, count })).filter(({ count }) => count > 0);
+  const change = sum(texts.map((text) => text.change));
+  const tokens = sum(texts.map(({ count }) => count));
+  const difference = change / tokens;
+  if (texts.length < LEAST_TEXTS) return { difference, interval: null };
+  const without = texts.map((text) => (change - text.change) / (tokens - text.count));
+  const margin = studentQuantile(LEVEL, texts.length - 1) * jackknifeError(without);
+  return { difference, interval: [difference - margin, difference + margin] };
 }
 
-/** What an interval says: zero inside means that the measurement shows no change. */
-export function direction({ interval: [low, high] }: PairedDifference): "up" | "down" | "none" {
+/** The standard error of an estimate, from its values with each item left out. */
+function jackknifeError(without: readonly number[]): number {
+  const n = without.length;
+  const mean = sum(without) / n;
+  return Math.sqrt(((n - 1) / n) * sum(without.map((value) => (value - mean) ** 2)));
+}
+
+/** What an interval says: zero inside means that the measurement shows no change, no interval that it shows nothing. */
+export function direction({ interval }: PairedDifference): "up" | "down" | "none" | "unknown" {
+  if (interval === null) return "unknown";
+  const [low, high] = interval;
   if (low > 0) return "up";
   return high < 0 ? "down" : "none";
 }
 
-/** Linear interpolation between order statistics (Hyndman and Fan 1996, type 7; numpy's default). */
-function quantile(sorted: Float64Array, share: number): number {
-  const place = share * (sorted.length - 1);
-  const below = Math.floor(place);
-  const low = sorted[below] ?? Number.NaN;
-  const high = sorted[Math.min(below + 1, sorted.length - 1)] ?? Number.NaN;
-  return low + (high - low) * (place - below);
-}
-
-function sum(values: Float64Array): number {
+function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
 function assertPaired(before: number, after: number): void {
   if (before !== after || before === 0)
     throw new RangeError(`Paired measurements need the same items on both sides and at least one: ${before} before, ${after} after.`);
-}
-
-/** Tommy Ettinger's mulberry32, a 32-bit generator of uniforms in [0, 1): the same interval on every machine. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

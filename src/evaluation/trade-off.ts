@@ -2,6 +2,7 @@ import { type CurvePoint, type Findings, nextStep, validationTrend, validationWo
 import type { GeneralMeasure } from "./general.js";
 import { SKILLS, type Skill } from "./probe.js";
 import { type ClozeScore, perplexity } from "./probe-score.js";
+import { shareOf } from "./share.js";
 import { accuracyDifference, direction, lossDifference, type PairedDifference } from "./statistics.js";
 import type { TokenLoss } from "./subject.js";
 
@@ -13,11 +14,11 @@ export interface Change {
   readonly unit: "share" | "perplexity";
   /** After minus before for a share; the relative change, after / before − 1, for a perplexity. */
   readonly difference: number;
-  /** The 95 % interval of the difference. */
-  readonly interval: readonly [low: number, high: number];
+  /** The 95 % interval of the difference; null where there are too few items for one. */
+  readonly interval: readonly [low: number, high: number] | null;
   readonly n: number;
-  /** `none` where the interval covers zero. */
-  readonly verdict: "gain" | "loss" | "none";
+  /** `none` where the interval covers zero, `unknown` where there is none. */
+  readonly verdict: "gain" | "loss" | "none" | "unknown";
 }
 
 /** A held-out prompt, what was expected, and what the model said without and with the adapter. */
@@ -112,16 +113,19 @@ export function buildTradeOffReport({
 
 /** The verdict as a table shows it: people ask of their task whether it changed, and of everything else whether it suffered. */
 export function verdictWords(change: Change, side: "target" | "general"): string {
+  if (change.verdict === "unknown") return "too few examples to tell";
   if (change.verdict === "none") return side === "target" ? "no measurable change" : "no measurable loss";
   return `measurable ${change.verdict}`;
 }
 
+/** Where an interval says nothing, better and worse are the same. */
+const SILENT = { none: "none", unknown: "unknown" } as const;
+
 /** Right answers before and after. */
 export function shareChange(before: readonly boolean[], after: readonly boolean[]): Change {
   const paired = accuracyDifference(before, after);
-  const share = (right: readonly boolean[]) => right.filter(Boolean).length / right.length;
-  const verdict = ({ up: "gain", down: "loss", none: "none" } as const)[direction(paired)];
-  return { before: share(before), after: share(after), unit: "share", ...paired, n: before.length, verdict };
+  const verdict = ({ ...SILENT, up: "gain", down: "loss" } as const)[direction(paired)];
+  return { before: shareOf(before), after: shareOf(after), unit: "share", ...paired, n: before.length, verdict };
 }
 
 /** Perplexities before and after; the interval of the mean loss becomes one of the ratio, since exp is monotonic. */
@@ -129,9 +133,9 @@ export function perplexityChange(before: readonly TokenLoss[], after: readonly T
   const paired = lossDifference(before, after);
   const relative: PairedDifference = {
     difference: Math.expm1(paired.difference),
-    interval: [Math.expm1(paired.interval[0]), Math.expm1(paired.interval[1])],
+    interval: paired.interval === null ? null : [Math.expm1(paired.interval[0]), Math.expm1(paired.interval[1])],
   };
-  const verdict = ({ up: "loss", down: "gain", none: "none" } as const)[direction(paired)];
+  const verdict = ({ ...SILENT, up: "loss", down: "gain" } as const)[direction(paired)];
   return { before: perplexity(before), after: perplexity(after), unit: "perplexity", ...relative, n: before.length, verdict };
 }
 
@@ -148,8 +152,14 @@ function skillChanges(before: ClozeScore, after: ClozeScore): TradeOffReport["ge
   return changes;
 }
 
+/** What the end of a sentence adds about a difference that is none, or may be. */
+export function noiseWords({ verdict }: Change): string {
+  if (verdict === "unknown") return ", too few examples to tell";
+  return verdict === "none" ? ", a difference within noise" : "";
+}
+
 function targetWords(target: Change): string {
-  const noise = target.verdict === "none" ? ", a difference within noise" : "";
+  const noise = noiseWords(target);
   if (target.unit === "perplexity") {
     return `perplexity ${target.after.toFixed(2)} on ${target.n} held-out examples, ${target.before.toFixed(2)} before${noise}`;
   }
@@ -168,6 +178,7 @@ function questionWords({ verdict, before, after }: Change): string {
 }
 
 function textWords({ verdict, difference }: Change): string {
+  if (verdict === "unknown") return "too little general text to tell";
   if (verdict === "none") return "general text unchanged within noise";
   return `perplexity of general text ${percent(Math.abs(difference))} ${verdict === "loss" ? "higher" : "lower"}`;
 }

@@ -76,6 +76,14 @@ describe("interval bar", () => {
     expect(svg(accuracy)).toContain('role="img" aria-label="Change −0.6 points, 95 % interval −3 to +1.7."');
   });
 
+  it("draws nothing where there is no interval, and the table says so", () => {
+    const unknown = { ...perplexityTarget, interval: null, n: 2, verdict: "unknown" } as const;
+    expect(intervalBar(unknown)).toBeUndefined();
+    const page = renderReportHtml(exampleReport({ target: unknown }), bare);
+    expect(page).toContain('<strong>−64.2 %</strong> <span class="small muted">(no interval)</span></td>');
+    expect(page).toContain('<td role="cell" class="verdict unknown"><span aria-hidden="true">?</span> too few examples to tell</td>');
+  });
+
   it("draws nothing where a number is not finite", () => {
     expect(intervalBar({ ...perplexity, interval: [0, Infinity] })).toBeUndefined();
   });

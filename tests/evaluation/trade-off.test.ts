@@ -99,6 +99,24 @@ describe("the sentence", () => {
   });
 });
 
+describe("too few texts for an interval", () => {
+  const losses = (nats: number) => [
+    { nll: nats * 10, count: 10 },
+    { nll: nats * 10 + 1, count: 10 },
+  ];
+  const found = report({ target: { kind: "loss", metric: "perplexity of the answers", before: losses(2), after: losses(1) } });
+
+  it("is neither a gain nor none", () => {
+    expect(found.target).toMatchObject({ interval: null, verdict: "unknown" });
+    expect(verdictWords(found.target, "target")).toBe("too few examples to tell");
+  });
+
+  it("is said, with what to do", () => {
+    expect(found.sentence).toMatch(/^perplexity 2\.86 on 2 held-out examples, 7\.77 before, too few examples to tell; /);
+    expect(found.next).toBe("measure on more held-out examples, since 2 say little");
+  });
+});
+
 describe("the record", () => {
   it("is plain JSON", () => {
     const found = report();

@@ -37,9 +37,9 @@ export function comparisonTable(comparisons: readonly Comparison[], compared: bo
 }
 
 /** Both units change in percent: points of a share, parts of a perplexity. */
-function changeTexts({ difference, interval: [low, high] }: Change): readonly [difference: string, interval: string] {
+function changeTexts({ difference, interval }: Change): readonly [difference: string, interval: string] {
   const show = (value: number) => signed(percentText(value));
-  return [show(difference), `${show(low)} to ${show(high)}`];
+  return [show(difference), interval === null ? "none" : `${show(interval[0])} to ${show(interval[1])}`];
 }
 
 /** A prompt, what was expected, and what came without and with the adapter. */

@@ -4,7 +4,7 @@ import { type Html, html } from "./html.js";
 import { intervalBar } from "./interval-bar.js";
 import { changeText, counted, intervalText, percentText, valueText } from "./numbers.js";
 
-const SYMBOLS = { gain: "▲", loss: "▼", none: "≈" } as const;
+const SYMBOLS = { gain: "▲", loss: "▼", none: "≈", unknown: "?" } as const;
 
 interface Row {
   readonly name: string;

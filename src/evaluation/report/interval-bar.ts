@@ -9,9 +9,11 @@ const LEAST_WIDTH = 1;
 
 /**
  * A change and its 95 % interval as a bar on an axis with zero in its middle. Better is always to the right: the axis of a
- * perplexity, of which less is better, runs from + to −. Nothing is drawn where a number is not finite.
+ * perplexity, of which less is better, runs from + to −. Nothing is drawn where there
+ * is no interval or a number is not finite.
  */
 export function intervalBar({ difference, interval, unit, verdict }: Change): Html | undefined {
+  if (interval === null) return undefined;
   const [low, high] = interval;
   if (![difference, low, high].every(Number.isFinite)) return undefined;
   const reach = Math.max(Math.abs(difference), Math.abs(low), Math.abs(high));

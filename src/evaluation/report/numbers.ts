@@ -32,7 +32,9 @@ export function changeText(difference: number, unit: Change["unit"]): string {
 }
 
 /** The ends of an interval, "−3.1 to +2.4". */
-export function intervalText([low, high]: Change["interval"]): string {
+export function intervalText(interval: Change["interval"]): string {
+  if (interval === null) return "no interval";
+  const [low, high] = interval;
   return Number.isFinite(low) && Number.isFinite(high) ? `${signedHundredths(low)} to ${signedHundredths(high)}` : MISSING;
 }
 

@@ -13,7 +13,8 @@ header .subject dd { margin: 0; color: var(--ink); overflow-wrap: anywhere; }
 .changes tr.target th strong { color: var(--accent); }
 .changes .change { width: 17rem; }
 .changes .verdict { width: 11rem; white-space: nowrap; font-weight: 600; font-size: 0.9375rem; }
-.gain { color: var(--gain); } .loss { color: var(--loss); } .none { color: var(--none); }
+.changes .verdict.unknown { white-space: normal; }
+.gain { color: var(--gain); } .loss { color: var(--loss); } .none, .unknown { color: var(--none); }
 .cell-name { display: none; }
 .interval { margin-top: 0.3rem; max-width: 17rem; }
 .interval svg { display: block; overflow: visible; }

@@ -7,8 +7,9 @@ import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evalu
 import { modelSubject } from "../../evaluation/model-subject.js";
 import { meanLoss, perplexity } from "../../evaluation/probe-score.js";
 import { type Question, questionsOf } from "../../evaluation/questions.js";
+import { shareOf } from "../../evaluation/share.js";
 import type { TokenLoss } from "../../evaluation/subject.js";
-import { type Change, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
+import { noiseWords, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
 import { vectorFromAdapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
@@ -139,9 +140,8 @@ function shareComparison(
   base: readonly boolean[],
   adapted: readonly boolean[] | undefined,
 ): Comparison {
-  const share = (right: readonly boolean[]) => right.filter(Boolean).length / right.length;
-  const common = { metric, side, unit: "share", n: base.length, base: share(base) } as const;
-  return adapted === undefined ? common : { ...common, adapted: share(adapted), change: shareChange(base, adapted) };
+  const common = { metric, side, unit: "share", n: base.length, base: shareOf(base) } as const;
+  return adapted === undefined ? common : { ...common, adapted: shareOf(adapted), change: shareChange(base, adapted) };
 }
 
 function samplesOf(questions: readonly Question[], base: Side, adapted: Side | undefined): EvaluationResult["samples"] {
@@ -160,11 +160,7 @@ function sentenceOf(comparisons: readonly Comparison[]): string {
     .map(({ metric, base, adapted, change, unit, n }) => {
       const show = (value: number) => (unit === "share" ? `${Math.round(value * n)} of ${n}` : value.toFixed(2));
       if (adapted === undefined || change === undefined) return `${metric} ${show(base)}`;
-      return `${metric} ${show(adapted)} (${show(base)} without the adapter${noise(change)})`;
+      return `${metric} ${show(adapted)} (${show(base)} without the adapter${noiseWords(change)})`;
     });
   return `${parts.join("; ")}.`;
-}
-
-function noise({ verdict }: Change): string {
-  return verdict === "none" ? ", a difference within noise" : "";
 }
