@@ -1,7 +1,18 @@
 import { InputError } from "../errors.js";
 
-/** No configuration of a model that fits a computer has a larger count than this. */
+/** The largest value of a count without a limit of its own. */
 const MAX_COUNT = 1e8;
+
+/**
+ * Limits of the counts that no tensor's shape confirms before something of that size is made: a list entry for each layer, a row of the
+ * rotary tables for each position. They lie a few times above the largest models that there are.
+ */
+const limits: ReadonlyMap<string, number> = new Map([
+  ["num_hidden_layers", 1024],
+  ["max_position_embeddings", 2 ** 24],
+  ["sliding_window", 2 ** 24],
+  ["original_max_position_embeddings", 2 ** 24],
+]);
 
 /** Reads fields of a `config.json`, each with its bounds; errors name the field and what stood there. */
 export class ConfigReader {
@@ -13,11 +24,12 @@ export class ConfigReader {
     this.#where = where;
   }
 
-  /** A whole number from 1 to 10⁸. */
+  /** A whole number from 1 to the limit of the field. */
   count(field: string, fallback?: number): number {
     const value = this.#config[field] ?? fallback;
-    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MAX_COUNT) return value;
-    throw this.#error(field, "a whole number above 0", value);
+    const limit = limits.get(field) ?? MAX_COUNT;
+    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= limit) return value;
+    throw this.#error(field, `a whole number from 1 to ${limit}`, value);
   }
 
   positive(field: string, fallback?: number): number {
@@ -44,13 +56,6 @@ export class ConfigReader {
     if (value === undefined || value === null) return undefined;
     if (typeof value === "object" && !Array.isArray(value)) return value as Record<string, unknown>;
     throw this.#error(field, "a record", value);
-  }
-
-  numbers(field: string): readonly number[] | undefined {
-    const value = this.#config[field];
-    if (value === undefined || value === null) return undefined;
-    if (Array.isArray(value) && value.every((item) => typeof item === "number" && Number.isFinite(item))) return value;
-    throw this.#error(field, "a list of numbers", value);
   }
 
   #error(field: string, expected: string, found: unknown): InputError {

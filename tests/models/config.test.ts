@@ -19,10 +19,17 @@ describe("config.json", () => {
     [
       "a missing field",
       { hidden_size: undefined },
-      '"hidden_size" must be a whole number above 0, found nothing. Is the checkpoint complete?',
+      '"hidden_size" must be a whole number from 1 to 100000000, found nothing. Is the checkpoint complete?',
     ],
-    ["a fraction", { num_hidden_layers: 1.5 }, '"num_hidden_layers" must be a whole number above 0, found 1.5'],
-    ["an absurd count", { vocab_size: 1e12 }, '"vocab_size" must be a whole number above 0, found 1000000000000'],
+    ["a fraction", { num_hidden_layers: 1.5 }, '"num_hidden_layers" must be a whole number from 1 to 1024, found 1.5'],
+    ["an absurd count", { vocab_size: 1e12 }, '"vocab_size" must be a whole number from 1 to 100000000, found 1000000000000'],
+    ["a model of a million layers", { num_hidden_layers: 1e6 }, '"num_hidden_layers" must be a whole number from 1 to 1024, found 1000000'],
+    [
+      "a context without end",
+      { max_position_embeddings: 1e8 },
+      '"max_position_embeddings" must be a whole number from 1 to 16777216, found 100000000',
+    ],
+    ["a window without end", { sliding_window: 1e8 }, '"sliding_window" must be a whole number from 1 to 16777216, found 100000000'],
     ["biases", { attention_bias: true }, '"attention_bias" is true; Llama models with biases are not supported'],
     ["another activation", { hidden_act: "gelu" }, '"hidden_act" is "gelu"; a Llama model has "silu"'],
     ["heads that share unevenly", { num_key_value_heads: 3 }, "4 heads cannot share 3 key-value heads evenly"],
@@ -70,16 +77,12 @@ describe("rotary frequencies", () => {
     expect(readRotary({ rope_theta: 500_000, rope_scaling: null })).toEqual({ theta: 500_000, scaling: { kind: "none" } });
   });
 
-  test("plain, linear and by divisors", () => {
+  test("plain and linear", () => {
     const frequencies = (scaling: Parameters<typeof rotaryFrequencies>[0]["scaling"]) => [
       ...rotaryFrequencies({ theta: 10_000, scaling }, size),
     ];
     expect(frequencies({ kind: "none" })).toEqual(plain);
     expect(frequencies({ kind: "linear", factor: 4 })).toEqual(plain.map((frequency) => frequency / 4));
-    expect(frequencies({ kind: "divisors", divisors: [1, 2, 4, 8] })).toEqual(
-      plain.map((frequency, index) => Math.fround(frequency / 2 ** index)),
-    );
-    expect(() => frequencies({ kind: "divisors", divisors: [1] })).toThrow("the rope factors number 1, but a head of 8 has 4 frequencies");
   });
 
   test("tables hold the cosine and sine of position times frequency", () => {
@@ -88,5 +91,12 @@ describe("rotary frequencies", () => {
     expect([...cos.subarray(0, 4), ...sin.subarray(0, 4)]).toEqual([1, 1, 1, 1, 0, 0, 0, 0]);
     expect(cos[2 * 4 + 1]).toBeCloseTo(Math.cos(2 * plain[1]!), 7);
     expect(sin[2 * 4 + 1]).toBeCloseTo(Math.sin(2 * plain[1]!), 7);
+  });
+  test("tables that no program could hold are refused, and the longest context is named", () => {
+    const rotary = { theta: 10_000, scaling: { kind: "none" } } as const;
+    expect(() => rotaryTables(rotary, 128, 2 ** 20 + 1)).toThrow(InputError);
+    expect(() => rotaryTables(rotary, 128, 2 ** 20 + 1)).toThrow(
+      'The model is to run with 1048577 positions; with heads of 128, 1048576 is the most. Lower "max_position_embeddings"',
+    );
   });
 });

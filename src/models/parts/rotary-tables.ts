@@ -5,9 +5,10 @@ import { ConfigReader } from "../config-reader.js";
 export type RotaryScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }
-  | { readonly kind: "llama3"; readonly factor: number; readonly low: number; readonly high: number; readonly original: number }
-  /** Divisors given one by one, as GGUF stores them. */
-  | { readonly kind: "divisors"; readonly divisors: readonly number[] };
+  | { readonly kind: "llama3"; readonly factor: number; readonly low: number; readonly high: number; readonly original: number };
+
+/** The tables are part of every program: a million positions of heads of 128 fit, and the engine takes no program of 2 GiB. */
+const MAX_TABLE_BYTES = 2 ** 29;
 
 export interface Rotary {
   readonly theta: number;
@@ -37,8 +38,6 @@ export function readRotary(config: Readonly<Record<string, unknown>>): Rotary {
 }
 
 function readLlama3(fields: ConfigReader): RotaryScaling {
-  const divisors = fields.numbers("factors");
-  if (divisors !== undefined) return { kind: "divisors", divisors };
   return {
     kind: "llama3",
     factor: fields.positive("factor"),
@@ -48,8 +47,14 @@ function readLlama3(fields: ConfigReader): RotaryScaling {
   };
 }
 
-/** Cosines and sines of position·frequency, each [positions, headSize/2]. */
+/** Cosines and sines of position·frequency, each [positions, headSize/2]. Throws InputError where they would be too large. */
 export function rotaryTables(rotary: Rotary, headSize: number, positions: number): { cos: Float32Array; sin: Float32Array } {
+  if (4 * positions * headSize > MAX_TABLE_BYTES) {
+    const most = Math.floor(MAX_TABLE_BYTES / (4 * headSize));
+    throw new InputError(
+      `The model is to run with ${positions} positions; with heads of ${headSize}, ${most} is the most. Lower "max_position_embeddings" in its config.json, or in a GGUF "llama.context_length".`,
+    );
+  }
   const frequencies = rotaryFrequencies(rotary, headSize);
   const half = frequencies.length;
   const cos = new Float32Array(positions * half);
@@ -73,13 +78,6 @@ export function rotaryFrequencies({ theta, scaling }: Rotary, headSize: number):
       return plain;
     case "linear":
       return plain.map((frequency) => frequency / scaling.factor);
-    case "divisors":
-      if (scaling.divisors.length !== plain.length) {
-        throw new InputError(
-          `the rope factors number ${scaling.divisors.length}, but a head of ${headSize} has ${plain.length} frequencies`,
-        );
-      }
-      return plain.map((frequency, index) => frequency / (scaling.divisors[index] ?? 1));
     case "llama3":
       return plain.map((frequency) => llama3Frequency(frequency, scaling));
   }
