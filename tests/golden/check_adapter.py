@@ -1,11 +1,12 @@
-"""Loads an adapter that Lorikeet wrote into PEFT, and compares it with the golden of the model it belongs to.
+"""Loads an adapter that Lorikeet wrote into PEFT, and compares the logits with a reference.
 
 Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0.
 
-    python tests/golden/check_adapter.py MODEL_FOLDER ADAPTER_FOLDER [GOLDEN_FOLDER]
+    python tests/golden/check_adapter.py MODEL_FOLDER ADAPTER_FOLDER [REFERENCE]
 
 Fails on a missing or unexpected key, on a field of the configuration that PEFT does not know, and where no adapter takes effect.
-With GOLDEN_FOLDER (tests/golden/tiny-llama or tiny-llama3) the adapted logits of batch 0 must also equal the golden's to 1e-4.
+With REFERENCE the adapted logits must also equal it to 1e-4, and the adapter must change them by 100 times as much. It is either
+a golden folder (tests/golden/tiny-llama or tiny-llama3; batch 0) or the logits.json that adapter-logits.ts wrote: Lorikeet's own.
 """
 
 import json
@@ -20,6 +21,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
+
+TOLERANCE = 1e-4
 
 
 def base_model(folder):
@@ -37,22 +40,34 @@ def check_keys(model_folder, adapter_folder):
     assert not missing and not result.unexpected_keys, f"missing {missing}, unexpected {result.unexpected_keys}"
 
 
-def check_logits(model_folder, adapter_folder, golden_folder):
-    model = PeftModel.from_pretrained(base_model(model_folder), adapter_folder).eval()
-    batch = {"input_ids": torch.tensor([[1, 17, 42, 8, 63]])}
-    if golden_folder:
-        batch = json.loads((Path(golden_folder) / "golden.json").read_text())["batches"][0]
+def read_reference(path):
+    """A batch, and the logits [B, T, V] that it must give."""
+    if path.is_dir():
+        batch = json.loads((path / "golden.json").read_text())["batches"][0]
         batch = {key: torch.tensor(batch[key]) for key in ("input_ids", "attention_mask")}
+        return batch, load_file(path / "golden.safetensors")["adapted.logits"]
+    written = json.loads(path.read_text())
+    ids = torch.tensor([written["ids"]])
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, torch.tensor([written["logits"]])
+
+
+def check_logits(model_folder, adapter_folder, reference):
+    model = PeftModel.from_pretrained(base_model(model_folder), adapter_folder).eval()
+    batch, expected = {"input_ids": torch.tensor([[1, 17, 42, 8, 63]])}, None
+    if reference:
+        batch, expected = read_reference(Path(reference))
     with torch.no_grad():
         logits = model(**batch).logits
         with model.disable_adapter():
             effect = (logits - model(**batch).logits).abs().max().item()
     assert effect > 0, "the adapter changes nothing"
-    if golden_folder:
-        expected = load_file(Path(golden_folder) / "golden.safetensors")["adapted.logits"]
-        gap = ((logits - expected) * batch["attention_mask"].unsqueeze(-1)).abs().max().item()
-        assert gap <= 1e-4, f"logits differ by {gap}"
-        print(f"logits equal the golden's within {gap:.1e}")
+    if expected is None:
+        return
+    assert logits.shape == expected.shape, f"logits of {list(logits.shape)}, the reference has {list(expected.shape)}"
+    gap = ((logits - expected) * batch["attention_mask"].unsqueeze(-1)).abs().max().item()
+    assert gap <= TOLERANCE, f"logits differ by {gap}"
+    assert effect >= 100 * TOLERANCE, f"the adapter changes the logits by {effect} only: too little to see a difference"
+    print(f"logits equal the reference's within {gap:.1e}; the adapter changes them by up to {effect:.1e}")
 
 
 if __name__ == "__main__":
