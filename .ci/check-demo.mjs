@@ -7,7 +7,7 @@ import { join } from "node:path";
 const SMALLEST_RISE = 0.05;
 
 const last = readFileSync(process.argv[2], "utf8").trimEnd().split("\n").at(-1);
-console.log(last);
+process.stdout.write(`${last}\n`);
 const { type, target, general, seconds, tokensPerSecond, peakBytes, adapter } = JSON.parse(last);
 
 const share = (value) => typeof value === "number" && value >= 0 && value <= 1;
@@ -27,5 +27,5 @@ const expectations = {
   [`target rises by ${SMALLEST_RISE} or more`]: target?.after >= target?.before + SMALLEST_RISE,
 };
 const unmet = Object.keys(expectations).filter((name) => !expectations[name]);
-for (const name of unmet) console.error(`the demo's last line: expected that ${name}`);
+for (const name of unmet) process.stderr.write(`the demo's last line: expected that ${name}\n`);
 process.exit(unmet.length === 0 ? 0 : 1);
