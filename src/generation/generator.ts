@@ -1,7 +1,7 @@
 import type { Random } from "../data/random.js";
 import type { GenerationProgram } from "./generation-program.js";
 import type { KeyValueCache } from "./key-value-cache.js";
-import { argMax, chooseToken, type SamplingSettings } from "./sampling.js";
+import { argMax, assertNumbers, chooseToken, type SamplingSettings } from "./sampling.js";
 
 export interface GenerateTokensOptions {
   readonly prompt: readonly number[];
@@ -26,13 +26,14 @@ export class GenerationSession {
   /**
    * Yields the tokens of an answer one by one, until an end token, the limit, or the model's longest sequence.
    *
-   * @throws InputError when the prompt is empty or longer than the program's positions.
+   * @throws InputError when the prompt is empty or longer than the program's positions; RunError when the model computes NaN.
    */
   async *generate({ prompt, maxNewTokens, endIds, sampling, random, signal }: GenerateTokensOptions): AsyncGenerator<number> {
     const limit = Math.min(maxNewTokens, this.#program.maxPositions - prompt.length);
     let logits = await this.#advance(this.#newPart(prompt, prompt.length + Math.max(limit, 0)));
     for (let count = 0; count < limit; count++) {
       signal?.throwIfAborted();
+      assertNumbers(logits, count + 1);
       const id = chooseToken(logits, this.#held, sampling, random);
       if (endIds.has(id)) return;
       yield id;
@@ -70,7 +71,7 @@ export interface CompleteOptions {
  * Greedy answers of a batch of prompts at once: one reading of the weights serves all of them. Each answer has the limits that
  * it would have alone.
  *
- * @throws InputError when a prompt is empty or longer than the program's positions.
+ * @throws InputError when a prompt is empty or longer than the program's positions; RunError when the model computes NaN.
  */
 export async function completeBatch(
   program: GenerationProgram,
@@ -88,7 +89,9 @@ export async function completeBatch(
     const logits = await program.step(cache, feed);
     feed = answers.map((answer, sequence) => {
       if (done[sequence]) return [];
-      const id = argMax(logits.subarray(sequence * program.vocabulary, (sequence + 1) * program.vocabulary));
+      const own = logits.subarray(sequence * program.vocabulary, (sequence + 1) * program.vocabulary);
+      assertNumbers(own, answer.length + 1);
+      const id = argMax(own);
       const ended = endIds.has(id);
       if (!ended) answer.push(id);
       done[sequence] = ended || answer.length === limits[sequence];

@@ -1,4 +1,5 @@
 import type { Random } from "../data/random.js";
+import { RunError } from "../errors.js";
 
 /** How the next token is chosen from the logits. */
 export interface SamplingSettings {
@@ -12,8 +13,6 @@ export interface SamplingSettings {
   readonly repetitionPenalty: number;
 }
 
-export const GREEDY: SamplingSettings = { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1 };
-
 /**
  * Chooses the next token.
  *
@@ -24,6 +23,20 @@ export function chooseToken(logits: Float32Array, seen: Iterable<number>, settin
   if (settings.repetitionPenalty !== 1) penalise(logits, new Set(seen), settings.repetitionPenalty);
   if (settings.temperature === 0) return argMax(logits);
   return draw(candidates(logits, settings), random);
+}
+
+/**
+ * Refuses logits of which one is no number: any choice among them would be made up.
+ *
+ * @param position the answer's token that they are for, from 1
+ * @throws RunError
+ */
+export function assertNumbers(logits: Float32Array, position: number): void {
+  if (!logits.some(Number.isNaN)) return;
+  throw new RunError(
+    `The model gave no numbers for token ${position} of its answer (NaN). Most likely the adapter or the model's weights are damaged, or the ` +
+      "adapter's training ran away: answer without the adapter to see which, then train it again with a lower --lr, or fetch the model again.",
+  );
 }
 
 /** The index of the largest value, the first of equals. */

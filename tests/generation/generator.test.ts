@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { InputError } from "../../src/errors.js";
+import { InputError, RunError } from "../../src/errors.js";
 import type { GenerationProgram } from "../../src/generation/generation-program.js";
 import { completeBatch, GenerationSession } from "../../src/generation/generator.js";
 import { loadTinyModel, type TinyModel } from "../support/tiny-model.js";
@@ -182,4 +182,19 @@ describe("a batch of prompts of unequal length", () => {
     expect(await completeBatch(program, [], { maxNewTokens: 5, endIds: new Set() })).toEqual([]);
     expect(await completeBatch(program, prompts, { maxNewTokens: 0, endIds: new Set() })).toEqual(prompts.map(() => []));
   });
+});
+
+test("a damaged adapter is told at the token where its numbers end, alone and in a batch", async () => {
+  const damaged = await openGeneration(
+    { ...tiny, adapter: tiny.adapter.map((value, index) => (index === 0 ? Number.NaN : value)) },
+    "adapted",
+  );
+  try {
+    const options = { maxNewTokens: 4, endIds: new Set<number>() };
+    await expect(answerAlone(damaged, randomIds(5, 9))).rejects.toThrow(/no numbers for token 1 of its answer \(NaN\)/);
+    await expect(answerAlone(damaged, randomIds(5, 9))).rejects.toBeInstanceOf(RunError);
+    await expect(completeBatch(damaged, [randomIds(5, 9), randomIds(3, 10)], options)).rejects.toBeInstanceOf(RunError);
+  } finally {
+    await damaged.release();
+  }
 });

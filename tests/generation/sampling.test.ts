@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { createRandom, type Random } from "../../src/data/random.js";
-import { argMax, chooseToken, GREEDY, type SamplingSettings } from "../../src/generation/sampling.js";
+import { RunError } from "../../src/errors.js";
+import { argMax, assertNumbers, chooseToken, type SamplingSettings } from "../../src/generation/sampling.js";
 import { largestDifference } from "../support/compare.js";
 import { golden } from "../support/golden.js";
+import { GREEDY } from "./support.js";
 
 interface Goldens {
   readonly logits: readonly (readonly number[])[];
@@ -67,6 +69,12 @@ describe("against transformers' processors", () => {
 });
 
 describe("choosing", () => {
+  test("NaN is refused, and the token named; infinities are numbers", () => {
+    expect(() => assertNumbers(Float32Array.of(1, Number.NaN, 3), 7)).toThrow(RunError);
+    expect(() => assertNumbers(Float32Array.of(1, Number.NaN, 3), 7)).toThrow(/no numbers for token 7 of its answer/);
+    assertNumbers(Float32Array.of(Number.NEGATIVE_INFINITY, 0, Number.POSITIVE_INFINITY), 1);
+  });
+
   test("greedy takes the largest, the first of equals, and asks no random number", () => {
     const never = { ...createRandom(0), uniform: () => expect.unreachable("a number was drawn") };
     expect(chooseToken(Float32Array.of(-3, 2, 7, 7, -1), [], GREEDY, never)).toBe(2);

@@ -2,10 +2,12 @@ import { createRandom } from "../../src/data/random.js";
 import type { AppliedAdapter } from "../../src/generation/generation-program.js";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { GenerationSession } from "../../src/generation/generator.js";
-import { GREEDY, type SamplingSettings } from "../../src/generation/sampling.js";
+import type { SamplingSettings } from "../../src/generation/sampling.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { Random } from "../support/random.js";
 import type { TinyModel } from "../support/tiny-model.js";
+
+export const GREEDY: SamplingSettings = { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1 };
 
 export type Kind = "base" | "adapted";
 
