@@ -1,13 +1,17 @@
 import type { Batch, BatchStream, Cursor } from "../data/batch.js";
 import { RunError } from "../errors.js";
-import type { EvaluationEvent, StepEvent } from "./events.js";
+import type { CheckpointEvent, EvaluationEvent, StepEvent } from "./events.js";
 import { addTo } from "./kernels/vector.js";
 import type { Optimizer, OptimizerState } from "./optimizer.js";
 import { type Schedule, scheduleFactor } from "./schedule.js";
 
-/** How long a run is: a number of updates, or as many as fit into a time. A number of updates may have a time limit too. */
+/**
+ * How long a run is: a number of updates, or of batches (epochs end where they end: the last update then has fewer batches
+ * than the others), or as many as fit into a time. The first two may have a time limit too.
+ */
 export type RunLength =
   | { readonly kind: "steps"; readonly steps: number; readonly withinSeconds?: number | undefined }
+  | { readonly kind: "batches"; readonly batches: number; readonly withinSeconds?: number | undefined }
   | { readonly kind: "seconds"; readonly seconds: number };
 
 /** Updates that a run bounded by time alone expects before it has measured its own speed. */
@@ -19,7 +23,7 @@ export interface TrainerSettings {
   readonly schedule: Omit<Schedule, "warmupSteps"> & { /** Share of the run. */ readonly warmup: number };
   /** Largest global norm of the gradient; 0 for no clipping. */
   readonly clip: number;
-  /** Batches per update. */
+  /** Batches per update; the last update has fewer where the run or its time ends. */
   readonly accumulate: number;
   /** Updates between evaluations and between checkpoints; 0 for none but at the end. */
   readonly evaluateEvery: number;
@@ -72,13 +76,13 @@ export interface TrainerParts {
   /** Milliseconds of a steady clock. */
   readonly now: () => number;
   readonly peakBytes: () => number;
-  /** Lets other work of the thread happen, such as the arrival of an abort. */
+  /** Lets other work of the thread happen, such as the arrival of an abort; called between any two batches. */
   readonly breathe: () => Promise<void>;
   readonly signal?: AbortSignal | undefined;
   readonly resumed?: Pick<TrainerState, "progress" | "best"> | undefined;
 }
 
-export type TrainerEvent = StepEvent | EvaluationEvent | { readonly type: "checkpoint"; readonly step: number; readonly path: string };
+export type TrainerEvent = StepEvent | EvaluationEvent | CheckpointEvent;
 
 /** How a run ended. */
 export interface TrainerResult {
@@ -87,7 +91,8 @@ export interface TrainerResult {
 }
 
 /**
- * Trains until the run is over or aborted; either way the last thing done is a checkpoint.
+ * Trains until the run is over or aborted; either way the last thing done is a checkpoint. An abort throws away the batches of an
+ * update that is not whole: the checkpoint stands where that update began.
  *
  * @throws RunError when the loss or the gradient is no longer a number; the last checkpoint stays as it was.
  */
@@ -95,15 +100,27 @@ export async function* runTrainer(settings: TrainerSettings, parts: TrainerParts
   const run = new Run(settings, parts);
   if (!run.aborted && run.due(settings.evaluateEvery)) yield* run.evaluate(); // owed where the abort came during an evaluation
   while (!run.over && !run.aborted) {
-    yield await run.update();
+    const update = await run.update();
+    if (update === undefined) break;
+    yield update;
     if (run.due(settings.evaluateEvery)) yield* run.evaluate();
     if (run.due(settings.saveEvery)) yield await run.save();
     await parts.breathe();
   }
-  const reason = run.aborted ? "interrupted" : "finished";
-  if (reason === "finished") yield* run.evaluate();
+  if (!run.aborted) yield* run.evaluate();
+  const reason = run.aborted ? "interrupted" : "finished"; // asked after the evaluation, which an abort may have cut off
   if (!run.saved) yield await run.save();
   return { reason, state: run.state };
+}
+
+/** What the batches of an update add up to. */
+interface Window {
+  readonly batches: number;
+  /** Sum over supervised tokens, nats. */
+  readonly loss: number;
+  /** Supervised tokens. */
+  readonly count: number;
+  readonly tokens: number;
 }
 
 /** Weight of the newest update in the recent mean of the speed. */
@@ -115,6 +132,8 @@ class Run {
   readonly #gradient: Float32Array;
   readonly #window: Float32Array;
   #progress: TrainerProgress;
+  /** Where the stream stood after the last whole update. */
+  #cursor: Cursor;
   #best: Float32Array | undefined;
   #savedProgress: TrainerProgress | undefined;
   #speed: number | undefined;
@@ -125,12 +144,14 @@ class Run {
     this.#gradient = new Float32Array(parts.trainables.length);
     this.#window = settings.accumulate > 1 ? new Float32Array(parts.trainables.length) : this.#gradient;
     this.#progress = parts.resumed?.progress ?? { step: 0, batches: 0, seconds: 0, tokens: 0, evaluatedStep: 0 };
+    this.#cursor = parts.stream.cursor();
     this.#best = parts.resumed?.best;
   }
 
   get over(): boolean {
-    const { length } = this.#settings;
-    return (length.kind === "steps" && this.#progress.step >= length.steps) || this.#progress.seconds >= timeLimit(length);
+    const { length, accumulate } = this.#settings;
+    const { step, seconds } = this.#progress;
+    return step >= mostSteps(length, accumulate) || seconds >= timeLimit(length);
   }
 
   get aborted(): boolean {
@@ -138,8 +159,8 @@ class Run {
   }
 
   get state(): TrainerState {
-    const { trainables, optimizer, stream } = this.#parts;
-    return { progress: this.#progress, trainables, best: this.#best, optimizer: optimizer.state, cursor: stream.cursor() };
+    const { trainables, optimizer } = this.#parts;
+    return { progress: this.#progress, trainables, best: this.#best, optimizer: optimizer.state, cursor: this.#cursor };
   }
 
   /** Whether the last checkpoint holds all that there is. */
@@ -151,11 +172,16 @@ class Run {
     return every > 0 && this.#progress.step % every === 0;
   }
 
-  /** One update: the gradient of an accumulation window, divided by the window's own count, clipped, applied. */
-  async update(): Promise<StepEvent> {
-    const { now, optimizer, trainables } = this.#parts;
+  /**
+   * One update: the gradient of an accumulation window, divided by the window's own count, clipped, applied.
+   *
+   * @returns nothing where the run was aborted inside the window; nothing has been changed then.
+   */
+  async update(): Promise<StepEvent | undefined> {
+    const { now, optimizer, stream, trainables } = this.#parts;
     const started = now();
-    const window = await this.#accumulate();
+    const window = await this.#accumulate(started);
+    if (window === undefined) return undefined;
     const { count } = window;
     const loss = window.loss / count;
     const step = this.#progress.step + 1;
@@ -169,10 +195,11 @@ class Run {
     this.#progress = {
       ...this.#progress,
       step,
-      batches: this.#progress.batches + this.#settings.accumulate,
+      batches: this.#progress.batches + window.batches,
       seconds: this.#progress.seconds + seconds,
       tokens: this.#progress.tokens + window.tokens,
     };
+    this.#cursor = stream.cursor();
     return this.#event({ loss, gradientNorm, learningRate, tokens: window.tokens, supervisedTokens: count });
   }
 
@@ -197,27 +224,45 @@ class Run {
     yield { type: "evaluation", step, loss, perplexity: Math.exp(loss), best };
   }
 
-  async save(): Promise<{ type: "checkpoint"; step: number; path: string }> {
+  async save(): Promise<CheckpointEvent> {
     const path = await this.#parts.save(this.state);
     this.#savedProgress = this.#progress;
     return { type: "checkpoint", step: this.#progress.step, path };
   }
 
-  async #accumulate(): Promise<{ loss: number; count: number; tokens: number }> {
-    const { gradient, stream, trainables } = this.#parts;
-    const sum = { loss: 0, count: 0, tokens: 0 };
+  /** @returns nothing where the run was aborted between two batches. */
+  async #accumulate(started: number): Promise<Window | undefined> {
+    const { breathe, gradient, stream, trainables } = this.#parts;
+    const sum = { batches: 0, loss: 0, count: 0, tokens: 0 };
     if (this.#window !== this.#gradient) this.#window.fill(0);
-    for (let index = 0; index < this.#settings.accumulate; index++) {
+    const most = this.#batchesLeft();
+    do {
       const batch = stream.next();
-      const number = this.#progress.batches + index;
+      const number = this.#progress.batches + sum.batches;
       const part = await gradient(batch, number, trainables, this.#gradient);
       if (!Number.isFinite(part.loss)) throw this.#failure(`the loss is ${part.loss}`, number + 1);
       if (this.#window !== this.#gradient) addTo(this.#window, this.#gradient);
+      sum.batches++;
       sum.loss += part.loss;
       sum.count += part.count;
       sum.tokens += realTokens(batch);
-    }
+      if (sum.batches === most) break;
+      await breathe();
+      if (this.aborted) return undefined;
+    } while (!this.#timeIsUp(started));
     return sum;
+  }
+
+  /** Batches of the next update, if its time suffices. */
+  #batchesLeft(): number {
+    const { length, accumulate } = this.#settings;
+    return length.kind === "batches" ? Math.min(accumulate, length.batches - this.#progress.batches) : accumulate;
+  }
+
+  /** Whether the run's time ends inside an update: its window is then short. */
+  #timeIsUp(started: number): boolean {
+    const limit = timeLimit(this.#settings.length);
+    return limit !== Number.POSITIVE_INFINITY && this.#progress.seconds + (this.#parts.now() - started) / 1000 >= limit;
   }
 
   #factor(): number {
@@ -228,9 +273,9 @@ class Run {
 
   /** Updates of the whole run; for a run bounded by time an estimate from the speed so far. */
   #totalSteps(): number {
-    const { length } = this.#settings;
+    const { length, accumulate } = this.#settings;
     const { step, seconds } = this.#progress;
-    const most = length.kind === "steps" ? length.steps : Number.POSITIVE_INFINITY;
+    const most = mostSteps(length, accumulate);
     if (timeLimit(length) === Number.POSITIVE_INFINITY) return most;
     const expected = step === 0 ? UNMEASURED_STEPS : Math.max(step + 1, Math.round((step * timeLimit(length)) / seconds));
     return Math.min(most, expected);
@@ -259,6 +304,18 @@ class Run {
       peakBytes: this.#parts.peakBytes(),
       secondsLeft,
     };
+  }
+}
+
+/** Updates of a run without regard to its time. */
+function mostSteps(length: RunLength, accumulate: number): number {
+  switch (length.kind) {
+    case "steps":
+      return length.steps;
+    case "batches":
+      return Math.ceil(length.batches / accumulate);
+    case "seconds":
+      return Number.POSITIVE_INFINITY;
   }
 }
 

@@ -35,18 +35,23 @@ afterAll(() => rm(scratch, { recursive: true }));
 
 interface Watched {
   readonly watch?: (event: TrainerEvent, abort: AbortController) => unknown;
+  /** Called before each batch, with its number in the run. */
+  readonly taking?: (number: number, abort: AbortController) => unknown;
   /** Called before each evaluation. */
   readonly evaluating?: (abort: AbortController) => unknown;
   readonly saved?: SavedCheckpoint;
 }
 
 /** Starts or resumes the run as a process of its own would: programs, dropout, stream and optimizer made anew. */
-async function start(path: string, optimizerSettings: OptimizerSettings, { watch, evaluating, saved }: Watched = {}) {
+async function start(path: string, optimizerSettings: OptimizerSettings, { watch, taking, evaluating, saved }: Watched = {}) {
   const trainee = await openTrainee(tiny, { dropout: 0.2 });
   const abort = new AbortController();
   const trainables = saved?.state.trainables ?? (await initialVector(tiny));
   const run = runTrainer(settings, {
-    gradient: trainee.gradient,
+    gradient: (batch, number, values, into) => {
+      taking?.(number, abort);
+      return trainee.gradient(batch, number, values, into);
+    },
     evaluate: async (values) => {
       evaluating?.(abort);
       abort.signal.throwIfAborted();
@@ -137,6 +142,25 @@ describe("resumed equals uninterrupted, bit for bit", () => {
     const path = join(scratch, "last.safetensors");
     const { events, result } = await start(path, adamw, abortAfter(13));
     expect(result.reason).toBe("interrupted");
+    await expectSame(whole, adamw, path, events);
+  });
+
+  test("aborted inside the window of update 7", async () => {
+    const path = join(scratch, "inside.safetensors");
+    const { events, result } = await start(path, adamw, { taking: (number, abort) => number === 12 && abort.abort() });
+    expect(result.reason).toBe("interrupted");
+    expect(events.at(-1)).toEqual({ type: "checkpoint", step: 6, path });
+    expect((await loadCheckpoint(path)).state.progress.batches).toBe(12);
+    await expectSame(whole, adamw, path, events);
+  });
+
+  test("aborted during the last evaluation", async () => {
+    const path = join(scratch, "last-evaluation.safetensors");
+    let evaluations = 0;
+    const { events, result } = await start(path, adamw, { evaluating: (abort) => ++evaluations === 5 && abort.abort() });
+    expect(result.reason).toBe("interrupted");
+    expect(events.at(-1)).toEqual({ type: "checkpoint", step: 13, path });
+    expect((await loadCheckpoint(path)).state.progress.evaluatedStep).toBe(12);
     await expectSame(whole, adamw, path, events);
   });
 

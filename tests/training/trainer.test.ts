@@ -9,7 +9,7 @@ import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
 import { loadCheckpoint, saveCheckpoint } from "../../src/training/node/checkpoint-file.js";
 import { createOptimizer, type OptimizerSettings } from "../../src/training/optimizer.js";
-import { runTrainer, type TrainerParts } from "../../src/training/trainer.js";
+import { runTrainer, type TrainerParts, type TrainerState } from "../../src/training/trainer.js";
 import { seededLlama } from "../support/seeded-llama.js";
 import { loadTinyModel, tinyModelNames } from "../support/tiny-model.js";
 import { drain, inTurn, openTrainee, randomExamples, settingsOf, stepsOf, surroundings } from "./support.js";
@@ -184,6 +184,69 @@ describe("an update", () => {
     expect(result.reason).toBe("finished");
     const rates = stepsOf(events).map(({ learningRate }) => learningRate);
     expect(rates.at(-1)).toBeLessThan(0.5 * rates[0]!); // the schedule follows the estimate of the whole
+  });
+
+  test("a run of batches ends with a window of those that are left, divided by their own count", async () => {
+    const numbers: number[] = [];
+    const parts = madeUp(
+      (number) => {
+        numbers.push(number);
+        return { loss: number, values: [number, 0] };
+      },
+      { stream: inTurn(Array.from({ length: 7 }, () => batches[0]!)) },
+    );
+    const settings = settingsOf({ length: { kind: "batches", batches: 7 }, accumulate: 4, learningRate: 0.5, clip: 0 });
+    const { events, result } = await drain(runTrainer(settings, parts));
+    expect(numbers).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(stepsOf(events)).toMatchObject([
+      { step: 1, steps: 2, loss: 1.5, supervisedTokens: 4 },
+      { step: 2, steps: 2, loss: 5, supervisedTokens: 3, epoch: 1, secondsLeft: 0 },
+    ]);
+    expect(parts.trainables[0]).toBe(1 - 0.5 * 1.5 - 0.5 * 5);
+    expect(result).toMatchObject({ reason: "finished", state: { progress: { step: 2, batches: 7 }, cursor: { epoch: 1, position: 0 } } });
+  });
+
+  test("an abort between the batches of an update throws them away", async () => {
+    const abort = new AbortController();
+    const numbers: number[] = [];
+    const states: TrainerState[] = [];
+    const parts = madeUp(
+      (number) => {
+        numbers.push(number);
+        if (number === 5) abort.abort();
+        return { loss: 1 };
+      },
+      {
+        signal: abort.signal,
+        stream: inTurn(Array.from({ length: 50 }, () => batches[0]!)),
+        save: (state) => {
+          states.push(structuredClone(state));
+          return Promise.resolve("nowhere");
+        },
+      },
+    );
+    const settings = settingsOf({ length: { kind: "steps", steps: 9 }, accumulate: 4, learningRate: 0.5, clip: 0 });
+    const { events, result } = await drain(runTrainer(settings, parts));
+    expect(numbers).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(events.map(({ type, step }) => `${type} ${step}`)).toEqual(["step 1", "checkpoint 1"]);
+    expect(result.reason).toBe("interrupted");
+    expect(states).toMatchObject([{ progress: { step: 1, batches: 4 }, cursor: { position: 4 } }]);
+    expect([...states[0]!.trainables]).toEqual([1 - 0.5, -1]);
+  });
+
+  test("time that is up between the batches of an update makes it the last, with the batches so far", async () => {
+    const numbers: number[] = [];
+    const parts = madeUp((number) => {
+      numbers.push(number);
+      return { loss: 1, values: [number, 0] };
+    });
+    // The clock shows 10 ms more each time it is read: once at the start of an update and once after each batch.
+    const settings = settingsOf({ length: { kind: "seconds", seconds: 0.035 }, accumulate: 100, learningRate: 0.5, clip: 0 });
+    const { events, result } = await drain(runTrainer(settings, parts));
+    expect(numbers).toEqual([0, 1, 2, 3]);
+    expect(stepsOf(events)).toMatchObject([{ step: 1, supervisedTokens: 4 }]);
+    expect(parts.trainables[0]).toBe(1 - 0.5 * 1.5);
+    expect(result).toMatchObject({ reason: "finished", state: { progress: { step: 1, batches: 4 } } });
   });
 
   test("aborted before it began, a run takes no update and still writes a checkpoint", async () => {

@@ -83,9 +83,13 @@ export async function appendMetric(folder: RunFolder, event: unknown): Promise<v
   }
 }
 
-/** Drops the metrics of updates after a checkpoint: the resumed run takes them again. */
-export async function truncateMetrics(folder: RunFolder, step: number): Promise<void> {
-  const kept = (await readMetrics(folder)).filter((event) => !(typeof event.step === "number" && event.step > step));
+/** Drops the metrics of updates and evaluations after a checkpoint: the resumed run takes them again. */
+export async function truncateMetrics(
+  folder: RunFolder,
+  { step, evaluatedStep }: { readonly step: number; readonly evaluatedStep: number },
+): Promise<void> {
+  const last = (type: unknown) => (type === "evaluation" ? evaluatedStep : step);
+  const kept = (await readMetrics(folder)).filter((event) => !(typeof event.step === "number" && event.step > last(event.type)));
   await writeFileAtomic(folder.metrics, kept.map((event) => `${JSON.stringify(event)}\n`).join(""));
 }
 

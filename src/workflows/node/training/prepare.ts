@@ -51,12 +51,14 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
   };
 }
 
-/** What a checkpoint compares before a run goes on. */
+/** What a checkpoint compares before a run goes on: all that its numbers depend on, and nothing else. */
 async function identityOf(settings: TrainSettings, opened: OpenedModel, data: RunData, layout: AdapterLayout): Promise<RunIdentity> {
   const {
     out: _out,
     resume: _resume,
     report: _report,
+    saveEvery: _saveEvery,
+    precision: _precision, // what it stands for is the machine's
     threads: _threads,
     device: _device,
     data: _data,

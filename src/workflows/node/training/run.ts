@@ -9,13 +9,21 @@ import type { StartEvent } from "../../../training/events.js";
 import { LossProgram, meanLoss } from "../../../training/loss-program.js";
 import { differences, loadCheckpoint, type SavedCheckpoint, saveCheckpoint } from "../../../training/node/checkpoint-file.js";
 import { createOptimizer, type Optimizer, type OptimizerState } from "../../../training/optimizer.js";
-import { runTrainer, type TrainerEvent, type TrainerResult, type TrainerSettings, type TrainerState } from "../../../training/trainer.js";
+import {
+  type RunLength,
+  runTrainer,
+  type TrainerEvent,
+  type TrainerResult,
+  type TrainerSettings,
+  type TrainerState,
+} from "../../../training/trainer.js";
 import { compileUpdate } from "../../../training/update-program.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
-import { inCode, parseOptions, type TrainSettings, trainSet } from "../../options.js";
+import { type Duration, inCode, parseOptions, type TrainSettings, trainSet } from "../../options.js";
 import { appendMetric, checkRunFolder, makeRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
 import { breathe, type WorkerContext } from "../worker/context.js";
-import { updatesIn } from "./length.js";
+import { type HeldOutParts, partHeldOut, sharedNote } from "./held-out.js";
+import { batchesIn, updatesIn, updatesOf } from "./length.js";
 import { peakBytes } from "./memory.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { compileGradient } from "./programs.js";
@@ -30,9 +38,8 @@ export interface TrainingRequest {
   readonly withinSeconds?: number;
 }
 
-/** Ten evaluations in a run show a curve; validation on more examples than this would cost more than it tells. */
+/** Evaluations in a run: as many show a curve. */
 const DEFAULT_EVALUATIONS = 10;
-const VALIDATION_EXAMPLES = 100;
 /** Most updates between two checkpoints of a run bounded by time. */
 const UNTIMED_PERIOD = 100;
 
@@ -50,73 +57,91 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
   const resumed = settings.resume ? await resumeFrom(folder, prepared, emit) : undefined;
   await writeOptions(folder, { ...recordOf(options), resume: undefined });
 
-  const result = await train(prepared, folder, { resumed, withinSeconds }, context, emit);
+  const heldOut = partHeldOut(prepared.data.validation, settings.seed);
+  const notes = settings.report && target.kind === "held-out" ? [sharedNote(heldOut) ?? []].flat() : [];
+  const result = await train({ prepared, folder, resumed, withinSeconds, validation: heldOut.choosing, notes }, context, emit);
   const done = doneEvent(folder, result);
-  const report =
+  const scores =
     settings.report && result.reason === "finished"
-      ? await measureTradeOff(prepared, folder, done, target, result.state, { ...context, emit })
+      ? await measureTradeOff(
+          { prepared, folder, target, examples: heldOut.scoring, state: result.state, cost: done },
+          { signal: context.signal, emit },
+        )
       : undefined;
   // Where the measuring was stopped, --resume makes up for it.
-  const last: DoneEvent = { ...done, ...report, reason: context.signal.aborted ? "interrupted" : done.reason };
-  await appendMetric(folder, last);
+  const last: DoneEvent = { ...done, ...scores, reason: context.signal.aborted ? "interrupted" : done.reason };
+  // The adapter is saved: a disk that is full by now must not cost the run its ending.
+  await appendMetric(folder, last).catch((error: unknown) => {
+    emit({ type: "warning", message: error instanceof Error ? error.message : String(error) });
+  });
   emit(last);
 }
 
+/** What training needs beside its surroundings. */
+interface Training {
+  readonly prepared: PreparedRun;
+  readonly folder: RunFolder;
+  readonly resumed: SavedCheckpoint | undefined;
+  readonly withinSeconds: number | undefined;
+  /** Examples whose loss chooses the adapter. */
+  readonly validation: HeldOutParts["choosing"];
+  /** Sentences for the first event, beside those on the data. */
+  readonly notes: readonly string[];
+}
+
 /** Trains; the result is the trainer's, its checkpoint written. */
-async function train(
-  prepared: PreparedRun,
-  folder: RunFolder,
-  { resumed, withinSeconds }: { readonly resumed: SavedCheckpoint | undefined; readonly withinSeconds: number | undefined },
-  { signal }: WorkerContext,
-  emit: (event: TrainEvent) => void,
-): Promise<TrainerResult> {
-  const { settings, opened, data, layout, spec } = prepared;
+async function train(training: Training, { signal }: WorkerContext, emit: (event: TrainEvent) => void): Promise<TrainerResult> {
+  const { prepared, folder, resumed, withinSeconds, validation } = training;
+  const { settings, opened, data, layout, spec, maxTokens } = prepared;
   const { batchSize, seed } = settings;
   const stream = openBatches(data.train, { batchSize, seed }, resumed?.state.cursor);
-  const trainables = resumed?.state.trainables ?? initialiseAdapter(layout, spec.initialisation, seed);
-  const optimizer = await optimizerFor(prepared, resumed?.state.optimizer);
   const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
-  const gradient = await compileGradient(prepared);
-  const validation = data.validation.slice(0, VALIDATION_EXAMPLES);
-  const loss =
-    validation.length === 0
-      ? undefined
-      : await LossProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens: prepared.maxTokens }, opened.compile);
-  emit(startEvent(prepared, trainer, resumed, validation.length));
-
-  const breatheOrStop = async () => {
-    await breathe();
-    signal.throwIfAborted();
+  const trainables = resumed?.state.trainables ?? initialiseAdapter(layout, spec.initialisation, seed);
+  const compiled: { release?(): Promise<void> }[] = [];
+  const keep = <Compiled extends { release?(): Promise<void> }>(one: Compiled): Compiled => {
+    compiled.push(one);
+    return one;
   };
-  const run = runTrainer(trainer, {
-    gradient: (batch, number, values, into) => {
-      gradient.dropout?.draw(number, batch);
-      return gradient.program.run(batch, values, into);
-    },
-    evaluate:
-      loss === undefined
-        ? undefined
-        : async (values) => (await meanLoss(loss, batchesOf(validation, batchSize), values, breatheOrStop)).loss,
-    stream,
-    optimizer,
-    trainables,
-    save: async (state) => {
-      await saveCheckpoint(folder.checkpoint, { identity: prepared.identity, state });
-      await saveAdapters(prepared, folder, state);
-      return folder.checkpoint;
-    },
-    now: () => performance.now(),
-    peakBytes,
-    breathe,
-    signal,
-    resumed: resumed?.state,
-  });
   try {
+    const optimizer = keep(await optimizerFor(prepared, resumed?.state.optimizer));
+    const { program, dropout } = await compileGradient(prepared);
+    keep(program);
+    const loss =
+      validation.length === 0
+        ? undefined
+        : keep(await LossProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens }, opened.compile));
+    emit(startEvent(training, updatesOf(settings.duration, stream.batchesPerEpoch, settings.accumulate)));
+
+    const breatheOrStop = async () => {
+      await breathe();
+      signal.throwIfAborted();
+    };
+    const run = runTrainer(trainer, {
+      gradient: (batch, number, values, into) => {
+        dropout?.draw(number, batch);
+        return program.run(batch, values, into);
+      },
+      evaluate:
+        loss === undefined
+          ? undefined
+          : async (values) => (await meanLoss(loss, batchesOf(validation, batchSize), values, breatheOrStop)).loss,
+      stream,
+      optimizer,
+      trainables,
+      save: async (state) => {
+        await saveCheckpoint(folder.checkpoint, { identity: prepared.identity, state });
+        await saveAdapters(prepared, folder, state);
+        return folder.checkpoint;
+      },
+      now: () => performance.now(),
+      peakBytes,
+      breathe,
+      signal,
+      resumed: resumed?.state,
+    });
     return await record(run, folder, emit);
   } finally {
-    await gradient.program.release();
-    await loss?.release();
-    await optimizer.release?.();
+    for (const each of compiled) await each.release?.();
   }
 }
 
@@ -145,22 +170,18 @@ async function record(
   }
 }
 
-function* batchesOf(examples: PreparedRun["data"]["validation"], batchSize: number) {
+function* batchesOf(examples: HeldOutParts["choosing"], batchSize: number) {
   for (const { batch } of measuringBatches(examples, batchSize)) yield batch;
 }
 
 function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withinSeconds: number | undefined): TrainerSettings {
   const { duration, accumulate, evalEvery, saveEvery } = settings;
-  const stepsOf = (epochs: number) => updatesIn(epochs, batchesPerEpoch, accumulate);
-  const length: TrainerSettings["length"] =
-    duration.kind === "minutes"
-      ? { kind: "seconds", seconds: duration.minutes * 60 }
-      : { kind: "steps", steps: duration.kind === "steps" ? duration.steps : stepsOf(duration.epochs), withinSeconds };
-  const tenth = Math.max(1, Math.ceil((length.kind === "steps" ? length.steps : stepsOf(1)) / DEFAULT_EVALUATIONS));
+  const updates = updatesOf(duration, batchesPerEpoch, accumulate);
+  const tenth = Math.ceil((updates ?? updatesIn(1, batchesPerEpoch, accumulate)) / DEFAULT_EVALUATIONS);
   // How many updates fit into a time is not known beforehand; a kill must not cost all of it.
-  const evaluateEvery = evalEvery ?? (length.kind === "steps" ? tenth : Math.min(tenth, UNTIMED_PERIOD));
+  const evaluateEvery = evalEvery ?? (updates === undefined ? Math.min(tenth, UNTIMED_PERIOD) : tenth);
   return {
-    length,
+    length: lengthOf(duration, batchesPerEpoch, withinSeconds),
     learningRate: settings.lr,
     schedule: { kind: settings.schedule, warmup: settings.warmup },
     clip: settings.clip,
@@ -168,6 +189,17 @@ function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withi
     evaluateEvery,
     saveEvery: saveEvery ?? evaluateEvery,
   };
+}
+
+function lengthOf(duration: Duration, batchesPerEpoch: number, withinSeconds: number | undefined): RunLength {
+  switch (duration.kind) {
+    case "steps":
+      return { kind: "steps", steps: duration.steps, withinSeconds };
+    case "epochs":
+      return { kind: "batches", batches: batchesIn(duration.epochs, batchesPerEpoch), withinSeconds };
+    case "minutes":
+      return { kind: "seconds", seconds: duration.minutes * 60 };
+  }
 }
 
 /** The run in the folder, if it is the one that the options describe. */
@@ -183,20 +215,16 @@ async function resumeFrom(folder: RunFolder, { identity }: PreparedRun, emit: (e
   const machine = differences(saved.identity.machine, identity.machine);
   if (machine.length > 0)
     emit({ type: "warning", message: `The run goes on, but its last bits may differ from an uninterrupted one: ${machine.join("; ")}.` });
-  await truncateMetrics(folder, saved.state.progress.step);
+  await truncateMetrics(folder, saved.state.progress);
   return saved;
 }
 
-function startEvent(
-  { opened, data, layout, settings }: PreparedRun,
-  trainer: TrainerSettings,
-  resumed: SavedCheckpoint | undefined,
-  validated: number,
-): StartEvent {
-  const steps = trainer.length.kind === "steps" ? trainer.length.steps : 0;
+/** @param updates of the whole run; undefined for one bounded by time */
+function startEvent({ prepared, resumed, validation, notes }: Training, updates: number | undefined): StartEvent {
+  const { opened, data, layout, settings } = prepared;
   const partly =
-    validated < data.validation.length
-      ? [`the loss during training is measured on ${validated} of the ${data.validation.length} validation examples`]
+    validation.length < data.validation.length
+      ? [`the loss during training is measured on ${validation.length} of the ${data.validation.length} validation examples`]
       : [];
   return {
     type: "start",
@@ -206,11 +234,11 @@ function startEvent(
     totalParameters: opened.parameters,
     trainExamples: data.train.length,
     validationExamples: data.validation.length,
-    steps,
+    steps: updates ?? 0,
     ...(resumed === undefined ? {} : { resumedAt: resumed.state.progress.step }),
     device: opened.compile.target,
     precision: settings.precision === "auto" ? "fp32" : settings.precision,
-    notes: [...data.notes, ...partly],
+    notes: [...data.notes, ...partly, ...notes],
   };
 }
 

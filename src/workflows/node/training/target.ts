@@ -26,8 +26,6 @@ export interface TargetResult {
   readonly losses: readonly TokenLoss[];
 }
 
-/** Held-out examples that are asked; the interval narrows slowly beyond. */
-const QUESTIONS = 100;
 /** Answers of up to so many tokens are compared word by word; longer ones have more than one right wording. */
 const SHORT_ANSWER = 32;
 /** Room for an answer beyond the longest expected one. */
@@ -40,11 +38,10 @@ export const SAMPLES = 3;
 /** The task that held-out examples stand for. Prompts of more than `maxTokens` are not asked. */
 export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: readonly Example[], maxTokens: number): Promise<TargetTask> {
   const examples = spec.kind === "cron" ? encodeRows(codec, (await readRows(spec.file)).rows, { maxLength: 1024 }).examples : heldOut;
-  const chosen = examples.slice(0, QUESTIONS);
-  const questions = questionsOf(codec, chosen, maxTokens);
+  const questions = questionsOf(codec, examples, maxTokens);
   const lengths = questions.map(({ expected }) => codec.encode(expected, { special: false }).length);
   const longest = Math.max(1, ...lengths);
-  const comparable = questions.length === chosen.length && longest <= SHORT_ANSWER;
+  const comparable = questions.length === examples.length && longest <= SHORT_ANSWER;
   return {
     metric:
       spec.kind === "cron"
@@ -55,7 +52,7 @@ export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: re
     isRight:
       spec.kind === "cron" ? sameSchedule : comparable ? (expected, actual) => exactMatch(expected, actual, "whitespace") : undefined,
     questions: comparable ? questions : questions.slice(0, SAMPLES),
-    sequences: comparable ? [] : chosen,
+    sequences: comparable ? [] : examples,
     maxNewTokens: Math.min(longest + SPARE_TOKENS, LONGEST_ANSWER),
   };
 }

@@ -1,10 +1,11 @@
 import { bucketOf } from "../../../data/batch.js";
+import type { Example } from "../../../data/example.js";
 import { type GeneralMeasure, measureGeneral, type Probe, probeSequences } from "../../../evaluation/general.js";
 import { modelSubject } from "../../../evaluation/model-subject.js";
 import { writeReport } from "../../../evaluation/node/report-file.js";
 import type { JudgedSample } from "../../../evaluation/report/samples.js";
 import { buildTradeOffReport, type Curves, type TradeOffReport } from "../../../evaluation/trade-off.js";
-import type { AdapterLayout } from "../../../lora/layout.js";
+import type { AppliedAdapter } from "../../../generation/generation-program.js";
 import type { TrainerState } from "../../../training/trainer.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
 import type { OpenedModel } from "../open-model.js";
@@ -32,6 +33,16 @@ interface MeasureContext {
   readonly emit: (event: TrainEvent) => void;
 }
 
+/** What is measured: a run that has ended, and the examples that score its adapter. */
+export interface TrainedRun {
+  readonly prepared: PreparedRun;
+  readonly folder: RunFolder;
+  readonly target: TargetSpec;
+  readonly examples: readonly Example[];
+  readonly state: TrainerState;
+  readonly cost: Pick<DoneEvent, "seconds" | "tokensPerSecond" | "peakBytes">;
+}
+
 interface Measured {
   readonly target: TargetResult;
   readonly general: GeneralMeasure;
@@ -39,50 +50,64 @@ interface Measured {
 
 /**
  * Measures the model with the adapter off and on, writes the report and tells it. "Before" is measured here, after the
- * training, so that the first step need not wait for it.
+ * training, so that the first step need not wait for it. The training is over and its adapter saved: a failure is told as a
+ * warning, and costs the run its report alone.
  *
- * @returns the scores for the last event; none where nothing was held out to measure on, or the run was aborted meanwhile.
+ * @returns the scores for the last event; none where nothing could be measured, or the run was aborted meanwhile.
  */
 export async function measureTradeOff(
-  { opened, data, layout, settings }: PreparedRun,
-  folder: RunFolder,
-  done: DoneEvent,
-  spec: TargetSpec,
-  state: TrainerState,
+  run: TrainedRun,
   context: MeasureContext,
 ): Promise<Pick<DoneEvent, "target" | "general"> | undefined> {
   const { emit, signal } = context;
-  const task = await targetTask(spec, opened.codec, data.validation, longestPrompt(settings.maxLength, opened));
-  if (task.questions.length === 0 && task.sequences.length === 0) {
-    emit({
-      type: "warning",
-      message: "Nothing was held out, so what the adapter gained cannot be measured. Give examples of their own with --valid.",
-    });
-    return undefined;
-  }
-  const probe = await readProbe();
+  const warn = (message: string) => emit({ type: "warning", message });
   try {
-    const measure = (adapter: AdapterLayout | undefined, vector: Float32Array) =>
-      measureModel(opened, adapter, vector, task, probe, context);
-    const after = await measure(layout, state.best ?? state.trainables);
-    const before = await measure(undefined, new Float32Array());
-    const samples = samplesOf(task, before.target, after.target);
-    const report = buildTradeOffReport({
-      target: targetMeasure(task, before.target, after.target),
-      general: { before: before.general, after: after.general },
-      samples,
-      curves: curvesOf(await readMetrics(folder)),
-      cost: { seconds: done.seconds, tokensPerSecond: done.tokensPerSecond, peakBytes: done.peakBytes },
-      run: { ...settings },
-    });
-    const { html } = await writeReport(folder.path, { ...report, samples });
-    emit({ type: "report", report, path: html });
+    const measured = await measure(run, context);
+    if (measured === undefined) {
+      warn("Nothing was held out, so what the adapter gained cannot be measured. Give examples of their own with --valid.");
+      return undefined;
+    }
+    const { report, page } = measured;
+    emit({ type: "report", report, path: page });
     return scores(report);
   } catch (error) {
-    if (!signal.aborted) throw error;
-    emit({ type: "warning", message: "The measuring was interrupted; the adapter is saved. `lorikeet eval` measures it later." });
+    const what = signal.aborted ? "was interrupted" : `failed: ${error instanceof Error ? error.message : String(error)}`;
+    warn(`The adapter is saved, but measuring what it gained and lost ${what}${/[.!?]$/.test(what) ? "" : "."} ${againWords(run)}`);
     return undefined;
   }
+}
+
+/** How a person measures later what was not measured now. */
+function againWords({ prepared: { settings }, folder, target }: TrainedRun): string {
+  const file = target.kind === "cron" ? target.file : settings.valid;
+  const command = `\`lorikeet eval --model ${settings.model} --adapter ${folder.adapter} --data ${file ?? "FILE"}\``;
+  const other = file === undefined ? " on a file of examples that were not trained on" : "";
+  const resume = target.kind === "cron" ? "" : "Resuming the run (--resume) measures again and writes the report; ";
+  return `${resume}${command} measures it${other}.`;
+}
+
+/** @returns nothing where there is no example to measure on. */
+async function measure(
+  { prepared, folder, target, examples, state, cost }: TrainedRun,
+  context: MeasureContext,
+): Promise<{ report: TradeOffReport; page: string } | undefined> {
+  const { opened, layout, settings } = prepared;
+  const task = await targetTask(target, opened.codec, examples, longestPrompt(settings.maxLength, opened));
+  if (task.questions.length === 0 && task.sequences.length === 0) return undefined;
+  const probe = await readProbe();
+  const after = await measureModel(opened, { layout, vector: state.best ?? state.trainables }, task, probe, context);
+  const before = await measureModel(opened, undefined, task, probe, context);
+  const samples = samplesOf(task, before.target, after.target);
+  const report = buildTradeOffReport({
+    target: targetMeasure(task, before.target, after.target),
+    general: { before: before.general, after: after.general },
+    samples,
+    curves: curvesOf(await readMetrics(folder)),
+    cost,
+    run: { ...settings },
+  });
+  const { html } = await writeReport(folder.path, { ...report, samples });
+  return { report, page: html };
 }
 
 /** Room for the longest sample's answer stays within the model's positions. */
@@ -92,8 +117,7 @@ function longestPrompt(maxLength: number, { model }: OpenedModel): number {
 
 async function measureModel(
   opened: OpenedModel,
-  layout: AdapterLayout | undefined,
-  vector: Float32Array,
+  adapter: AppliedAdapter | undefined,
   task: TargetTask,
   probe: Probe,
   { emit, signal }: MeasureContext,
@@ -103,24 +127,23 @@ async function measureModel(
     ...task.sequences.map(({ ids }) => ids.length),
     ...task.questions.map(({ ids }) => ids.length + task.maxNewTokens),
   );
-  const { loss, generation, release } = await compileMeasures(opened, layout, vector, bucketOf(longest));
+  const vector = adapter?.vector ?? new Float32Array();
+  const { loss, generation, release } = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
   const total = task.questions.length + task.sequences.length + probeSequences(probe);
+  const words = adapter === undefined ? "measuring without the adapter" : "measuring with the adapter";
   let done = 0;
   const onProgress = (sequences: number) => {
     done += sequences;
-    emit({
-      type: "progress",
-      task: layout === undefined ? "measuring without the adapter" : "measuring with the adapter",
-      done,
-      total,
-      unit: "items",
-    });
+    emit({ type: "progress", task: words, done, total, unit: "items" });
   };
-  const subject = modelSubject({ loss, generation, trainables: vector, codec: opened.codec, batchSize: BATCH, breathe, onProgress });
-  const target = await askTarget(subject, task, signal);
-  const general = await measureGeneral(subject, probe, opened.codec, signal);
-  await release();
-  return { target, general };
+  try {
+    const subject = modelSubject({ loss, generation, trainables: vector, codec: opened.codec, batchSize: BATCH, breathe, onProgress });
+    const target = await askTarget(subject, task, signal);
+    const general = await measureGeneral(subject, probe, opened.codec, signal);
+    return { target, general };
+  } finally {
+    await release();
+  }
 }
 
 /** The first questions with the answers to them, judged where answers can be. */

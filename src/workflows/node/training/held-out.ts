@@ -1,0 +1,36 @@
+import type { Example } from "../../../data/example.js";
+import { createRandom } from "../../../data/random.js";
+
+/** Examples of a part: measuring more during training would cost more than it tells, and an interval narrows slowly beyond. */
+const MOST = 100;
+
+export interface HeldOutParts {
+  /** Measured during training: the adapter with the lowest loss on them is kept. */
+  readonly choosing: readonly Example[];
+  /** Measured at the end, with the adapter off and on. */
+  readonly scoring: readonly Example[];
+  /** How many of `scoring` are in `choosing` too. */
+  readonly shared: number;
+}
+
+/**
+ * Parts held-out examples by seed into those that choose the adapter and those that score it: different ones as far as there
+ * are enough, since the best of several adapters looks better on the examples that chose it. Both keep the file's order.
+ */
+export function partHeldOut(examples: readonly Example[], seed: number): HeldOutParts {
+  const order = examples.map((_, index) => index);
+  createRandom(seed, "held-out/parts").shuffle(order);
+  const inOrder = (indexes: number[]) => indexes.sort((a, b) => a - b).flatMap((index) => examples[index] ?? []);
+  return {
+    choosing: inOrder(order.slice(0, MOST)),
+    scoring: inOrder(order.slice(-MOST)),
+    shared: Math.max(0, Math.min(examples.length, 2 * MOST - examples.length)),
+  };
+}
+
+/** What a person should know of the parts; nothing where they are separate. */
+export function sharedNote({ scoring, shared }: HeldOutParts): string | undefined {
+  if (shared === 0) return undefined;
+  const which = shared === scoring.length ? `the same ${shared}` : `${shared} of the ${scoring.length}`;
+  return `${which} held-out examples that score the adapter at the end also choose it among the updates: its score may look slightly too good`;
+}
