@@ -25,6 +25,8 @@ export interface AdapterConfig {
   /** A regular expression (string) or names, as PEFT's `target_modules`. */
   readonly targetModules: string | readonly string[];
   readonly excludeModules: string | readonly string[] | undefined;
+  /** Numbers of the blocks that alone are adapted, as PEFT's `layers_to_transform`; undefined for all. */
+  readonly blocks: readonly number[] | undefined;
   readonly initialisation: Initialisation;
 }
 
@@ -66,6 +68,7 @@ export function configOf(
       layers.map((layer) => layer.name),
     ),
     excludeModules: undefined,
+    blocks: undefined,
     initialisation: spec.initialisation,
   };
 }

@@ -1,29 +1,51 @@
 import { InputError } from "../errors.js";
+import { aliases } from "../hub/aliases.js";
+import { parseHubName } from "../hub/model-name.js";
 import type { Adapter, AdapterLayer } from "./adapter.js";
 import type { LinearLayer } from "./layer.js";
+import { targetTest } from "./target-modules.js";
 import { nearestNames } from "./targets.js";
 
 /** As many mismatches as one error spells out; the rest are counted. */
 const LISTED_MISMATCHES = 20;
 
 /**
- * Throws one InputError with every way in which an adapter does not fit a model: layers that the model lacks, shapes that differ, no layer
- * at all. `layers` are all linear layers of the model.
+ * Throws one InputError with every way in which an adapter does not fit a model: layers that the model lacks, shapes that differ, layers
+ * that its configuration means and its file lacks, no layer at all. `layers` are all linear layers of the model.
  */
 export function checkFit(adapter: Adapter, layers: readonly LinearLayer[], modelName: string): void {
   const byName = new Map(layers.map((layer) => [layer.name, layer]));
   const names = [...byName.keys()];
   const mismatches = adapter.layers.flatMap((layer) => mismatchOf(layer, byName.get(layer.name), names));
   if (adapter.layers.length === 0) mismatches.push("it has no layer at all");
+  else mismatches.push(...missingLayers(adapter, names));
   if (mismatches.length === 0) return;
 
-  const { baseModel } = adapter.config;
-  const origin = baseModel === undefined ? "" : ` It was trained for ${baseModel}: use that model.`;
   const shown = mismatches.slice(0, LISTED_MISMATCHES).map((mismatch) => `\n- ${mismatch}`);
   const rest = mismatches.length - shown.length;
   throw new InputError(
-    `The adapter does not fit the model ${modelName} (${mismatches.length} ${mismatches.length === 1 ? "mismatch" : "mismatches"}).${origin}${shown.join("")}${rest > 0 ? `\n- and ${rest} more` : ""}`,
+    `The adapter does not fit the model ${modelName} (${mismatches.length} ${mismatches.length === 1 ? "mismatch" : "mismatches"}).${advice(adapter.config.baseModel, modelName)}${shown.join("")}${rest > 0 ? `\n- and ${rest} more` : ""}`,
   );
+}
+
+/** Where no layer of the model is meant, the names are another model's: the other mismatches say so. */
+function missingLayers({ config, layers }: Adapter, names: readonly string[]): string[] {
+  const found = new Set(layers.map((layer) => layer.name));
+  return names
+    .filter(targetTest(config))
+    .filter((name) => !found.has(name))
+    .map((name) => `${name}: the adapter's target_modules mean this layer, but its file has no matrices for it`);
+}
+
+function advice(baseModel: string | undefined, modelName: string): string {
+  if (baseModel === undefined) return "";
+  if (hubIdOf(baseModel) !== hubIdOf(modelName)) return ` It was trained for ${baseModel}: use that model.`;
+  return " It names this model as its base: one of the two has changed since, or the adapter's files belong to different adapters.";
+}
+
+/** One name for what a short name, an address and an id mean. */
+function hubIdOf(model: string): string {
+  return (aliases.get(model)?.hub ?? parseHubName(model)?.repository ?? model).toLowerCase();
 }
 
 function mismatchOf(adapted: AdapterLayer, layer: LinearLayer | undefined, names: readonly string[]): string[] {

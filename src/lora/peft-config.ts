@@ -13,6 +13,7 @@ const MAX_CONFIG_CHARACTERS = 10_000_000;
 const names = z.union([z.string(), z.array(z.string())]);
 const count = z.number().int().min(1).max(MAX_RANK);
 const alpha = z.number();
+const block = z.number().int().min(0);
 
 /** Only the fields that change what a plain LoRA computes; all have PEFT's defaults. */
 const loraFields = z.object({
@@ -22,6 +23,7 @@ const loraFields = z.object({
   lora_dropout: z.number().min(0).lt(1).default(0),
   target_modules: names.nullish(),
   exclude_modules: names.nullish(),
+  layers_to_transform: z.union([block, z.array(block)]).nullish(),
   use_rslora: z.boolean().nullish(),
   rank_pattern: z.record(z.string(), count).nullish(),
   alpha_pattern: z.record(z.string(), alpha).nullish(),
@@ -58,6 +60,7 @@ export function readPeftConfig(text: string, file: string): AdapterConfig {
     throw new InputError(`${file} is not a LoRA configuration as PEFT writes it:${problems.join("")}`);
   }
   const fields = parsed.data;
+  const blocks = [fields.layers_to_transform ?? []].flat();
   return {
     baseModel: fields.base_model_name_or_path ?? undefined,
     rank: fields.r,
@@ -68,6 +71,7 @@ export function readPeftConfig(text: string, file: string): AdapterConfig {
     alphaPattern: fields.alpha_pattern ?? {},
     targetModules: fields.target_modules ?? [],
     excludeModules: fields.exclude_modules ?? undefined,
+    blocks: blocks.length === 0 ? undefined : blocks,
     initialisation: fields.init_lora_weights === "gaussian" ? "gaussian" : "peft",
   };
 }
@@ -134,7 +138,7 @@ export function writePeftConfig(config: AdapterConfig): string {
     kasa_config: null,
     layer_replication: null,
     layers_pattern: null,
-    layers_to_transform: null,
+    layers_to_transform: config.blocks ?? null,
     loftq_config: {},
     lora_alpha: config.alpha,
     lora_bias: false,

@@ -2,6 +2,7 @@ import { InputError } from "../errors.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
 import { type Adapter, type AdapterConfig, type AdapterLayer, configuredStrength } from "./adapter.js";
 import { matrixName } from "./layout.js";
+import { targetTest } from "./target-modules.js";
 
 // The tensors of adapter_model.safetensors, by the names that PEFT gives them.
 
@@ -27,16 +28,22 @@ export function peftTensors(adapter: Adapter): PeftTensor[] {
 
 /**
  * The adapter of a configuration and its tensors (F32, F16 or BF16). Throws one InputError with everything that does not fit together: a
- * tensor that is no A or B, a matrix without its partner, a shape that contradicts the rank.
+ * tensor that is no A or B, a matrix without its partner, a shape that contradicts the rank, a layer that the configuration does not mean,
+ * values that are not finite.
  */
 export async function readPeftTensors(config: AdapterConfig, checkpoint: Checkpoint, file: string): Promise<Adapter> {
   const { pairs, problems } = pairUp(checkpoint);
+  const meant = targetTest(config);
   const layers: AdapterLayer[] = [];
   for (const [name, pair] of pairs) {
+    // PEFT would leave such a layer alone: the adapter would be another there.
+    if (!meant(name)) problems.push(`${name} has matrices, but is none of the configuration's target_modules`);
     const shapes = checkPair(config, name, pair, checkpoint);
     if (typeof shapes === "string") problems.push(shapes);
-    else if (problems.length === 0 && pair.A !== undefined && pair.B !== undefined) {
-      layers.push({ ...shapes, a: await checkpoint.readFloat32(pair.A), b: await checkpoint.readFloat32(pair.B) });
+    else if (pair.A !== undefined && pair.B !== undefined) {
+      const [a, b] = [await checkpoint.readFloat32(pair.A), await checkpoint.readFloat32(pair.B)];
+      problems.push(...notFinite(pair.A, a), ...notFinite(pair.B, b));
+      layers.push({ ...shapes, a, b });
     }
   }
   if (pairs.size === 0 && problems.length === 0) problems.push("it holds no tensor");
@@ -44,6 +51,11 @@ export async function readPeftTensors(config: AdapterConfig, checkpoint: Checkpo
     throw new InputError(`${file} is not the file of a plain LoRA:${problems.map((problem) => `\n- ${problem}`).join("")}`);
   }
   return { config, layers };
+}
+
+function notFinite(tensor: string, values: Float32Array): string[] {
+  const count = values.reduce((sum, value) => sum + (Number.isFinite(value) ? 0 : 1), 0);
+  return count === 0 ? [] : [`${tensor} holds ${count} values that are not finite (NaN or infinity): train the adapter again`];
 }
 
 /** Names in the file of a layer's two matrices. */

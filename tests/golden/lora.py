@@ -5,7 +5,7 @@ Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0 numpy==2. Run after ma
     python tests/golden/lora.py
 
 writes tests/golden/lora/:
-- targets.json: for each case (`target_modules`, `exclude_modules`) the layers that PEFT adapts
+- targets.json: for each case (`target_modules`, `exclude_modules`, `layers_to_transform`) the layers that PEFT adapts
 - patterns/: an adapter of tiny-llama with rank_pattern, alpha_pattern and rsLoRA, stored in BF16, saved by PEFT
 - decomposition.json: per layer of tiny-llama/adapter and patterns the scale, and NumPy's norm and singular values of s·BA
 - merged.safetensors, patterns-merged.safetensors: the weights of the adapted layers after merge_and_unload
@@ -37,6 +37,8 @@ CASES = [
     {"target_modules": r"(?P<any>.*)\.0\.mlp\.(gate|down)_proj"},
     {"target_modules": "all-linear", "exclude_modules": ["v_proj", "layers.0.mlp.up_proj"]},
     {"target_modules": ["q_proj", "down_proj"], "exclude_modules": r".*\.1\..*"},
+    {"target_modules": ["q_proj", "up_proj"], "layers_to_transform": [1]},
+    {"target_modules": ["self_attn.v_proj"], "layers_to_transform": 0, "layers_pattern": "layers"},
 ]
 
 

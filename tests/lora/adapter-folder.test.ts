@@ -58,7 +58,10 @@ describe("an adapter that PEFT saved", () => {
 
   it("is read without the prefix, with the adapter's own name in the keys, in F16, and with the fewest fields", async () => {
     const folder = await changed("bare", {});
-    await writeFile(join(folder, "adapter_config.json"), '{"peft_type":"LORA","target_modules":["q_proj"],"r":4,"unknown":1}');
+    await writeFile(
+      join(folder, "adapter_config.json"),
+      '{"peft_type":"LORA","target_modules":["down_proj","gate_proj"],"r":4,"unknown":1}',
+    );
     const entries = adapter.layers.slice(0, 2).flatMap((layer, index) =>
       (["A", "B"] as const).map((matrix) => ({
         name: `${index === 0 ? layer.name : `base_model.model.${layer.name}`}.lora_${matrix}.${index === 0 ? "" : "default."}weight`,
@@ -180,6 +183,39 @@ describe("what is refused", () => {
     );
   });
 
+  it("values that are not finite, by their tensors", async () => {
+    const folder = await changed("damaged", {});
+    const [first, second] = adapter.layers;
+    const damaged = (values: Float32Array, value: number) => values.map((each, index) => (index === 5 ? value : each));
+    const layers = [
+      { ...first!, a: damaged(first!.a, Number.NaN) },
+      { ...second!, b: damaged(second!.b, Number.NEGATIVE_INFINITY) },
+      ...adapter.layers.slice(2),
+    ];
+    await writeAdapterFolder(folder, { ...adapter, layers });
+    const reading = readAdapterFolder(folder);
+    await expect(reading).rejects.toHaveProperty("name", "InputError");
+    for (const tensor of [`${first!.name}.lora_A.weight`, `${second!.name}.lora_B.weight`]) {
+      await expect(reading).rejects.toThrow(`\n- base_model.model.${tensor} holds 1 values that are not finite (NaN or infinity)`);
+    }
+  });
+
+  it("layers that the configuration does not mean, all in one error", async () => {
+    const folder = await changed("strangers", { target_modules: ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"] });
+    await expect(readAdapterFolder(folder)).rejects.toThrow(
+      /layers\.0\.mlp\.gate_proj has matrices, but is none of the configuration's target_modules[\s\S]*layers\.1\.mlp\.gate_proj has/,
+    );
+    const blocks = await changed("blocks", { layers_to_transform: 1 });
+    await expect(readAdapterFolder(blocks)).rejects.toThrow(/layers\.0\.mlp\.gate_proj has matrices, but is none/);
+  });
+
+  it("layers that the configuration means and the file lacks, all in one error", () => {
+    const layers = adapter.layers.filter(({ name }) => !name.endsWith("k_proj"));
+    expect(() => checkFit({ ...adapter, layers }, tinyLayers, "other")).toThrow(
+      /\(2 mismatches\)[\s\S]*layers\.0\.self_attn\.k_proj: the adapter's target_modules mean this layer, but its file has no matrices for it[\s\S]*layers\.1\.self_attn\.k_proj/,
+    );
+  });
+
   it("folders that hold no adapter", async () => {
     await expect(readAdapterFolder(join(scratch, "none"))).rejects.toThrow(/none does not exist/);
     await expect(readAdapterFolder(goldenPath("tiny-llama"))).rejects.toThrow(/has no adapter_config\.json\. It looks like a whole model/);
@@ -196,6 +232,12 @@ describe("what is refused", () => {
     expect(() => checkFit(adapter, layers, "other")).toThrow(
       /does not fit the model other \(5 mismatches\)\. It was trained for tiny-llama: use that model\.[\s\S]*k_proj: the adapter expects a weight of \[16, 32\], the model has \[24, 32\][\s\S]*down_proj: the model has no such layer \(nearest: model\.layers\.0\.mlp\.down_proj/,
     );
+    // Not the advice to use the model that is in use, by whatever name.
+    const ours = { ...adapter, config: { ...adapter.config, baseModel: "HuggingFaceTB/SmolLM2-135M-Instruct" } };
+    for (const name of ["smollm2-135m", "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct"]) {
+      expect(() => checkFit(ours, layers, name)).toThrow("It names this model as its base: one of the two has changed since");
+      expect(() => checkFit(ours, layers, name)).not.toThrow("use that model");
+    }
     expect(() => checkFit({ ...adapter, layers: [] }, layers, "other")).toThrow(/it has no layer at all/);
   });
 });

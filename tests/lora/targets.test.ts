@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { targetTest } from "../../src/lora/target-modules.js";
 import { type LayerSelection, nearestNames, selectLayers, shortestNames } from "../../src/lora/targets.js";
 import { golden } from "../support/golden.js";
 import { tinyLayers } from "./tiny-layers.js";
@@ -6,6 +7,7 @@ import { tinyLayers } from "./tiny-layers.js";
 interface Case {
   readonly target_modules: string | string[];
   readonly exclude_modules?: string | string[];
+  readonly layers_to_transform?: number | number[];
   readonly layers: string[];
 }
 
@@ -15,8 +17,27 @@ const selectionOf = (value: string | string[]): LayerSelection => {
 };
 const names = tinyLayers.map((layer) => layer.name);
 
+const cases = golden<Case[]>("lora/targets.json");
+
+describe("which layers an adapter's configuration means", () => {
+  it.each(cases)("equals PEFT's choice for $target_modules without $exclude_modules in $layers_to_transform", (each) => {
+    const meant = targetTest({
+      targetModules: each.target_modules,
+      excludeModules: each.exclude_modules,
+      blocks: each.layers_to_transform === undefined ? undefined : [each.layers_to_transform].flat(),
+    });
+    expect([...names, "lm_head"].filter(meant).sort()).toEqual(each.layers);
+  });
+
+  it("is every layer where it names none", () => {
+    expect(names.filter(targetTest({ targetModules: [], excludeModules: undefined, blocks: undefined }))).toEqual(names);
+  });
+});
+
 describe("which layers are adapted", () => {
-  it.each(golden<Case[]>("lora/targets.json"))("equals PEFT's choice for $target_modules without $exclude_modules", (each) => {
+  const chosen = cases.filter((each) => each.layers_to_transform === undefined);
+
+  it.each(chosen)("equals PEFT's choice for $target_modules without $exclude_modules", (each) => {
     const select = () =>
       selectLayers(
         tinyLayers,

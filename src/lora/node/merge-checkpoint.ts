@@ -91,10 +91,14 @@ export async function companionsOfFolder(folder: string): Promise<Companion[]> {
   return companionNames.filter((name) => present.has(name)).map((name) => ({ name, path: join(folder, name) }));
 }
 
-/** Every matrix of a checkpoint as the linear layer that it may be: adapters are checked against these shapes. */
+/** The embedding table is the one matrix that is no linear layer. */
+const EMBEDDING = "embed_tokens.weight";
+
+/** The linear layers of a checkpoint: adapters are checked against these shapes. */
 function linearLayersOf(checkpoint: Checkpoint): LinearLayer[] {
   return [...checkpoint.tensors.values()].flatMap(({ name, shape: [outputs, inputs, ...rest] }) => {
-    if (!name.endsWith(".weight") || outputs === undefined || inputs === undefined || rest.length > 0) return [];
+    if (!name.endsWith(".weight") || name.endsWith(EMBEDDING) || outputs === undefined || inputs === undefined || rest.length > 0)
+      return [];
     return [{ name: name.slice(0, -".weight".length), inputs, outputs }];
   });
 }
