@@ -26,18 +26,26 @@ export interface AdapterInspection {
   readonly layers: readonly LayerInspection[];
 }
 
-/** Measures an adapter: sizes, scales, and how each layer's ΔW = s·BA is spread over its directions. */
-export function inspectAdapter({ config, layers }: Adapter): AdapterInspection {
-  const inspected = layers.map(
-    (layer): LayerInspection => ({
+/**
+ * Measures an adapter: sizes, scales, and how each layer's ΔW = s·BA is spread over its directions. Each layer may take long: before it,
+ * `pause` is awaited with the number of layers done, and ends the work by throwing.
+ */
+export async function inspectAdapter(
+  { config, layers }: Adapter,
+  pause: (done: number) => Promise<void> = async () => {},
+): Promise<AdapterInspection> {
+  const inspected: LayerInspection[] = [];
+  for (const [done, layer] of layers.entries()) {
+    await pause(done);
+    inspected.push({
       name: layer.name,
       rank: layer.rank,
       scale: layer.scale,
       shape: [layer.outputs, layer.inputs],
       parameters: layer.a.length + layer.b.length,
       ...decompose(layer),
-    }),
-  );
+    });
+  }
   const scales = new Set(inspected.map((layer) => layer.scale));
   return {
     baseModel: config.baseModel,

@@ -67,12 +67,12 @@ describe("the effective rank", () => {
 });
 
 describe("inspecting an adapter", () => {
-  it("sums parameters and norms over its layers", () => {
-    const { layers, ...whole } = inspectAdapter(adapters.adapter);
+  it("sums parameters and norms over its layers", async () => {
+    const { layers, ...whole } = await inspectAdapter(adapters.adapter);
     expect(whole).toMatchObject({ baseModel: "tiny-llama", rank: 4, alpha: 8, dropout: 0, scale: 2, rankStabilised: false });
     expect(whole.parameters).toBe(2 * 4 * (64 + 48 + 48 + 64 + 96 + 96 + 96));
     expect(whole.norm).toBeCloseTo(Math.sqrt(Object.values(expected.adapter).reduce((sum, { norm }) => sum + norm * norm, 0)), 8);
     expect(layers[0]).toMatchObject({ rank: 4, scale: 2 });
-    expect(inspectAdapter(adapters.patterns).scale).toBeUndefined();
+    expect((await inspectAdapter(adapters.patterns)).scale).toBeUndefined();
   });
 });

@@ -2,17 +2,17 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { cache, folderBytes } from "../../src/workflows/node/cache.js";
-import { doctor, featuresIn } from "../../src/workflows/node/doctor.js";
+import { featuresIn, runDoctor } from "../../src/workflows/node/doctor-run.js";
 import { openModel } from "../../src/workflows/node/open-model.js";
 import { probeWebGpu } from "../../src/workflows/node/probe-webgpu.js";
-import { TINY_CHAT, temporaryFolder } from "./support.js";
+import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 
 afterEach(() => vi.unstubAllEnvs());
 
 test("a machine is described: versions, processor, memory, speed, cache", async () => {
   vi.stubEnv("LORIKEET_CACHE", await temporaryFolder());
-  const tasks: string[] = [];
-  const report = await doctor({ onProgress: ({ task }) => tasks.push(task) });
+  const context = fakeContext();
+  const report = await runDoctor(context);
   expect(report).toMatchObject({
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
@@ -26,7 +26,7 @@ test("a machine is described: versions, processor, memory, speed, cache", async 
   expect(report.devices.map(({ device }) => device)).toEqual(["cpu", "webgpu"]);
   expect(report.devices[0]).toMatchObject({ available: true, detail: expect.stringContaining("onnxruntime-node") });
   expect(report.devices[0]?.gigaflops).toBeGreaterThan(0.1);
-  expect(tasks).toHaveLength(2);
+  expect(context.events).toMatchObject([{ task: "measuring the processor" }, { task: "looking for a graphics card" }]);
   expect(structuredClone(report)).toEqual(report);
 });
 

@@ -4,12 +4,12 @@ import { expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { findAdapter } from "../../src/workflows/node/adapter-place.js";
 import { runInspect } from "../../src/workflows/node/inspect-run.js";
-import { TINY_CHAT, temporaryFolder } from "./support.js";
+import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 
 const ADAPTER = join(TINY_CHAT, "adapter");
 
 test("an adapter that PEFT saved: its sizes, and every layer's change", async () => {
-  const result = await runInspect(ADAPTER);
+  const result = await runInspect(ADAPTER, fakeContext());
   expect(result).toMatchObject({ directory: ADAPTER, baseModel: "tiny-chat", rank: 4, alpha: 8, scale: 2, rankStabilised: false });
   expect(result.layers).toHaveLength(14);
   expect(result.bytes).toBe((await readFile(join(ADAPTER, "adapter_model.safetensors"))).length);
@@ -21,11 +21,22 @@ test("an adapter that PEFT saved: its sizes, and every layer's change", async ()
   expect(structuredClone(result)).toEqual(result); // it crosses the border of a thread
 });
 
+test("it tells how far it is, and stops between two layers", async () => {
+  const stop = new AbortController();
+  const { events, signal, emit } = fakeContext(stop.signal);
+  const abortAtThird = (event: unknown) => {
+    emit(event);
+    if (events.length === 3) stop.abort(new Error("enough"));
+  };
+  await expect(runInspect(ADAPTER, { signal, emit: abortAtThird })).rejects.toThrow("enough");
+  expect(events).toEqual([0, 1, 2].map((done) => ({ task: "measuring layers", done, total: 14, unit: "items" })));
+});
+
 test("the folder of a run stands for its best adapter; an adapter of its own comes first", async () => {
   const run = await temporaryFolder();
   await cp(ADAPTER, join(run, "adapter"), { recursive: true });
   expect(await findAdapter(run)).toBe(join(run, "adapter"));
-  expect((await runInspect(run)).directory).toBe(join(run, "adapter"));
+  expect((await runInspect(run, fakeContext())).directory).toBe(join(run, "adapter"));
   await writeFile(join(run, "adapter_config.json"), "{}");
   expect(await findAdapter(run)).toBe(run);
 });

@@ -1,10 +1,17 @@
 import { inspectAdapter } from "../../lora/inspection.js";
 import { adapterBytes, readAdapterFolder } from "../../lora/node/adapter-folder.js";
-import type { InspectResult } from "../api.js";
+import type { InspectResult, Progress } from "../api.js";
 import { findAdapter } from "./adapter-place.js";
+import { breathe, type WorkerContext } from "./worker/context.js";
 
 /** The work of `inspect`, in its worker: the singular values of a large adapter take seconds. */
-export async function runInspect(given: string): Promise<InspectResult> {
+export async function runInspect(given: string, { signal, emit }: WorkerContext): Promise<InspectResult> {
   const directory = await findAdapter(given);
-  return { ...inspectAdapter(await readAdapterFolder(directory)), directory, bytes: await adapterBytes(directory) };
+  const adapter = await readAdapterFolder(directory);
+  const inspection = await inspectAdapter(adapter, async (done) => {
+    emit({ task: "measuring layers", done, total: adapter.layers.length, unit: "items" } satisfies Progress);
+    await breathe();
+    signal.throwIfAborted();
+  });
+  return { ...inspection, directory, bytes: await adapterBytes(directory) };
 }

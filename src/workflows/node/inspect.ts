@@ -1,4 +1,4 @@
-import type { Controls, InspectResult } from "../api.js";
+import type { Controls, InspectResult, Progress } from "../api.js";
 import { callOnce } from "./worker/client.js";
 
 /**
@@ -7,6 +7,6 @@ import { callOnce } from "./worker/client.js";
  * @param directory the adapter's folder, or that of a training run
  * @throws InputError where there is no adapter, or an unsupported or damaged one.
  */
-export async function inspect(directory: string, { signal }: Controls = {}): Promise<InspectResult> {
-  return callOnce("inspect", directory, { signal });
+export async function inspect(directory: string, { signal, onProgress }: Controls = {}): Promise<InspectResult> {
+  return callOnce("inspect", directory, { onEvent: (event) => onProgress?.(event as Progress), signal });
 }
