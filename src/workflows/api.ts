@@ -3,6 +3,7 @@ import type { Change, Sample, TradeOffReport } from "../evaluation/trade-off.js"
 import type { AdapterInspection } from "../lora/inspection.js";
 import type { Message } from "../text/tokenizer.js";
 import type * as training from "../training/events.js";
+import type { LoadOptions } from "./options/load-model.js";
 import type { DataOptions, DemoOptions, EvaluateOptions, MergeOptions, PlanOptions, SamplingOptions, TrainOptions } from "./options.js";
 
 // What the workflows take and give: plain clonable records, because workflows run in a worker. The command line and the
@@ -44,27 +45,25 @@ export interface LanguageModel {
   readonly contextLength: number;
   /** Adapters loaded with it, in the order given. */
   readonly adapters: readonly LoadedAdapter[];
+  /** What a person should know, such as that the model came from its second source. */
+  readonly notes: readonly string[];
   /** Ends the worker and frees its memory; the model cannot be used afterwards. */
   dispose(): Promise<void>;
 }
 
 /** An adapter that was checked against its model and is ready to be switched on. */
 export interface LoadedAdapter {
-  /** The last part of its folder's path. */
+  /** The end of its folder's path, without the `adapter` of a run's folder: as short as tells the model's adapters apart. */
   readonly name: string;
+  /** The absolute path of its folder. */
   readonly directory: string;
   readonly rank: number;
   readonly layers: number;
   readonly parameters: number;
 }
 
-export interface LoadModelOptions extends Controls {
+export interface LoadModelOptions extends Omit<LoadOptions, "adapters">, Controls {
   readonly adapters?: readonly string[];
-  /** Folds the one adapter given into the weights. */
-  readonly merged?: boolean | undefined;
-  readonly precision?: TrainOptions["precision"];
-  readonly device?: TrainOptions["device"];
-  readonly threads?: TrainOptions["threads"];
 }
 
 /** What to answer: a prompt or a conversation, how to choose tokens, and which adapter is on. */
@@ -98,6 +97,8 @@ export interface EvaluationResult {
   readonly data: string;
   readonly comparisons: readonly Comparison[];
   readonly samples: readonly (Omit<Sample, "after"> & { readonly after?: string })[];
+  /** What a person should know: examples that were cut or left out, or another source of the model. */
+  readonly notes: readonly string[];
   /** What the numbers say, in one sentence. */
   readonly sentence: string;
   readonly seconds: number;

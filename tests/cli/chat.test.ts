@@ -15,6 +15,7 @@ function chatWorkflows(seen: GenerateRequest[], generate?: Workflows["generate"]
       parameters: 1,
       contextLength: 8,
       adapters: (options?.adapters ?? []).map(adapter),
+      notes: [],
       dispose: async () => void state.disposed++,
     }),
     loadAdapter: async (_: LanguageModel, directory: string) => {

@@ -33,6 +33,7 @@ const evaluation: EvaluationResult = {
     { metric: "loss", side: "target", unit: "nats", n: 100, base: 3.0012, adapted: 1.5 },
   ],
   samples: [{ prompt: "every day\nat nine", expected: "0 9 * * *", before: "Sure!\nIt is", after: "0 9 * * *" }],
+  notes: [],
   sentence: "82 of 100 right, 3 before.",
   seconds: 3,
 };
@@ -250,7 +251,15 @@ describe("generate", () => {
       async loadModel(name: string, { signal: _, onProgress: __, ...options }: LoadModelOptions = {}): Promise<LanguageModel> {
         loads.push({ name, ...options });
         const adapters = (options.adapters ?? []).map((directory) => ({ name: directory, directory, rank: 1, layers: 1, parameters: 1 }));
-        return { name, architecture: "llama", parameters: 1, contextLength: 8, adapters, dispose: async () => void loads.push("disposed") };
+        return {
+          name,
+          architecture: "llama",
+          parameters: 1,
+          contextLength: 8,
+          adapters,
+          notes: [],
+          dispose: async () => void loads.push("disposed"),
+        };
       },
       async *generate(_model, request) {
         requests.push(request);

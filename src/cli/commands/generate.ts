@@ -15,6 +15,7 @@ export const body: CommandBody<GenerateOptions> = async (options, { screen, inte
   const onProgress = progressReporter(screen);
   const model = await workflows.loadModel(name, { adapters, merged, precision, device, threads, signal, onProgress });
   screen.endLive();
+  for (const note of model.notes) screen.warn(note);
   try {
     const choices: readonly (LoadedAdapter | null)[] = model.adapters.length === 0 ? [null] : model.adapters;
     for (const choice of choices) {

@@ -1,8 +1,30 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
-import { holdsAdapter } from "../../lora/node/adapter-folder.js";
+import type { Adapter } from "../../lora/adapter.js";
+import { checkFit } from "../../lora/fit.js";
+import { holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import type { DescribedModel } from "./open-model.js";
 import { runFolder } from "./run-folder.js";
+
+/** An adapter out of its folder. */
+export interface PlacedAdapter {
+  /** Absolute. */
+  readonly folder: string;
+  readonly adapter: Adapter;
+}
+
+/**
+ * Reads the adapter that a person means and checks it against a model, of which the description is enough.
+ *
+ * @throws InputError where there is none, or where it does not fit, with every mismatch.
+ */
+export async function readFittingAdapter(directory: string, { name, model }: DescribedModel): Promise<PlacedAdapter> {
+  const folder = resolve(await findAdapter(directory));
+  const adapter = await readAdapterFolder(folder);
+  checkFit(adapter, model.linearGroups.flat(), name);
+  return { folder, adapter };
+}
 
 /**
  * The folder of the adapter that a person means: the folder itself, or the best adapter of the training run that it holds.

@@ -2,6 +2,7 @@ import { performance } from "node:perf_hooks";
 import { bucketOf } from "../../data/batch.js";
 import { type Example, encodeRows } from "../../data/example.js";
 import { readRows } from "../../data/node/read-rows.js";
+import { questionOf, type SourceRow } from "../../data/row.js";
 import { exactMatch } from "../../evaluation/exact-match.js";
 import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evaluation/general.js";
 import { modelSubject } from "../../evaluation/model-subject.js";
@@ -11,19 +12,15 @@ import { shareOf } from "../../evaluation/share.js";
 import type { TokenLoss } from "../../evaluation/subject.js";
 import { noiseWords, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
 import { vectorFromAdapter } from "../../lora/adapter.js";
-import { checkFit } from "../../lora/fit.js";
-import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import type { Comparison, EvaluationResult } from "../api.js";
 import { type EvaluateSettings, evalSet, inCode, parseOptions } from "../options.js";
-import { findAdapter } from "./adapter-place.js";
+import { readFittingAdapter } from "./adapter-place.js";
 import { targetOf } from "./device.js";
-import { type OpenedModel, openModel } from "./open-model.js";
+import { type DescribedModel, describeModel, mapModel, type OpenedModel } from "./open-model.js";
 import { PROBE_TOKENS, readProbe } from "./probe.js";
 import { compileMeasures } from "./training/programs.js";
+import { SAMPLES } from "./training/target.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
-
-/** Prompts shown with their answers. */
-const SAMPLES = 3;
 
 /** One side of the comparison: the losses of all examples, the answers to all questions, and the general probe. */
 interface Side {
@@ -32,22 +29,19 @@ interface Side {
   readonly general: GeneralMeasure | undefined;
 }
 
-/** The work of `evaluate`, in its worker. */
+/** The work of `evaluate`, in its worker. Files are read before the model, and its description before its weights. */
 export async function runEvaluation(options: unknown, context: WorkerContext): Promise<EvaluationResult> {
   const started = performance.now();
   const settings = parseOptions(evalSet, options, inCode);
   const { rows } = await readRows(settings.data);
-  const opened = await openModel(
-    settings.model,
-    { target: await targetOf(settings.device), threads: settings.threads },
-    { signal: context.signal, onProgress: context.emit },
-  );
-  const adapter = settings.adapter === undefined ? undefined : await readFitting(settings.adapter, opened);
-  const maxLength = Math.min(settings.maxLength, opened.model.dimensions.maxPositions);
-  const { examples } = encodeRows(opened.codec, rows.slice(0, settings.limit), { maxLength, overflow: settings.overflow });
-  const room = opened.model.dimensions.maxPositions - settings.maxNewTokens;
-  const questions = questionsOf(opened.codec, examples, Math.min(maxLength, room));
+  const notices: string[] = [];
+  const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notices.push(notice) };
+  const described = await describeModel(settings.model, opening);
+  const placed = settings.adapter === undefined ? undefined : await readFittingAdapter(settings.adapter, described);
+  const { examples, questions, notes } = tasksOf(described, rows, settings);
+  const opened = await mapModel(described, { target: await targetOf(settings.device), threads: settings.threads }, opening);
 
+  const adapter = placed === undefined ? undefined : vectorFromAdapter(placed.adapter, opened.model.linearGroups);
   const base = await measureSide(opened, undefined, examples, questions, settings, context);
   const adapted = adapter === undefined ? undefined : await measureSide(opened, adapter, examples, questions, settings, context);
   const comparisons = compare(base, adapted, questions, settings);
@@ -57,6 +51,7 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
     data: settings.data,
     comparisons,
     samples: samplesOf(questions, base, adapted),
+    notes: [...notices, ...notes],
     sentence: sentenceOf(comparisons),
     seconds: (performance.now() - started) / 1000,
   };
@@ -64,10 +59,31 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
 
 type Applied = ReturnType<typeof vectorFromAdapter>;
 
-async function readFitting(directory: string, opened: OpenedModel): Promise<Applied> {
-  const adapter = await readAdapterFolder(await findAdapter(directory));
-  checkFit(adapter, opened.model.linearGroups.flat(), opened.name);
-  return vectorFromAdapter(adapter, opened.model.linearGroups);
+interface Tasks {
+  readonly examples: readonly Example[];
+  readonly questions: readonly Question[];
+  /** What was cut or left out. */
+  readonly notes: readonly string[];
+}
+
+function tasksOf({ codec, model }: DescribedModel, rows: readonly SourceRow[], settings: EvaluateSettings): Tasks {
+  const { maxPositions } = model.dimensions;
+  const maxLength = Math.min(settings.maxLength, maxPositions);
+  const { examples, counts } = encodeRows(codec, rows.slice(0, settings.limit), { maxLength, overflow: settings.overflow });
+  const questions = questionsOf(codec, examples, Math.min(maxLength, maxPositions - settings.maxNewTokens));
+  const unasked = examples.filter(({ row }) => questionOf(row) !== undefined).length - questions.length;
+  const notes: readonly (readonly [count: number, words: string])[] = [
+    [counts.cut, `are longer than ${maxLength} tokens (--max-length): only their beginnings are measured`],
+    [counts.droppedTooLong, `are longer than ${maxLength} tokens (--max-length) and left out`],
+    [counts.droppedEmpty, "have no answer to measure and are left out"],
+    [unasked, "have a prompt too long to be answered, and count for the loss alone"],
+  ];
+  const of = `of ${counts.rows} examples`;
+  return {
+    examples,
+    questions,
+    notes: notes.filter(([count]) => count > 0).map(([count, words]) => `${settings.data}: ${count} ${of} ${words}.`),
+  };
 }
 
 async function measureSide(

@@ -1,6 +1,12 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import type { LanguageModel, LoadedAdapter, LoadModelOptions, Progress } from "../api.js";
-import type { LoadedModel } from "./model-host.js";
+import { loadModelSet } from "../options/load-model.js";
+import { checkOptions, inCode } from "../options.js";
+import { removeMerged } from "./merged-model.js";
+import type { HostOptions, LoadedModel } from "./model-host.js";
 import { WorkerClient } from "./worker/client.js";
 
 const clients = new WeakMap<LanguageModel, WorkerClient>();
@@ -9,17 +15,26 @@ const clients = new WeakMap<LanguageModel, WorkerClient>();
  * Loads a model into a worker thread of its own, downloading it first where needed.
  *
  * @param name an alias (`smollm2-135m`), a Hub id, a folder, or a `.gguf` file
- * @throws InputError where the name leads nowhere or an adapter does not fit; RunError where no source can be reached.
+ * @throws InputError where an option is wrong, the name leads nowhere or an adapter does not fit; RunError where no source can be
+ *   reached, or the disk is too small for merged weights.
  */
 export async function loadModel(name: string, { signal, onProgress, ...options }: LoadModelOptions = {}): Promise<LanguageModel> {
+  const checked = checkOptions(loadModelSet, options, inCode);
+  const scratch = checked.merged === true ? await mkdtemp(join(tmpdir(), "lorikeet-merged-")) : undefined;
   const client = new WorkerClient();
+  const dispose = async () => {
+    await client.close();
+    if (scratch !== undefined) await removeMerged(scratch);
+  };
+  const hostOptions: HostOptions = { ...checked, scratch };
   try {
-    const loaded = (await client.call("loadModel", { name, options }, (event) => onProgress?.(event as Progress), signal)) as LoadedModel;
-    const model: LanguageModel = { name, ...loaded, dispose: () => client.close() };
+    const request = { name, options: hostOptions };
+    const loaded = (await client.call("loadModel", request, (event) => onProgress?.(event as Progress), signal)) as LoadedModel;
+    const model: LanguageModel = { name, ...loaded, dispose };
     clients.set(model, client);
     return model;
   } catch (error) {
-    await client.close();
+    await dispose();
     throw error;
   }
 }

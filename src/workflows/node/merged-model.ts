@@ -1,0 +1,58 @@
+import { rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { RunError } from "../../errors.js";
+import type { Adapter } from "../../lora/adapter.js";
+import { mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { elementCount } from "../../weights/checkpoint.js";
+import { mapWeights } from "../../weights/node/mapped-weights.js";
+import { openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
+import { compileOptions, type DescribedModel, type Device, type OpenedModel } from "./open-model.js";
+import type { WorkerContext } from "./worker/context.js";
+
+/**
+ * A model into whose weights an adapter is folded. They are written into a folder of their own, 4 bytes a weight; see `removeMerged`.
+ *
+ * @param folder an existing empty folder
+ * @throws RunError before anything is written where the disk is too small.
+ */
+export async function openMerged(
+  described: DescribedModel,
+  adapter: Adapter,
+  device: Device,
+  folder: string,
+  { signal, emit }: WorkerContext,
+): Promise<OpenedModel> {
+  await checkRoom(described, folder);
+  const merged = await mergeCheckpoint({
+    checkpoint: described.checkpoint,
+    adapter,
+    out: join(folder, "model"),
+    modelName: described.name,
+    companions: [],
+    onProgress: ({ done, total }) => emit({ task: "merging the adapter", done, total, unit: "bytes" }),
+    signal,
+  });
+  const mapped = await mapWeights(await openSafetensorsFolder(merged.folder), { cacheFolder: folder, signal });
+  return { ...described, compile: compileOptions(mapped, device) };
+}
+
+/**
+ * Removes the folder of merged weights. While the engine has them mapped most systems take the name away and keep the bytes until the
+ * last reader ends, so that nothing is left even if the process is killed; Windows refuses, and the folder stays until the worker has ended.
+ */
+export async function removeMerged(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+}
+
+async function checkRoom({ checkpoint, name }: DescribedModel, folder: string): Promise<void> {
+  const disk = await statfs(folder).catch(() => undefined); // not every file system can tell
+  if (disk === undefined) return;
+  const needed = [...checkpoint.tensors.values()].reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? 0), 0);
+  const free = disk.bavail * disk.bsize;
+  if (free >= needed) return;
+  const megabytes = (count: number) => `${Math.ceil(count / 2 ** 20)} MB`;
+  throw new RunError(
+    `${folder}: ${name} with its adapter folded in needs ${megabytes(needed)}, ${megabytes(free)} are free. Make room, set TMPDIR (on Windows TEMP) to ` +
+      "a folder on another disk, or answer with the adapter beside the model: the text is the same.",
+  );
+}
