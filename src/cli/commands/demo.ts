@@ -4,4 +4,8 @@ import { showRun } from "./train.js";
 
 /** `lorikeet demo`: a training run whose model, data and options come with the package. */
 export const body: CommandBody<DemoOptions> = (options, context) =>
-  showRun(context.workflows.demo({ ...options, signal: context.interrupts.signal }), context);
+  showRun(
+    context.workflows.demo({ ...options, signal: context.interrupts.signal }),
+    "The same command starts again from the beginning.",
+    context,
+  );

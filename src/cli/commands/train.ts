@@ -5,11 +5,19 @@ import { trainRenderer } from "../render/train.js";
 
 /** `lorikeet train`: shows the events of a run as they come; with --json each is a line. */
 export const body: CommandBody<TrainOptions> = (options, context) =>
-  showRun(context.workflows.train({ ...options, signal: context.interrupts.signal }), context);
+  showRun(
+    context.workflows.train({ ...options, signal: context.interrupts.signal }),
+    "The same command with --resume goes on from here.",
+    context,
+  );
 
-/** Consumes a run's events to the last and says how it ended. */
-export async function showRun(events: AsyncIterable<TrainEvent>, { screen }: Context): Promise<number> {
-  const renderer = trainRenderer(screen);
+/**
+ * Consumes a run's events to the last and says how it ended.
+ *
+ * @param goOn what a person can do after an interruption, as a sentence
+ */
+export async function showRun(events: AsyncIterable<TrainEvent>, goOn: string, { screen }: Context): Promise<number> {
+  const renderer = trainRenderer(screen, goOn);
   let code: number = exitCodes.failed;
   for await (const event of events) {
     screen.json(event);

@@ -14,8 +14,12 @@ export interface TrainRenderer {
   show(event: TrainEvent): void;
 }
 
-/** Renders a run for people: a live line on a terminal, otherwise a plain line a minute and at each measurement. */
-export function trainRenderer(screen: Screen): TrainRenderer {
+/**
+ * Renders a run for people: a live line on a terminal, otherwise a plain line a minute and at each measurement.
+ *
+ * @param goOn what a person can do after an interruption, as a sentence
+ */
+export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
   const paint = screen.paintNotes;
   const progress = progressReporter(screen);
   let nextPlain = 0;
@@ -62,7 +66,7 @@ export function trainRenderer(screen: Screen): TrainRenderer {
           break;
         case "done":
           screen.endLive();
-          screen.say(endingText(event, report, screen));
+          screen.say(endingText(event, report, goOn, screen));
           break;
         default:
           event satisfies never;
@@ -106,6 +110,7 @@ function startText(event: Extract<TrainEvent, { type: "start" }>): string {
 function endingText(
   done: DoneEvent,
   report: { readonly report: TradeOffReport; readonly path: string } | undefined,
+  goOn: string,
   screen: Screen,
 ): string {
   const lines: string[] = [];
@@ -115,7 +120,7 @@ function endingText(
   lines.push(
     `${done.steps} updates in ${durationText(done.seconds)} (${Math.round(done.tokensPerSecond)} tokens/s, ${bytesText(done.peakBytes)} at the peak)${best}.`,
   );
-  if (done.reason === "interrupted") lines.push("Interrupted and saved. The same command with --resume goes on from here.");
+  if (done.reason === "interrupted") lines.push(`Interrupted and saved. ${goOn}`);
   lines.push(`adapter  ${done.adapter}`);
   if (report !== undefined) lines.push(`report   ${report.path}`);
   return lines.join("\n");
