@@ -96,6 +96,13 @@ describe("a merged folder", () => {
     await expect(mergeCheckpoint({ ...request, adapter: foreign, out: join(scratch, "foreign") })).rejects.toThrow(
       /does not fit the model tiny-llama \(4 mismatches\)/,
     );
+    const embedding = request.checkpoint.tensors.get("model.embed_tokens.weight")!;
+    const tensors = new Map(request.checkpoint.tensors);
+    for (let index = 0; index < 10_000; index++) tensors.set(`${index}`, { ...embedding, name: `${index}`, shape: [2 ** 16, 2 ** 15] });
+    const huge = { ...request.checkpoint, tensors };
+    await expect(mergeCheckpoint({ ...request, checkpoint: huge, out: join(scratch, "aborted") })).rejects.toThrow(
+      /the merged model needs 81920001 MB and 64 MB of room to spare, \d+ MB are free\. Make room or choose a folder on another disk\./,
+    );
     const controller = new AbortController();
     const aborted = mergeCheckpoint({
       ...request,

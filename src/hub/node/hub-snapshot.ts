@@ -2,6 +2,7 @@ import { access, copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat,
 import { dirname, join, relative } from "node:path";
 import { getRepoFolderName, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { InputError, RunError } from "../../errors.js";
+import { companionFiles } from "../model-files.js";
 import type { HubName } from "../model-name.js";
 import { type DownloadProgress, downloadFile } from "./download-file.js";
 import { connectionFetch, explainRefusal, type HubConnection, HubUnreachable, Interrupted, pause } from "./hub-connection.js";
@@ -9,21 +10,6 @@ import { connectionFetch, explainRefusal, type HubConnection, HubUnreachable, In
 // The cache of huggingface_hub: models--ORG--NAME/{refs/REVISION → commit, blobs/CHECKSUM, snapshots/COMMIT/FILE → blob}.
 // https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 
-/** Files beside the weights that a model folder needs, as far as they exist. */
-const textFiles = new Set([
-  "config.json",
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "tokenizer.model",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "vocab.txt",
-  "merges.txt",
-  "chat_template.jinja",
-  "chat_template.json",
-]);
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const shard = /^model-\d{5}-of-\d{5}\.safetensors$/;
@@ -142,7 +128,7 @@ function chooseFiles(name: HubName, entries: readonly ListFileEntry[]): readonly
     throw new InputError(`${name.repository} has no config.json with ${SINGLE} or ${INDEX}. ${hint}`);
   }
   const isWeight = (path: string) => (names.has(SINGLE) ? path === SINGLE : path === INDEX || shard.test(path));
-  return files.filter((entry) => textFiles.has(entry.path) || isWeight(entry.path));
+  return files.filter((entry) => companionFiles.includes(entry.path) || isWeight(entry.path));
 }
 
 /** The name is one of ours or a plain file name; the checksum becomes a file name, so its form is checked as well. */

@@ -1,7 +1,8 @@
-import { access, mkdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { exists } from "../../weights/node/exists.js";
 import { openSafetensorsFile } from "../../weights/node/open-checkpoint.js";
 import { writeSafetensors } from "../../weights/node/write-safetensors.js";
 import type { Adapter } from "../adapter.js";
@@ -118,11 +119,4 @@ async function withoutWeights(folder: string): Promise<InputError> {
 
 async function textOf(path: string): Promise<string | undefined> {
   return await readFile(path, "utf8").catch(() => undefined);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,8 +1,10 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
+import { companionFiles } from "../../hub/model-files.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../../weights/checkpoint.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { checkRoom } from "../../weights/node/disk-room.js";
 import { type TensorToWrite, writeSafetensors } from "../../weights/node/write-safetensors.js";
 import type { Adapter, AdapterLayer } from "../adapter.js";
 import { checkFit } from "../fit.js";
@@ -12,22 +14,8 @@ import { mergedWeight } from "../merge.js";
 /** Bytes of weights in one file; beyond it a model is written in shards, as browsers and some tools cannot map more than 2 GiB. */
 const MAX_SHARD_BYTES = 2e9;
 
-/** Files of a model's folder that belong to the model but hold no weights. */
-const companionNames = [
-  "config.json",
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "tokenizer.model",
-  "vocab.json",
-  "merges.txt",
-  "chat_template.jinja",
-  "chat_template.json",
-  "LICENSE",
-  "LICENSE.txt",
-];
+/** What a merged model takes over from its base beside what says how to use it. */
+const licences = ["LICENSE", "LICENSE.txt"];
 
 /** A file that is written beside the weights: copied from a path, or given as text. */
 export type Companion = { readonly name: string; readonly path: string } | { readonly name: string; readonly text: string };
@@ -72,12 +60,13 @@ export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFold
   try {
     await rm(unfinished, { recursive: true, force: true });
     await mkdir(unfinished, { recursive: true });
+    const bytes = [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+    await checkRoom(dirname(unfinished), "the merged model", bytes, "choose a folder on another disk");
     const shards = splitIntoShards([...checkpoint.tensors.values()], request.maxShardBytes ?? MAX_SHARD_BYTES);
     await writeShards(unfinished, shards, request);
     for (const companion of request.companions) await writeCompanion(unfinished, companion);
     await rmdir(out).catch(() => undefined); // an empty one
     await rename(unfinished, out);
-    const bytes = shards.flatMap((shard) => shard.tensors).reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
     return { folder: out, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, bytes };
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true }).catch(() => undefined);
@@ -88,7 +77,7 @@ export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFold
 /** The files of a model's folder that a merged model needs too. */
 export async function companionsOfFolder(folder: string): Promise<Companion[]> {
   const present = new Set(await readdir(folder));
-  return companionNames.filter((name) => present.has(name)).map((name) => ({ name, path: join(folder, name) }));
+  return [...companionFiles, ...licences].filter((name) => present.has(name)).map((name) => ({ name, path: join(folder, name) }));
 }
 
 /** The embedding table is the one matrix that is no linear layer. */

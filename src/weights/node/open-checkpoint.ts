@@ -1,9 +1,10 @@
-import { access, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import type { Checkpoint } from "../checkpoint.js";
 import { type GgufModel, readGguf } from "../gguf.js";
 import { readSafetensors } from "../safetensors.js";
+import { exists } from "./exists.js";
 import { FileByteSource } from "./file-byte-source.js";
 
 /** An index names every tensor once; 100 MB is a thousand times the largest. */
@@ -71,11 +72,4 @@ async function readBounded(path: string): Promise<string> {
   const { size } = await stat(path);
   if (size > MAX_INDEX_BYTES) throw new InputError(`${path} has ${size} bytes; an index of at most ${MAX_INDEX_BYTES} is read.`);
   return await readFile(path, "utf8");
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }
