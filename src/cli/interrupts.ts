@@ -6,7 +6,10 @@ export interface Interrupts {
   readonly signal: AbortSignal;
   /** Asks the command to stop, as a first Ctrl-C does. */
   stop(reason: string): void;
-  /** Hands every Ctrl-C to `handler` until the returned function is called; a chat stops its answer instead of the program. */
+  /**
+   * Hands every Ctrl-C to `handler` until the returned function is called; a chat stops its answer instead of the program. A request to
+   * end (SIGTERM) still means the program.
+   */
   takeOver(handler: () => void): () => void;
   close(): void;
 }
@@ -16,8 +19,8 @@ export function listenForInterrupts(io: Io, announce: (text: string) => void): I
   const controller = new AbortController();
   const handlers: (() => void)[] = [];
   const stop = (reason: string) => controller.abort(new DOMException(reason, "AbortError"));
-  const close = io.onInterrupt(() => {
-    const handler = handlers.at(-1);
+  const close = io.onInterrupt((signal) => {
+    const handler = signal === "SIGTERM" ? undefined : handlers.at(-1);
     if (handler !== undefined) return handler();
     if (controller.signal.aborted) return io.exit(130);
     announce("Stopping after the current step. Ctrl-C again ends at once.");

@@ -10,8 +10,8 @@ export interface Io {
   readonly stdout: TerminalOutput;
   readonly stderr: TerminalOutput;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Calls `listener` at every Ctrl-C (and request to end) until the returned function is called. */
-  onInterrupt(listener: () => void): () => void;
+  /** Calls `listener` at every Ctrl-C (SIGINT) and request to end (SIGTERM) until the returned function is called. */
+  onInterrupt(listener: (signal?: NodeJS.Signals) => void): () => void;
   /** Ends the process at once. */
   exit(code: number): void;
 }

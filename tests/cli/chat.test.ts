@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { chatHelp, readLine } from "../../src/cli/chat/chat-command.js";
+import type { Io } from "../../src/cli/io.js";
 import { InputError } from "../../src/errors.js";
 import type { GenerateRequest, LanguageModel, LoadedAdapter, Workflows } from "../../src/workflows/api.js";
 import { fakeIo, runWith } from "./support.js";
@@ -87,6 +88,69 @@ describe("chat", () => {
     expect(await talk(["/bass"])).toMatchObject({ code: 2, err: "error: there is no /bass; did you mean /base?\n" });
     expect(await talk(["/adapter"])).toMatchObject({ code: 2, err: "error: no adapter is loaded; /adapter DIR loads one\n" });
     expect(await talk(["/adapter missing"])).toMatchObject({ code: 2, workflows: { disposed: 1 } });
+  });
+
+  test("from a pipe a Ctrl-C ends the chat: the answer stops, and the lines that wait are not said", async () => {
+    const seen: GenerateRequest[] = [];
+    const io = fakeIo();
+    const workflows = chatWorkflows(seen, async function* (_model, request) {
+      seen.push(request);
+      yield "half";
+      io.interrupt();
+      request.signal?.throwIfAborted();
+      yield " and whole";
+    });
+    io.stdin.end("one\ntwo\nthree\n");
+    const { code, out } = await runWith(["chat", "--model", "m"], workflows, io);
+    expect({ code, out, asked: seen.length, disposed: workflows.disposed }).toEqual({ code: 130, out: "half\n", asked: 1, disposed: 1 });
+  });
+
+  test("what waits for the model when the program is asked to end is not begun", async () => {
+    const io = fakeIo();
+    const workflows = chatWorkflows([]);
+    const { loadModel } = workflows;
+    workflows.loadModel = async (...request) => {
+      io.interrupt();
+      return loadModel!(...request);
+    };
+    io.stdin.end("one\n");
+    expect(await runWith(["chat", "--model", "m"], workflows, io)).toMatchObject({ code: 130, out: "" });
+    expect(workflows.disposed).toBe(1);
+  });
+
+  test.each([
+    ["while it answers", true],
+    ["at the prompt", false],
+  ])("on a terminal a request to end (SIGTERM) ends the chat %s", async (_, answering) => {
+    const listeners: Parameters<Io["onInterrupt"]>[0][] = [];
+    const io = fakeIo({ terminal: true, env: { NO_COLOR: "1" } });
+    Object.assign(io.stdin, { isTTY: true, setRawMode: () => io.stdin });
+    Object.assign(io, {
+      onInterrupt: (listener: (typeof listeners)[number]) => {
+        listeners.push(listener);
+        return () => undefined;
+      },
+    });
+    const end = () => {
+      for (const listener of listeners) listener("SIGTERM");
+    };
+    const workflows = chatWorkflows([], async function* (_model, request) {
+      yield "half";
+      end();
+      request.signal?.throwIfAborted();
+    });
+    setTimeout(() => (answering ? io.stdin.write("hi\r") : end()), 20);
+    expect((await runWith(["chat", "--model", "m"], workflows, io)).code).toBe(130);
+    expect(workflows.disposed).toBe(1);
+  });
+
+  test("what the model's loading had to tell is told", async () => {
+    const io = fakeIo();
+    const workflows = chatWorkflows([]);
+    const { loadModel } = workflows;
+    workflows.loadModel = async (...request) => ({ ...(await loadModel!(...request)), notes: ["from the second source"] });
+    io.stdin.end();
+    expect((await runWith(["chat", "--model", "m"], workflows, io)).err).toBe("from the second source\n");
   });
 
   test("on a terminal: errors are shown and the talk goes on; Ctrl-C stops the answer alone; twice at the prompt it leaves", async () => {

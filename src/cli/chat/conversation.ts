@@ -1,8 +1,10 @@
 import { InputError } from "../../errors.js";
-import type { LanguageModel, LoadedAdapter, Message, SamplingOptions, Workflows } from "../../workflows/api.js";
+import type { LanguageModel, SamplingOptions, Workflows } from "../../workflows/api.js";
 import { suggestion } from "../../workflows/parse-options.js";
 import type { Screen } from "../screen.js";
 import { type ChatCommand, chatCommandNames, chatHelp } from "./chat-command.js";
+import { createHistory, type History } from "./history.js";
+import { createVoices, type Voices } from "./voices.js";
 
 /** A conversation with a model whose adapters can be switched while it goes on. */
 export interface Conversation {
@@ -24,90 +26,90 @@ interface Setting {
 }
 
 /** Begins a conversation, with the model's first adapter on if it has one. */
-export function startConversation({ model, system: opening, sampling, workflows, screen }: Setting): Conversation {
-  const adapters = [...model.adapters];
-  let preferred = adapters[0];
-  let current: LoadedAdapter | null = preferred ?? null;
-  let system = opening;
-  let messages: Message[] = [];
+export function startConversation(setting: Setting): Conversation {
+  const { model, workflows } = setting;
+  const voices = createVoices(model, (directory) => workflows.loadAdapter(model, directory));
+  const history = createHistory(setting.system);
   let answering: AbortController | undefined;
 
   async function say(text: string): Promise<void> {
-    const controller = new AbortController();
-    const turn: Message = { role: "user", content: text };
-    const before: readonly Message[] = system === undefined ? messages : [{ role: "system", content: system }, ...messages];
-    let reply = "";
-    answering = controller;
+    answering = new AbortController();
     try {
-      const request = { ...sampling, messages: [...before, turn], adapter: current, signal: controller.signal };
-      for await (const piece of workflows.generate(model, request)) {
-        reply += piece;
-        screen.stream(piece);
-      }
-    } catch (error) {
-      if (!controller.signal.aborted) throw error;
+      await answer(text, voices, history, setting, answering.signal);
     } finally {
       answering = undefined;
-      screen.stream("\n");
     }
-    if (controller.signal.aborted) screen.note(screen.paintNotes("dim", "(stopped)"));
-    // A stopped answer stays as far as it came, so that the conversation reads as the person saw it.
-    if (reply !== "") messages.push(turn, { role: "assistant", content: reply });
-  }
-
-  async function switchTo(name: string | undefined): Promise<void> {
-    if (name === undefined) {
-      if (preferred === undefined) throw new InputError("no adapter is loaded; /adapter DIR loads one");
-      current = preferred;
-    } else {
-      const known = adapters.find((each) => each.name === name || each.directory === name);
-      current = known ?? (await workflows.loadAdapter(model, name));
-      if (known === undefined) adapters.push(current);
-      preferred = current;
-    }
-    screen.note(`${current.name} answers (rank ${current.rank}, ${current.layers} layers).`);
   }
 
   return {
     get voice() {
-      return current?.name ?? "base";
+      return voices.current?.name ?? "base";
     },
     get isAnswering() {
       return answering !== undefined;
     },
     stopAnswer: () => answering?.abort(new DOMException("stopped", "AbortError")),
     async handle(command) {
-      switch (command.kind) {
-        case "nothing":
-          return true;
-        case "say":
-          await say(command.text);
-          return true;
-        case "base":
-          current = null;
-          screen.note("The model answers without an adapter.");
-          return true;
-        case "adapter":
-          await switchTo(command.name);
-          return true;
-        case "reset":
-          messages = [];
-          screen.note("The conversation is forgotten.");
-          return true;
-        case "system":
-          system = command.text;
-          screen.note(system === undefined ? "There is no instruction now." : "The instruction is set.");
-          return true;
-        case "help":
-          screen.note(chatHelp);
-          return true;
-        case "exit":
-          return false;
-        case "unknown":
-          throw new InputError(`there is no ${command.name}${suggestion(command.name, chatCommandNames)}`);
-        default:
-          return command satisfies never;
-      }
+      if (command.kind === "exit") return false;
+      if (command.kind === "say") await say(command.text);
+      else await steer(command, voices, history, setting.screen);
+      return true;
     },
   };
+}
+
+/** Streams the answer to what a person says. A stopped one stays as far as it came, so that the conversation reads as the person saw it. */
+async function answer(
+  text: string,
+  voices: Voices,
+  history: History,
+  { model, sampling, workflows, screen }: Setting,
+  signal: AbortSignal,
+): Promise<void> {
+  let reply = "";
+  try {
+    const request = { ...sampling, messages: history.before(text), adapter: voices.current, signal };
+    for await (const piece of workflows.generate(model, request)) {
+      reply += piece;
+      screen.stream(piece);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    screen.stream("\n");
+  }
+  if (signal.aborted) screen.note(screen.paintNotes("dim", "(stopped)"));
+  if (reply !== "") history.keep(text, reply);
+}
+
+/** Does what a line means that says nothing to the model. */
+async function steer(
+  command: Exclude<ChatCommand, { readonly kind: "say" | "exit" }>,
+  voices: Voices,
+  history: History,
+  { note }: Pick<Screen, "note">,
+): Promise<void> {
+  switch (command.kind) {
+    case "nothing":
+      return;
+    case "base":
+      voices.useBase();
+      return note("The model answers without an adapter.");
+    case "adapter": {
+      const { name, rank, layers } = await voices.useAdapter(command.name);
+      return note(`${name} answers (rank ${rank}, ${layers} layers).`);
+    }
+    case "reset":
+      history.forget();
+      return note("The conversation is forgotten.");
+    case "system":
+      history.system = command.text;
+      return note(command.text === undefined ? "There is no instruction now." : "The instruction is set.");
+    case "help":
+      return note(chatHelp);
+    case "unknown":
+      throw new InputError(`there is no ${command.name}${suggestion(command.name, chatCommandNames)}`);
+    default:
+      return command satisfies never;
+  }
 }

@@ -7,6 +7,7 @@ export interface Lines {
   next(prompt: string): Promise<string | undefined>;
   /** Whether a person sits in front of it. */
   readonly interactive: boolean;
+  /** Ends the lines at once; those that wait are dropped. */
   close(): void;
 }
 
@@ -50,6 +51,9 @@ export function openLines({ stdin, stdout }: Io, onInterrupt: () => void): Lines
         deliver = resolve;
       });
     },
-    close: () => readline.close(),
+    close() {
+      waiting.length = 0;
+      readline.close();
+    },
   };
 }
