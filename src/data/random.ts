@@ -1,16 +1,10 @@
 /**
- * Seeded random numbers whose state is plain data, so that a run can be resumed to the same bits.
+ * Seeded random numbers.
  *
  * Generator: xoshiro128** 1.1 (Blackman & Vigna 2021, "Scrambled Linear Pseudorandom Number Generators", ACM TOMS 47(4)),
  * 32-bit words, period 2^128 − 1. Seeding: the words of a counter put through MurmurHash3's 32-bit finaliser (Appleby 2011).
  * Normal numbers: Marsaglia's polar method (Marsaglia & Bray 1964).
  */
-export interface RandomState {
-  readonly words: readonly [number, number, number, number];
-  /** The second number of the last polar pair, null when it has been used. */
-  readonly spare: number | null;
-}
-
 export interface Random {
   /** An integer from 0 to 2^32 − 1. */
   uint32(): number;
@@ -22,11 +16,8 @@ export interface Random {
   below(limit: number): number;
   /** Puts the elements into a random order, in place (Fisher & Yates, Durstenfeld's form). */
   shuffle<T>(values: T[]): void;
-  /** Fills with numbers in [0, 1) of 24 random bits, which float32 holds exactly. */
-  fillUniform(values: Float32Array): void;
   /** Fills with normal numbers times `deviation`. */
   fillNormal(values: Float32Array, deviation: number): void;
-  state(): RandomState;
 }
 
 function scramble(word: number): number {
@@ -45,15 +36,16 @@ export function createRandom(seed: number, stream = ""): Random {
   for (let i = 0; i < stream.length; i++) key = scramble(key ^ stream.charCodeAt(i)) + i;
   const word = (index: number) => scramble(Math.imul(index + 1, 0x9e3779b9) + key);
   // All four words zero is the one state that the generator cannot leave; the constant rules it out.
-  return restoreRandom({ words: [word(0), word(1), word(2), (word(3) | 1) >>> 0], spare: null });
+  return xoshiro([word(0), word(1), word(2), (word(3) | 1) >>> 0]);
 }
 
 const rotateLeft = (word: number, bits: number): number => (word << bits) | (word >>> (32 - bits));
 
-/** Continues from a state that `state()` gave. */
-export function restoreRandom(from: RandomState): Random {
-  let [a, b, c, d] = from.words;
-  let spare = from.spare;
+/** The generator from its first state, in which one word at least is not zero. */
+export function xoshiro(words: readonly [number, number, number, number]): Random {
+  let [a, b, c, d] = words;
+  /** The second number of the last polar pair, null when it has been used. */
+  let spare: number | null = null;
 
   function uint32(): number {
     const result = Math.imul(rotateLeft(Math.imul(b, 5), 7), 9) >>> 0;
@@ -100,12 +92,8 @@ export function restoreRandom(from: RandomState): Random {
         values[j] = kept;
       }
     },
-    fillUniform(values): void {
-      for (let i = 0; i < values.length; i++) values[i] = (uint32() >>> 8) / 0x100_0000;
-    },
     fillNormal(values, deviation): void {
       for (let i = 0; i < values.length; i++) values[i] = normal() * deviation;
     },
-    state: () => ({ words: [a >>> 0, b >>> 0, c >>> 0, d >>> 0], spare }),
   };
 }

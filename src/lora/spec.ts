@@ -24,7 +24,7 @@ export function adapterScale(alpha: number, rank: number, rankStabilised = false
 }
 
 /** Throws InputError with everything that is wrong in a spec. */
-export function checkSpec(spec: AdapterSpec): void {
+function checkSpec(spec: AdapterSpec): void {
   const problems: string[] = [];
   if (!Number.isInteger(spec.rank) || spec.rank < 1 || spec.rank > MAX_RANK) {
     problems.push(`rank must be a whole number from 1 to ${MAX_RANK}, found ${spec.rank}`);

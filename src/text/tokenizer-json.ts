@@ -40,7 +40,7 @@ export const gpt2Split: Step = isolate(gpt2Words);
  * the checkpoint: its ByteLevel splits with JavaScript's \s (with U+FEFF, without U+0085), its Digits knows ASCII digits alone
  * (Python: every character of category N). Splits with a behaviour that it ignores are refused: wrong ids are silent.
  */
-export function faithfulPreTokenizer(step: Step | null, file: string): Step | null {
+function faithfulPreTokenizer(step: Step | null, file: string): Step | null {
   if (step === null) return null;
   if (step.type === "Sequence" && Array.isArray(step.pretokenizers)) {
     const steps = step.pretokenizers as readonly Step[];

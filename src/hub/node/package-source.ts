@@ -14,7 +14,7 @@ const MAX_QUOTE = 400;
 const pythonNames = ["python3", "python"];
 
 /** Where the model of a package lies once it was fetched. */
-export function packagePath(cacheFolder: string, source: PackageSource): string {
+function packagePath(cacheFolder: string, source: PackageSource): string {
   return join(cacheFolder, "models", `${source.package}-${source.version}`, basename(source.file));
 }
 

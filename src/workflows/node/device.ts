@@ -2,6 +2,6 @@ import type { Target } from "../../graph/op.js";
 import type { TrainSettings } from "../options.js";
 
 /** The engine's target for a device option. `auto` is the processor: it needs no driver and is exact everywhere. */
-export async function targetOf(device: TrainSettings["device"]): Promise<Target> {
+export function targetOf(device: TrainSettings["device"]): Target {
   return device === "webgpu" ? "webgpu" : "cpu";
 }

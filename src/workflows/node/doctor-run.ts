@@ -33,7 +33,7 @@ export async function runDoctor({ signal, emit }: WorkerContext): Promise<Doctor
     memory,
     devices: [cpu, webgpu],
     cache: { folder, bytes: await folderBytes(folder) },
-    auto: { device: await targetOf("auto"), precision: "fp32" },
+    auto: { device: targetOf("auto"), precision: "fp32" },
     notes: notesOf(memory.available, cpu, webgpu),
   };
 }
