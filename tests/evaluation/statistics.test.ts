@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { createRandom } from "../../src/data/random.js";
 import { accuracyDifference, direction, lossDifference } from "../../src/evaluation/statistics.js";
 import { studentQuantile } from "../../src/evaluation/student-t.js";
+import { Random } from "../support/random.js";
 
 interface Golden {
   shares: { cells: { both: number; gained: number; lost: number; neither: number }; interval: [number, number]; mcnemar: number }[];
@@ -80,12 +80,12 @@ describe("lossDifference", () => {
     [6, 10, 200],
   ])("with %i texts of %i to %i tokens holds the true difference in 91 to 97 of 100 measurements", (n, shortest, longest) => {
     const truth = 0.1;
-    const random = createRandom(n, "coverage");
+    const random = new Random(n);
     const measurements = 4000;
     let held = 0;
     for (let measurement = 0; measurement < measurements; measurement++) {
       const counts = Array.from({ length: n }, () => shortest + random.below(longest - shortest + 1));
-      const changes = counts.map((count) => count * (truth + 0.2 * random.normal()));
+      const changes = counts.map((count) => count * (truth + 0.2 * random.gaussian()));
       const { interval } = lossDifference(paired(new Array<number>(n).fill(0), counts), paired(changes, counts));
       if (interval !== null && interval[0] <= truth && truth <= interval[1]) held++;
     }

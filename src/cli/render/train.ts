@@ -1,3 +1,4 @@
+import { type CurvePoint, validationTrend, validationWords } from "../../evaluation/advice.js";
 import type { DoneEvent, TradeOffReport, TrainEvent } from "../../workflows/api.js";
 import type { Screen } from "../screen.js";
 import { bytesText, countText, durationText, plainNumber, rateText } from "./numbers.js";
@@ -25,6 +26,7 @@ export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
   let nextPlain = 0;
   let lastStep: StepEvent | undefined;
   let validation = "";
+  const curve: CurvePoint[] = [];
   let report: { readonly report: TradeOffReport; readonly path: string } | undefined;
 
   const drawStep = (event: StepEvent) => {
@@ -51,6 +53,7 @@ export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
           drawStep(event);
           break;
         case "evaluation":
+          curve.push({ step: event.step, loss: event.loss });
           validation = `validation loss ${plainNumber(event.loss)} (perplexity ${plainNumber(event.perplexity)}) after update ${event.step}${event.best ? ", the best so far" : ""}`;
           if (!screen.isLive) screen.note(validation);
           else if (lastStep !== undefined) drawStep(lastStep);
@@ -66,7 +69,7 @@ export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
           break;
         case "done":
           screen.endLive();
-          screen.say(endingText(event, report, goOn, screen));
+          screen.say(endingText(event, report, curve, goOn, screen));
           break;
         default:
           event satisfies never;
@@ -110,11 +113,13 @@ function startText(event: Extract<TrainEvent, { type: "start" }>): string {
 function endingText(
   done: DoneEvent,
   report: { readonly report: TradeOffReport; readonly path: string } | undefined,
+  curve: readonly CurvePoint[],
   goOn: string,
   screen: Screen,
 ): string {
   const lines: string[] = [];
   if (report !== undefined) lines.push(reportText(report.report, screen.paint), "");
+  else lines.push(...validationLines(done, curve));
   const best =
     done.bestLoss === undefined ? "" : `; lowest validation loss ${plainNumber(done.bestLoss)} after update ${done.bestStep ?? done.steps}`;
   lines.push(
@@ -124,4 +129,12 @@ function endingText(
   lines.push(`adapter  ${done.adapter}`);
   if (report !== undefined) lines.push(`report   ${report.path}`);
   return lines.join("\n");
+}
+
+/** What the validation loss says, where no report says it. The best may lie before what this process saw of a resumed run. */
+function validationLines({ reason, bestLoss, bestStep }: DoneEvent, seen: readonly CurvePoint[]): string[] {
+  const best = bestLoss === undefined || bestStep === undefined ? [] : [{ step: bestStep, loss: bestLoss }];
+  const trend = validationTrend(seen.length === 0 ? [] : [...best, ...seen]);
+  const words = trend.course === "falling" && reason === "interrupted" ? undefined : validationWords(trend);
+  return words === undefined ? [] : [words];
 }

@@ -1,9 +1,9 @@
-import { rm, statfs } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { RunError } from "../../errors.js";
 import type { Adapter } from "../../lora/adapter.js";
 import { mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
 import { elementCount } from "../../weights/checkpoint.js";
+import { checkRoom } from "../../weights/node/disk-room.js";
 import { mapWeights } from "../../weights/node/mapped-weights.js";
 import { openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
 import { compileOptions, type DescribedModel, type Device, type OpenedModel } from "./open-model.js";
@@ -22,7 +22,10 @@ export async function openMerged(
   folder: string,
   { signal, emit }: WorkerContext,
 ): Promise<OpenedModel> {
-  await checkRoom(described, folder);
+  const bytes = [...described.checkpoint.tensors.values()].reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? 0), 0);
+  const advice =
+    "set TMPDIR (on Windows TEMP) to a folder on another disk, or answer with the adapter beside the model: the text is the same";
+  await checkRoom(folder, `${described.name} with its adapter folded in`, bytes, advice);
   const merged = await mergeCheckpoint({
     checkpoint: described.checkpoint,
     adapter,
@@ -42,17 +45,4 @@ export async function openMerged(
  */
 export async function removeMerged(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true }).catch(() => undefined);
-}
-
-async function checkRoom({ checkpoint, name }: DescribedModel, folder: string): Promise<void> {
-  const disk = await statfs(folder).catch(() => undefined); // not every file system can tell
-  if (disk === undefined) return;
-  const needed = [...checkpoint.tensors.values()].reduce((sum, { shape }) => sum + 4 * (elementCount(shape) ?? 0), 0);
-  const free = disk.bavail * disk.bsize;
-  if (free >= needed) return;
-  const megabytes = (count: number) => `${Math.ceil(count / 2 ** 20)} MB`;
-  throw new RunError(
-    `${folder}: ${name} with its adapter folded in needs ${megabytes(needed)}, ${megabytes(free)} are free. Make room, set TMPDIR (on Windows TEMP) to ` +
-      "a folder on another disk, or answer with the adapter beside the model: the text is the same.",
-  );
 }
