@@ -89,6 +89,22 @@ describe("interval bar", () => {
   });
 });
 
+describe("the heading", () => {
+  const headed = (run: Record<string, unknown>) => renderReportHtml(exampleReport({ run }), bare);
+
+  it.each([
+    ["/opt/node_modules/lorikeet/assets/demo/cron-train.jsonl", "demo/cron-train.jsonl"],
+    ["C:\\Users\\me\\data\\rows.csv", "data/rows.csv"],
+    ["/rows.csv", "rows.csv"],
+    ["data/mine/rows.csv", "data/mine/rows.csv"],
+  ])("calls %s by its end, and the options have it whole", (data, shown) => {
+    const page = headed({ model: "HuggingFaceTB/SmolLM2-135M", data });
+    expect(page).toContain(`<title>Training report · HuggingFaceTB/SmolLM2-135M · ${shown}</title>`);
+    expect(page).toContain(`<div><dt>data</dt><dd title="${data}">${shown}</dd></div>`);
+    expect(page).toContain(`<th scope="row"><code>data</code></th><td class="mono">${data}</td>`);
+  });
+});
+
 describe("curves", () => {
   it("drop what is not a number, share their steps and name the lowest validation loss", () => {
     const columns = curveColumns({

@@ -25,7 +25,7 @@ export interface PrintableReport extends TradeOffReport {
 export function renderReportHtml(report: PrintableReport, { uplotScript, uplotStyle, sha256 }: ReportAssets): string {
   const named = subject(report);
   return renderPage({
-    title: ["Training report", ...named.map(({ value }) => value)].join(" · "),
+    title: ["Training report", ...named.map(({ value }) => shortPath(value))].join(" · "),
     body: html`${heading(report, named)}
 ${changesSection(report)}
 ${samplesSection(report.samples)}
@@ -50,7 +50,7 @@ ${lede(sentence, next)}
 ${
   named.length === 0
     ? undefined
-    : html`<dl class="subject">${named.map(({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`
+    : html`<dl class="subject">${named.map(({ name, value }) => html`<div><dt>${name}</dt><dd title="${value}">${shortPath(value)}</dd></div>`)}</dl>`
 }
 </header>`;
 }
@@ -74,4 +74,14 @@ function subject({ run }: TradeOffReport): readonly { name: string; value: strin
     const value = run[name];
     return typeof value === "string" && value !== "" ? [{ name, value }] : [];
   });
+}
+
+/** An absolute path by its last folder and name; the options of the run have it whole. Other names stay as they are. */
+function shortPath(value: string): string {
+  if (!/^(?:\/|[A-Za-z]:[\\/]|\\\\)/.test(value)) return value;
+  return value
+    .split(/[\\/]/)
+    .filter((part) => part !== "")
+    .slice(-2)
+    .join("/");
 }
