@@ -31,7 +31,7 @@ export function buildGenerationGraph({ model, layout, maxPositions }: Generation
   adapter: AttachedAdapter | undefined;
 } {
   const graph = new Graph();
-  const { heads, kvHeads, headSize } = model.dimensions;
+  const { vocabulary, hidden: columns, heads, kvHeads, headSize } = model.dimensions;
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
   const order = graph.input("order", { dtype: "float32", shape: [TOKENS] });
   const last = graph.input("last", { dtype: "int64", shape: [BATCH] });
@@ -42,7 +42,8 @@ export function buildGenerationGraph({ model, layout, maxPositions }: Generation
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const base = (x: Tensor, { name, inputs, outputs }: LinearLayer) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs]));
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base);
-  const bias = attentionBias(segments, order); // [B, 1, T, T]
+  const [bias] = attentionBias(segments, order); // [B, 1, T, T]
+  if (bias === undefined) throw new Error("attention has no bias");
   const hidden = model.hidden({
     graph,
     ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
@@ -58,6 +59,6 @@ export function buildGenerationGraph({ model, layout, maxPositions }: Generation
       return output;
     },
   }); // [N, C]
-  graph.output("logits", model.logits({ weight }, gatherRows(hidden, last))); // [B, V]
+  graph.output("logits", frozenLinear(gatherRows(hidden, last), weight(model.head, [vocabulary, columns]))); // [B, V]
   return { graph, adapter };
 }

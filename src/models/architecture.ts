@@ -52,8 +52,8 @@ export interface LanguageModelGraph {
   readonly linearGroups: readonly LinearGroup[];
   /** Token ids → hidden states after the final norm, [B·T, C]. */
   hidden(context: ModelContext): Tensor;
-  /** Hidden states [S, C] → logits [S, V]. */
-  logits(context: Pick<ModelContext, "weight">, hidden: Tensor): Tensor;
+  /** The weight [V, C] that turns hidden states into logits; it may be the embedding table. */
+  readonly head: string;
 }
 
 /** An architecture: reads the `config.json` of a checkpoint. */

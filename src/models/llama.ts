@@ -2,7 +2,6 @@ import { InputError } from "../errors.js";
 import type { Tensor } from "../graph/graph.js";
 import { add } from "../ops/add.js";
 import { gatherRows } from "../ops/gather-rows.js";
-import { linear } from "../ops/linear.js";
 import { rmsNorm } from "../ops/rms-norm.js";
 import { rotaryEmbedding } from "../ops/rotary-embedding.js";
 import { swiglu } from "../ops/swiglu.js";
@@ -66,7 +65,7 @@ function readConfig(json: Readonly<Record<string, unknown>>): LlamaConfig {
 }
 
 function buildLlama(config: LlamaConfig): LanguageModelGraph {
-  const { vocabulary, hidden, blocks } = config.dimensions;
+  const { blocks } = config.dimensions;
   const groups = Array.from({ length: blocks }, (_, block) => blockGroups(config, block));
   const headName = config.tied ? EMBEDDING : "lm_head.weight";
   return {
@@ -75,7 +74,7 @@ function buildLlama(config: LlamaConfig): LanguageModelGraph {
     weights: weightShapes(config, groups.flatMap(Object.values), headName),
     linearGroups: groups.flatMap(({ qkv, output, gateUp, down }) => [qkv, output, gateUp, down]),
     hidden: (context) => hiddenStates(config, groups, context),
-    logits: (context, rows) => linear(rows, context.weight(headName, [vocabulary, hidden])), // [S, V]
+    head: headName,
   };
 }
 

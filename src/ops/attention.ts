@@ -1,6 +1,6 @@
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
 import { type Cost, defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
-import { binary, matMul, reduceSum, reshapeTo, softmax, transpose } from "./engine-nodes.js";
+import { binary, concat, matMul, reduceSum, reshapeTo, softmax, splitEvenly, transpose } from "./engine-nodes.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
 
 export interface AttentionAttributes {
@@ -12,6 +12,9 @@ export interface AttentionAttributes {
 }
 
 // O = softmax(s·Q·Kᵀ + bias)·V                                              Vaswani et al. 2017, eq. 1
+//
+// In chunks of queries: a chunk reads only the keys up to its own end, so that with C chunks (C + 1) / 2C of the scores are
+// computed, and those of one chunk live at a time.
 const attentionOp = defineOp<AttentionAttributes>({
   name: "Attention",
   infer: (types, { heads, kvHeads }) => {
@@ -29,13 +32,18 @@ const attentionOp = defineOp<AttentionAttributes>({
     expectEqual("Attention", "columns of k and v", extent(k.shape, 2), extent(v.shape, 2));
     return [float32(...q.shape)]; // [B, T, H·D]
   },
-  gradient: ({ inputs: [q, k, v, bias], outputs: [output], dys: [dy], attributes }) =>
-    applyAll(attentionGradientOp, [q, k, v, bias, output, dy], attributes),
-  lower: everywhere((e, { inputs: [q = "", k = "", v = "", bias = ""], attributes }) => {
+  gradient: ({ inputs: [q, k, v, ...biases], outputs: [output], dys: [dy], attributes }) =>
+    applyAll(attentionGradientOp, [q, k, v, output, dy, ...biases], attributes),
+  lower: everywhere((e, { inputs: [q = "", k = "", v = "", ...biases], attributes }) => {
     const { kvHeads } = attributes;
-    const queries = groupedHeads(e, q, attributes); // [B, K, G·T, D]
-    const weights = probabilities(e, queries, splitHeads(e, k, kvHeads), bias, attributes); // [B, K, G·T, T]
-    return mergeGroups(e, matMul(e, weights, splitHeads(e, v, kvHeads)), attributes);
+    const keys = prefixes(e, splitHeads(e, k, kvHeads), biases.length); // [B, K, (c + 1)·Q, D]
+    const values = prefixes(e, splitHeads(e, v, kvHeads), biases.length);
+    const outputs = splitEvenly(e, q, biases.length, 1).map((queries, chunk) => {
+      const grouped = groupedHeads(e, queries, attributes); // [B, K, G·Q, D]
+      const weights = probabilities(e, grouped, keys[chunk] ?? "", biases[chunk] ?? "", attributes);
+      return mergeGroups(e, matMul(e, weights, values[chunk] ?? ""), attributes); // [B, Q, H·D]
+    });
+    return concat(e, outputs, 1);
   }),
   // Two products over all pairs of tokens; scores before and after the softmax, and the heads' copies of q, k and v.
   cost: (shapes, attributes) => attentionCost(shapes, attributes, { products: 2, scores: 2, copies: 1 }),
@@ -47,34 +55,80 @@ const attentionGradientOp = defineOp<AttentionAttributes>({
   name: "AttentionGradient",
   infer: (types) => [0, 1, 2].map((index) => float32(...input("AttentionGradient", types, index, 3).shape)),
   gradient: "noGradient",
-  lower: everywhere((e, { inputs: [q = "", k = "", v = "", bias = "", output = "", dy = ""], attributes }) => {
+  lower: everywhere((e, { inputs: [q = "", k = "", v = "", output = "", dy = "", ...biases], attributes }) => {
     const { kvHeads, scale } = attributes;
-    const queries = groupedHeads(e, q, attributes); // [B, K, G·T, D]
-    const keys = splitHeads(e, k, kvHeads); // [B, K, T, D]
-    const values = splitHeads(e, v, kvHeads);
-    const weights = probabilities(e, queries, keys, bias, attributes); // [B, K, G·T, T]
-    const dOutput = groupedHeads(e, dy, attributes); // [B, K, G·T, D]
-    const dot = reduceSum(e, binary(e, "Mul", dOutput, groupedHeads(e, output, attributes)), [3], true); // [B, K, G·T, 1]
-    const dWeights = matMul(e, dOutput, values, { transposeB: true });
-    const dScores = binary(e, "Mul", weights, binary(e, "Sub", dWeights, dot));
+    const chunks = biases.length;
+    const keys = prefixes(e, splitHeads(e, k, kvHeads), chunks); // [B, K, (c + 1)·Q, D]
+    const values = prefixes(e, splitHeads(e, v, kvHeads), chunks);
+    const outputs = splitEvenly(e, output, chunks, 1);
+    const dOutputs = splitEvenly(e, dy, chunks, 1);
+    const parts = splitEvenly(e, q, chunks, 1).map((part, chunk) => {
+      const [key = "", value = ""] = [keys[chunk], values[chunk]];
+      const queries = groupedHeads(e, part, attributes); // [B, K, G·Q, D]
+      const weights = probabilities(e, queries, key, biases[chunk] ?? "", attributes); // [B, K, G·Q, (c + 1)·Q]
+      const dOutput = groupedHeads(e, dOutputs[chunk] ?? "", attributes); // [B, K, G·Q, D]
+      const dot = reduceSum(e, binary(e, "Mul", dOutput, groupedHeads(e, outputs[chunk] ?? "", attributes)), [3], true); // [B, K, G·Q, 1]
+      const dWeights = matMul(e, dOutput, value, { transposeB: true });
+      const dScores = binary(e, "Mul", weights, binary(e, "Sub", dWeights, dot));
+      return {
+        query: mergeGroups(e, matMul(e, dScores, key, { scale }), attributes),
+        key: matMul(e, dScores, queries, { transposeA: true, scale }), // [B, K, (c + 1)·Q, D]
+        value: matMul(e, weights, dOutput, { transposeA: true }),
+      };
+    });
     return [
-      mergeGroups(e, matMul(e, dScores, keys, { scale }), attributes),
-      mergeHeads(e, matMul(e, dScores, queries, { transposeA: true, scale })),
-      mergeHeads(e, matMul(e, weights, dOutput, { transposeA: true })),
+      concat(e, parts.map(({ query }) => query), 1),
+      mergeHeads(e, sumOfPrefixes(e, parts.map(({ key }) => key))),
+      mergeHeads(e, sumOfPrefixes(e, parts.map(({ value }) => value))),
     ];
   }),
   // P again and four products more; P, the gradient of P and that of the scores; copies of q, k, v, O and its gradient.
-  cost: (shapes, attributes) => attentionCost(shapes, attributes, { products: 5, scores: 3, copies: 2 }),
+  cost: ([q = [], k = [], v = [], , , ...biases], attributes) =>
+    attentionCost([q, k, v, ...biases], attributes, { products: 5, scores: 3, copies: 2 }),
 });
 
-/** Products of [T, D] and [T, D] for each head; matrices of [T, T] for each head; copies of the inputs. */
+/** The first 1, 2, … of equal parts of the tokens, [B, K, T, D] each shorter than the next but the last. */
+function prefixes(e: Emitter, x: string, parts: number): readonly string[] {
+  const pieces = splitEvenly(e, x, parts, 2);
+  return pieces.map((_, index) => (index === parts - 1 ? x : concat(e, pieces.slice(0, index + 1), 2)));
+}
+
+/** The sum of values over growing beginnings of the tokens: what `prefixes` gave to chunks, their gradients bring back. */
+function sumOfPrefixes(e: Emitter, sums: readonly string[]): string {
+  const pieces = sums.map((sum, index) => splitEvenly(e, sum, index + 1, 2));
+  const totals = sums.map((_, place) =>
+    pieces
+      .slice(place)
+      .map((parts) => parts[place] ?? "")
+      .reduce((sum, part) => binary(e, "Add", sum, part)),
+  );
+  return concat(e, totals, 2);
+}
+
+/** Products of [Q, D] and [D, keys] for each chunk and head; the largest chunk's scores; copies of the inputs. */
 function attentionCost(
-  [[batch = 0, tokens = 0, columns = 0] = [], k = []]: readonly (readonly number[])[],
+  [[batch = 0, tokens = 0, columns = 0] = [], k = [], , ...biases]: readonly (readonly number[])[],
   { heads }: AttentionAttributes,
   { products, scores, copies }: { readonly products: number; readonly scores: number; readonly copies: number },
 ): Cost {
+  const pairs = biases.map((bias) => (bias[2] ?? 0) * (bias[3] ?? 0));
   const inputs = batch * tokens * columns + 2 * count(k);
-  return { flops: products * 2 * batch * tokens * tokens * columns, scratch: scores * batch * heads * tokens * tokens + copies * inputs };
+  return {
+    flops: products * 2 * batch * columns * pairs.reduce((sum, some) => sum + some, 0),
+    scratch: scores * batch * heads * Math.max(...pairs) + copies * inputs,
+  };
+}
+
+/** Queries of about this number are a chunk. */
+const QUERIES_PER_CHUNK = 128;
+/** Lengths are padded to multiples of this, which the number of chunks divides. */
+const MOST_CHUNKS = 8;
+
+/** How many chunks the queries of sequences of up to `tokens` tokens are computed in: a power of two. */
+export function attentionChunks(tokens: number): number {
+  let chunks = 1;
+  while (chunks < MOST_CHUNKS && tokens / chunks > QUERIES_PER_CHUNK) chunks *= 2;
+  return chunks;
 }
 
 /** [B, T, K·D] → [B, K, T, D]. */
@@ -110,6 +164,6 @@ function probabilities(e: Emitter, queries: string, keys: string, bias: string, 
   return softmax(e, addBias(e, scores, bias, attributes));
 }
 
-/** q [B, T, H·D], k and v [B, T, K·D], bias [B, 1, T, T] → [B, T, H·D]. */
-export const attention = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, attributes: AttentionAttributes): Tensor =>
-  apply(attentionOp, [q, k, v, bias], attributes);
+/** q [B, T, H·D], k and v [B, T, K·D], the biases of `attentionBias`, one a chunk → [B, T, H·D]. */
+export const attention = (q: Tensor, k: Tensor, v: Tensor, biases: readonly Tensor[], attributes: AttentionAttributes): Tensor =>
+  apply(attentionOp, [q, k, v, ...biases], attributes);

@@ -61,6 +61,49 @@ export function reduceSum(e: Emitter, x: string, axes: readonly number[], keep: 
   return e.emit("ReduceSum", [x, e.ints(axes)], { attributes: { keepdims: { int: Number(keep) } } })[0];
 }
 
+/** The largest value along an axis, which keeps an extent of 1. */
+export function reduceMax(e: Emitter, x: string, axis: number): string {
+  return e.emit("ReduceMax", [x, e.ints([axis])], { attributes: { keepdims: { int: 1 } } })[0];
+}
+
+interface GemmOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  /** Factor on the product. */
+  readonly scale?: number;
+  /** Added to the product; the empty string is none. */
+  readonly addend?: string;
+  readonly addendScale?: number;
+}
+
+/** scale·op(a)·op(b) + addendScale·addend of matrices: the engine adds within the product, without a pass of its own. */
+export function gemm(
+  e: Emitter,
+  a: string,
+  b: string,
+  { transposeA = false, transposeB = false, scale = 1, addend = "", addendScale = 1 }: GemmOptions = {},
+): string {
+  const attributes = {
+    transA: { int: Number(transposeA) },
+    transB: { int: Number(transposeB) },
+    alpha: { float: scale },
+    beta: { float: addendScale },
+  };
+  return e.emit("Gemm", addend === "" ? [a, b] : [a, b, addend], { attributes })[0];
+}
+
+/** Equal parts along an axis whose extent `parts` divides. */
+export function splitEvenly(e: Emitter, x: string, parts: number, axis: number): readonly string[] {
+  if (parts === 1) return [x];
+  return e.emit("Split", [x], { outputs: parts, attributes: { axis: { int: axis }, num_outputs: { int: parts } } });
+}
+
+/** Values side by side along an axis. */
+export function concat(e: Emitter, parts: readonly string[], axis: number): string {
+  const [only = ""] = parts;
+  return parts.length === 1 ? only : e.emit("Concat", parts, { attributes: { axis: { int: axis } } })[0];
+}
+
 export function softmax(e: Emitter, x: string): string {
   return e.emit("Softmax", [x], { attributes: { axis: { int: -1 } } })[0];
 }

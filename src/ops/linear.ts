@@ -1,5 +1,6 @@
 import { apply, type Tensor } from "../graph/graph.js";
 import { defineOp, everywhere, float32, type GradientArguments, type Lowering, type TensorType } from "../graph/op.js";
+import { gemm } from "./engine-nodes.js";
 import { matrixProduct } from "./matrix-product.js";
 import { count, expectEqual, extent, input } from "./types.js";
 
@@ -9,10 +10,8 @@ interface LinearAttributes {
 }
 
 /** Both kinds are one Gemm, y = c + s·x·Wᵀ; the addend costs no pass of its own. */
-const lowerLinear: Lowering<LinearAttributes> = (e, { inputs: [x = "", weight = "", addend = ""], attributes: { scale } }) => {
-  const inputs = addend === "" ? [x, weight] : [x, weight, addend];
-  return e.emit("Gemm", inputs, { attributes: { transB: { int: 1 }, alpha: { float: scale } } })[0];
-};
+const lowerLinear: Lowering<LinearAttributes> = (e, { inputs: [x = "", weight = "", addend = ""], attributes: { scale } }) =>
+  gemm(e, x, weight, { transposeB: true, scale, addend });
 
 function inferLinear(name: string, types: readonly (TensorType | undefined)[]): readonly TensorType[] {
   const x = input(name, types, 0, 2);

@@ -1,5 +1,6 @@
 import { apply, producer, type Tensor } from "../graph/graph.js";
 import { defineOp, everywhere, float32 } from "../graph/op.js";
+import { gemm } from "./engine-nodes.js";
 import { count, expectEqual, extent, input } from "./types.js";
 
 interface ProductAttributes {
@@ -17,10 +18,9 @@ const matrixProductOp = defineOp<ProductAttributes>({
     return [float32(extent(a.shape, transposeA ? 1 : 0), extent(b.shape, 1))];
   },
   gradient: "noGradient",
-  lower: everywhere((e, { inputs: [a = "", b = "", addend = ""], attributes: { scale, transposeA } }) => {
-    const inputs = addend === "" ? [a, b] : [a, b, addend];
-    return e.emit("Gemm", inputs, { attributes: { transA: { int: Number(transposeA) }, alpha: { float: scale } } })[0];
-  }),
+  lower: everywhere((e, { inputs: [a = "", b = "", addend = ""], attributes: { scale, transposeA } }) =>
+    gemm(e, a, b, { transposeA, scale, addend }),
+  ),
   cost: ([a = [], b = []]) => ({ flops: 2 * count(a) * (b[1] ?? 0) }),
 });
 

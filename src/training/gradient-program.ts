@@ -20,6 +20,7 @@ export interface GradientProgramOptions {
   readonly model: LanguageModelGraph;
   readonly layout: AdapterLayout;
   readonly maxTokens: number;
+  readonly maxSupervised?: number | undefined;
   readonly dropout?: DropoutSource | undefined;
 }
 
@@ -67,7 +68,7 @@ export class GradientProgram {
 
 /** The graph of a training step: outputs `loss`, the summed loss, and a gradient for each matrix of the adapter. */
 export function buildGradientGraph(options: GradientProgramOptions): { graph: Graph; inputs: ReadonlyMap<string, LayoutEntry> } {
-  const { graph, losses, adapter } = buildSequenceGraph({ ...options, regularise: options.dropout?.regularise });
+  const { graph, losses, adapter } = buildSequenceGraph({ ...options, differentiable: true, regularise: options.dropout?.regularise });
   if (adapter === undefined) throw new Error("a gradient program needs an adapter to train");
   const loss = weightedSum(losses, graph.input("weights", { dtype: "float32", shape: [SUPERVISED] }));
   const names = [...adapter.inputs.keys()];

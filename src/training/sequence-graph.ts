@@ -4,11 +4,11 @@ import type { AdapterLayout } from "../lora/layout.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
-import { attention } from "../ops/attention.js";
-import { attentionBias } from "../ops/attention-bias.js";
-import { crossEntropy } from "../ops/cross-entropy.js";
+import { attention, attentionChunks } from "../ops/attention.js";
+import { attentionBias, QUERIES } from "../ops/attention-bias.js";
 import { gatherRows } from "../ops/gather-rows.js";
 import { frozenLinear } from "../ops/linear.js";
+import { lossChunks, vocabularyLoss } from "../ops/vocabulary-loss.js";
 
 /** Symbol of the number of supervised tokens, padded to a bucket. */
 export const SUPERVISED = "supervised";
@@ -19,6 +19,12 @@ export interface SequenceGraphOptions {
   readonly layout?: AdapterLayout | undefined;
   /** Longest sequence that the program will be fed. */
   readonly maxTokens: number;
+  /** Most learned tokens of a batch: more are computed in several chunks. The default fits a batch that is learned whole. */
+  readonly maxSupervised?: number | undefined;
+  /** Parts in which attention computes the queries; it divides every length. The default fits `maxTokens`. */
+  readonly queryChunks?: number | undefined;
+  /** Whether gradients will be taken. */
+  readonly differentiable?: boolean;
   /** What the adapter's input goes through in training. */
   readonly regularise?: ((graph: Graph) => (x: Tensor) => Tensor) | undefined;
 }
@@ -36,7 +42,7 @@ export interface SequenceGraph {
  * (tokens see earlier ones of an equal segment), `order` [T] = 0 … T−1, `rows` int64 [S] (rows of [B·T] whose next token
  * is supervised) and `targets` int64 [S]. Only those rows reach the vocabulary.
  */
-export function buildSequenceGraph({ model, layout, maxTokens, regularise }: SequenceGraphOptions): SequenceGraph {
+export function buildSequenceGraph({ model, layout, maxTokens, maxSupervised = 4 * maxTokens, differentiable = false, regularise, queryChunks = attentionChunks(maxTokens) }: SequenceGraphOptions): SequenceGraph {
   const graph = new Graph();
   const { heads, kvHeads, headSize } = model.dimensions;
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
@@ -48,7 +54,7 @@ export function buildSequenceGraph({ model, layout, maxTokens, regularise }: Seq
   const base = (x: Tensor, { name, inputs, outputs }: { name: string; inputs: number; outputs: number }) =>
     frozenLinear(x, weight(`${name}.weight`, [outputs, inputs]));
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
-  const bias = attentionBias(segments, order); // [B, 1, T, T]
+  const biases = attentionBias(segments, order, queryChunks);
   const hidden = model.hidden({
     graph,
     ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
@@ -56,8 +62,18 @@ export function buildSequenceGraph({ model, layout, maxTokens, regularise }: Seq
     maxPositions: maxTokens,
     weight,
     linear: adapter?.linear ?? plainLinear(base),
-    attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
+    attend: (q, k, v) => attention(q, k, v, biases, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
   }); // [N, C]
-  const logits = model.logits({ weight }, gatherRows(hidden, rows)); // [S, V]
-  return { graph, losses: crossEntropy(logits, targets), adapter };
+  const { vocabulary, hidden: columns } = model.dimensions;
+  const head = weight(model.head, [vocabulary, columns]);
+  const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks: lossChunks(maxSupervised), differentiable });
+  return { graph, losses, adapter };
+}
+
+/** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */
+export function sequenceDimensions(
+  { batch, tokens, supervised }: { readonly batch: number; readonly tokens: number; readonly supervised: number },
+  maxTokens: number,
+): Record<string, number> {
+  return { batch, tokens, supervised, [QUERIES]: tokens / attentionChunks(maxTokens) };
 }

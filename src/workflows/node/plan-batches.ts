@@ -4,7 +4,7 @@ import type { AdapterLayout } from "../../lora/layout.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
 import { DropoutSource } from "../../training/dropout-source.js";
 import { buildGradientGraph } from "../../training/gradient-program.js";
-import { buildSequenceGraph } from "../../training/sequence-graph.js";
+import { buildSequenceGraph, sequenceDimensions } from "../../training/sequence-graph.js";
 import { stepCost } from "../../training/step-cost.js";
 import type { PlanSettings } from "../options.js";
 import type { DescribedModel } from "./open-model.js";
@@ -84,7 +84,7 @@ export function batchCosts(
   let flops = 0;
   let fullest = 0;
   for (const { shape, count } of shapes.values()) {
-    const cost = stepCost(graph, { ...shape, ...dropout?.dimensions() }, copyBytes);
+    const cost = stepCost(graph, { ...sequenceDimensions(shape, maxTokens), ...dropout?.dimensions() }, copyBytes);
     flops += count * cost.flops;
     fullest = Math.max(fullest, cost.activationBytes);
   }
@@ -103,5 +103,5 @@ function measuringBytes(
 ): number {
   const { graph, losses } = buildSequenceGraph({ model, layout, maxTokens });
   graph.output("losses", losses);
-  return stepCost(graph, { ...shape }, copyBytes).activationBytes;
+  return stepCost(graph, sequenceDimensions(shape, maxTokens), copyBytes).activationBytes;
 }
