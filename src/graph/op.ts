@@ -58,11 +58,42 @@ export interface Emitter {
   ints(values: number | readonly number[]): string;
   /** An int64 vector holding a shape: a constant where it can be one, else a small input that the runtime feeds. */
   shape(dimensions: Shape): string;
+  /** A constant scalar of uint8. */
+  byte(value: number): string;
+  /** The int8 form of a frozen weight, by the name of its value; undefined where it is stored in floating point alone. */
+  int8(weight: string): Int8Weight | undefined;
+  /** Values that several operations share, written by the first of them. */
+  once(key: string, write: () => readonly string[]): readonly string[];
   /**
    * An int64 input of the graph, [N], as a column [N, 1]. The WebGPU provider cannot reshape int64: there the column is
    * an input of its own, which the runtime feeds with the same numbers.
    */
   column(input: string): string;
+}
+
+/**
+ * A frozen W [out, in] in int8, once for each direction. Forward, the input is multiplied by `smooth` [in], which tames its
+ * outlying channels (Xiao et al. 2022, eq. 3), and W's columns are divided by it: `forwardCodes` int8 [in, out] with a scale
+ * for each output, `forwardScales` [out]. Backward, `backwardCodes` int8 [out, in] have a scale for each input,
+ * `backwardScales` [in]. The channels of which `smooth` is zero are multiplied in float32: `outliers` int64 [K] with their
+ * columns of W, `outlierWeights` [out, K].
+ */
+export type Int8Part =
+  | "smooth"
+  | "forwardCodes"
+  | "forwardScales"
+  | "backwardCodes"
+  | "backwardScales"
+  | "outliers"
+  | "outlierWeights";
+
+export interface Int8Weight {
+  /** Whether one scale serves the whole input, or each row needs its own. */
+  readonly range: "tensor" | "row";
+  /** Whether some channels are multiplied in float32. */
+  readonly hasOutliers: boolean;
+  /** The name of a part's value. */
+  part(name: Int8Part): string;
 }
 
 export interface EmitOptions {

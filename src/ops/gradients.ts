@@ -1,6 +1,7 @@
 import { gradients as sweep } from "../graph/gradients.js";
 import type { Tensor } from "../graph/graph.js";
 import { add } from "./add.js";
+import { addToFrozenGradient } from "./frozen-linear.js";
 import { addToProduct } from "./matrix-product.js";
 import { sumTo } from "./sum-to.js";
 
@@ -11,5 +12,5 @@ import { sumTo } from "./sum-to.js";
  */
 export function gradients(loss: Tensor, trainables: readonly Tensor[]): Tensor[] {
   const seed = loss.graph.scalar(1);
-  return sweep(loss, seed, trainables, { accumulate: (sum, term) => addToProduct(sum, term) ?? add(sum, term), sumTo });
+  return sweep(loss, seed, trainables, { accumulate: (sum, term) => addToProduct(sum, term) ?? addToFrozenGradient(sum, term) ?? add(sum, term), sumTo });
 }

@@ -9,11 +9,11 @@ interface LinearAttributes {
   readonly scale: number;
 }
 
-/** Both kinds are one Gemm, y = c + s·x·Wᵀ; the addend costs no pass of its own. */
+/** One Gemm, y = c + s·x·Wᵀ; the addend costs no pass of its own. */
 const lowerLinear: Lowering<LinearAttributes> = (e, { inputs: [x = "", weight = "", addend = ""], attributes: { scale } }) =>
   gemm(e, x, weight, { transposeB: true, scale, addend });
 
-function inferLinear(name: string, types: readonly (TensorType | undefined)[]): readonly TensorType[] {
+export function inferLinear(name: string, types: readonly (TensorType | undefined)[]): readonly TensorType[] {
   const x = input(name, types, 0, 2);
   const weight = input(name, types, 1, 2);
   expectEqual(name, "columns of x and of W", extent(x.shape, 1), extent(weight.shape, 1));
@@ -21,7 +21,7 @@ function inferLinear(name: string, types: readonly (TensorType | undefined)[]): 
 }
 
 /** 2·N·in·out: a multiplication and an addition for every weight and row. */
-const linearCost = ([x = [], weight = []]: readonly (readonly number[])[]) => ({ flops: 2 * count(x) * (weight[0] ?? 0) });
+export const linearCost = ([x = [], weight = []]: readonly (readonly number[])[]) => ({ flops: 2 * count(x) * (weight[0] ?? 0) });
 
 function linearGradient({ inputs: [x, weight], dys: [dy], wants, attributes: { scale } }: GradientArguments<LinearAttributes>) {
   if (x === undefined || weight === undefined || dy === undefined) return [];
@@ -41,18 +41,6 @@ const linearOp = defineOp<LinearAttributes>({
   cost: linearCost,
 });
 
-/** The same with a W that never is: the place of a stored precision. A gradient for W is refused, not silently dropped. */
-const frozenLinearOp = defineOp<LinearAttributes>({
-  name: "FrozenLinear",
-  infer: (types) => inferLinear("FrozenLinear", types),
-  gradient: (node) => {
-    if (node.wants[1]) throw new Error("FrozenLinear: its weight is frozen and has no gradient; use linear for a trained one");
-    return linearGradient(node);
-  },
-  lower: everywhere(lowerLinear),
-  cost: linearCost,
-});
-
 interface LinearOptions {
   readonly scale?: number;
   /** [N, out], or [out] for a bias. */
@@ -62,8 +50,4 @@ interface LinearOptions {
 /** x [N, in], W [out, in] → addend + scale·x·Wᵀ [N, out]. */
 export function linear(x: Tensor, weight: Tensor, { scale = 1, addend }: LinearOptions = {}): Tensor {
   return apply(linearOp, [x, weight, addend], { scale });
-}
-
-export function frozenLinear(x: Tensor, weight: Tensor, { scale = 1, addend }: LinearOptions = {}): Tensor {
-  return apply(frozenLinearOp, [x, weight, addend], { scale });
 }

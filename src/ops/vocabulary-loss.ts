@@ -1,6 +1,7 @@
 import { applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, type Emitter, float32 } from "../graph/op.js";
+import { defineOp, type Emitter, float32, type Int8Weight } from "../graph/op.js";
 import { binary, concat, gemm, reduceMax, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
+import { int8Forward } from "./int8.js";
 import { mul } from "./mul.js";
 import { reshape } from "./reshape.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
@@ -62,14 +63,42 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
  * ReduceLogSumExp, which adds one by one, is 5e-5 too small over a vocabulary of 49,152, and four times slower.)
  */
 function lossOfChunk(e: Emitter, x: string, weight: string, targets: string, column: string, differentiable: boolean): string {
-  const logits = gemm(e, x, weight, { transposeB: true }); // [S, V]
+  const int8 = e.target === "cpu" ? e.int8(weight) : undefined;
+  const logits = int8 === undefined ? gemm(e, x, weight, { transposeB: true }) : int8Forward(e, x, int8); // [S, V]
   const chosen = e.emit("GatherElements", [logits, column], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
   const probabilities = softmax(e, logits);
   const top = binary(e, "Sub", reduceMax(e, logits, 1), e.emit("Log", [reduceMax(e, probabilities, 1)])[0]); // log Σ exp, [S, 1]
   const losses = binary(e, "Sub", top, chosen);
   if (!differentiable) return losses;
   const rows = e.emit("Gather", [weight, targets], { attributes: { axis: { int: 0 } } })[0]; // Wₜ [S, C]
-  return concat(e, [gemm(e, probabilities, weight, { addend: rows, addendScale: -1 }), losses], 1);
+  const gradients =
+    int8 === undefined
+      ? gemm(e, probabilities, weight, { addend: rows, addendScale: -1 })
+      : int8Gradients(e, probabilities, int8, { losses, column, rows });
+  return concat(e, [gradients, losses], 1);
+}
+
+/**
+ * softmax(z)·W − Wₜ with probabilities in uint8: a row's scale fits its largest probability beside the target's, which is at
+ * most 1 − pₜ, so that a row that is nearly right keeps the others apart. The target's own code may then end at 255; it is
+ * taken out with its exact share, −(1 − pₜ)·Wₜ, in float32.
+ */
+function int8Gradients(
+  e: Emitter,
+  probabilities: string,
+  weight: Int8Weight,
+  { losses, column, rows }: { readonly losses: string; readonly column: string; readonly rows: string },
+): string {
+  const wrong = binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]); // 1 − pₜ [S, 1]
+  const largest = e.emit("Min", [reduceMax(e, probabilities, 1), wrong])[0];
+  // Codes of a row add up to 1/scale at most, and their products with int8 stay below 2³¹.
+  const scale = e.emit("Max", [binary(e, "Mul", largest, e.float(1 / 255)), e.float(127 / 2 ** 31)])[0];
+  const codes = e.emit("QuantizeLinear", [probabilities, e.emit("Squeeze", [scale, e.ints([1])])[0]], { attributes: { axis: { int: 0 } } })[0];
+  const inputs = [codes, weight.part("backwardCodes"), e.float(1), weight.part("backwardScales")];
+  const all = e.emit("MatMulIntegerToFloat", inputs, { domain: "com.microsoft" })[0]; // [S, C]
+  const targets = e.emit("GatherElements", [codes, column], { attributes: { axis: { int: 1 } } })[0];
+  const counted = binary(e, "Mul", e.emit("Cast", [targets], { attributes: { to: { int: 1 } } })[0], scale);
+  return binary(e, "Sub", binary(e, "Mul", all, scale), binary(e, "Mul", rows, binary(e, "Add", counted, wrong)));
 }
 
 /** [S, 1] or [S, C + 1] → ℓ [S] and, where there are any, the gradients [S, C]. */

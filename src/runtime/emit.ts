@@ -1,13 +1,21 @@
 import type { Shape } from "../graph/dimension.js";
 import { type Graph, reachable, type Tensor } from "../graph/graph.js";
-import type { EmitOptions, Emitter, Target } from "../graph/op.js";
+import type { EmitOptions, Emitter, Int8Part, Int8Weight, Target } from "../graph/op.js";
 import type { OnnxInitializer, OnnxNode } from "../onnx/model.js";
 
 /** A frozen weight as it is stored: in memory, or in a file at an offset. */
 export interface StoredWeight {
   readonly dtype: "float32" | "bfloat16";
   readonly shape: readonly number[];
-  readonly data: OnnxInitializer["data"];
+  /** Its values in floating point; undefined where it is stored in int8 alone. */
+  readonly data: OnnxInitializer["data"] | undefined;
+  readonly int8?: StoredInt8 | undefined;
+}
+
+/** The int8 form of a frozen weight. */
+export interface StoredInt8 {
+  readonly range: Int8Weight["range"];
+  readonly parts: ReadonlyMap<Int8Part, Omit<OnnxInitializer, "name">>;
 }
 
 /** Engine nodes of a graph, not yet in the wanted order. */
@@ -47,8 +55,20 @@ export function emitGraph(graph: Graph, target: Target, weights: (name: string) 
   const outputs = new Map<string, string>();
   for (const [name, tensor] of graph.outputs) outputs.set(name, emitter.value(tensor));
   const seeds = new Set([...graph.seeds].map((seed) => emitter.value(seed)));
-  const { nodes, ...rest } = emitter.result();
-  return { ...rest, nodes: needed(nodes, outputs.values()), outputs, seeds };
+  const { nodes, weightNodes, initializers, ...rest } = emitter.result();
+  const kept = needed([...weightNodes, ...nodes], outputs.values());
+  const read = new Set([...kept.flatMap((node) => node.inputs), ...outputs.values()]);
+  const unstored = [...read].find((value) => emitter.lacksFloat(value));
+  if (unstored !== undefined) throw new Error(`${unstored} is stored in int8 alone, but read in floating point`);
+  const isWeightNode = new Set(weightNodes);
+  return {
+    ...rest,
+    weightNodes: kept.filter((node) => isWeightNode.has(node)),
+    nodes: kept.filter((node) => !isWeightNode.has(node)),
+    initializers: initializers.filter(({ name }) => read.has(name)),
+    outputs,
+    seeds,
+  };
 }
 
 /** A lowering writes all that an operation can give; nodes of which nothing is read are left out. */
@@ -71,6 +91,9 @@ class GraphEmitter implements Emitter {
   readonly #shapeInputs = new Map<string, Shape>();
   readonly #columnInputs = new Map<string, string>();
   readonly #values = new Map<Tensor, string>();
+  /** Names of weights by the names of their values. */
+  readonly #weightNames = new Map<string, string>();
+  readonly #shared = new Map<string, readonly string[]>();
   #names = 0;
 
   constructor(target: Target, weights: (name: string) => StoredWeight) {
@@ -98,6 +121,39 @@ class GraphEmitter implements Emitter {
     const name = scalar ? `int:${values}` : `ints:[${values.join(",")}]`;
     this.#initializers.set(name, { name, dtype: "int64", shape: scalar ? [] : [data.length], data: bytesOf(data) });
     return name;
+  }
+
+  byte(value: number): string {
+    const name = `byte:${value}`;
+    this.#initializers.set(name, { name, dtype: "uint8", shape: [], data: Uint8Array.of(value) });
+    return name;
+  }
+
+  int8(value: string): Int8Weight | undefined {
+    const weight = this.#weightNames.get(value) ?? "";
+    const form = weight === "" ? undefined : this.#weights(weight).int8;
+    if (form === undefined) return undefined;
+    const part = (name: Int8Part) => {
+      const stored = form.parts.get(name);
+      if (stored === undefined) throw new Error(`${weight} has no ${name}`);
+      // Layers that read one input share its smoothing: the same place of the file is the same value.
+      const initializer = stored.data instanceof Uint8Array ? `${weight}:${name}` : `int8:${name}:${stored.data.offset}`;
+      this.#initializers.set(initializer, { name: initializer, ...stored });
+      return initializer;
+    };
+    return { range: form.range, hasOutliers: form.parts.has("outliers"), part };
+  }
+
+  once(key: string, write: () => readonly string[]): readonly string[] {
+    const names = this.#shared.get(key) ?? write();
+    this.#shared.set(key, names);
+    return names;
+  }
+
+  /** Whether a value is a weight without a form in floating point. */
+  lacksFloat(value: string): boolean {
+    const weight = this.#weightNames.get(value);
+    return weight !== undefined && this.#weights(weight).data === undefined;
   }
 
   shape(dimensions: Shape): string {
@@ -152,9 +208,12 @@ class GraphEmitter implements Emitter {
   #weight(name: string): string {
     const initializer = `weight:${name}`;
     const { dtype, shape, data } = this.#weights(name);
+    this.#weightNames.set(initializer, name);
+    if (data === undefined) return initializer;
     this.#initializers.set(initializer, { name: initializer, dtype, shape, data });
     if (dtype === "float32") return initializer;
     const cast = `Cast_${this.#names++}`;
+    this.#weightNames.set(cast, name);
     this.#weightNodes.push({ type: "Cast", name: cast, inputs: [initializer], outputs: [cast], attributes: { to: { int: 1 } } });
     return cast;
   }

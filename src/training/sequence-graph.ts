@@ -1,13 +1,13 @@
 import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout } from "../lora/layout.js";
-import type { LanguageModelGraph } from "../models/architecture.js";
+import type { LanguageModelGraph, LinearGroup } from "../models/architecture.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { attention, attentionChunks } from "../ops/attention.js";
 import { attentionBias, QUERIES } from "../ops/attention-bias.js";
 import { gatherRows } from "../ops/gather-rows.js";
-import { frozenLinear } from "../ops/linear.js";
+import { frozenLinear } from "../ops/frozen-linear.js";
 import { lossChunks, vocabularyLoss } from "../ops/vocabulary-loss.js";
 
 /** Symbol of the number of supervised tokens, padded to a bucket. */
@@ -25,6 +25,8 @@ export interface SequenceGraphOptions {
   readonly queryChunks?: number | undefined;
   /** Whether gradients will be taken. */
   readonly differentiable?: boolean;
+  /** Told what each group of layers of the bare model reads [N, in]. */
+  readonly onLayerInput?: ((x: Tensor, group: LinearGroup) => void) | undefined;
   /** What the adapter's input goes through in training. */
   readonly regularise?: ((graph: Graph) => (x: Tensor) => Tensor) | undefined;
 }
@@ -34,6 +36,8 @@ export interface SequenceGraph {
   readonly graph: Graph;
   /** The negative log-likelihood of each supervised token, in nats [S]. */
   readonly losses: Tensor;
+  /** Hidden states after the final norm [N, C]. */
+  readonly hidden: Tensor;
   readonly adapter: AttachedAdapter | undefined;
 }
 
@@ -42,7 +46,7 @@ export interface SequenceGraph {
  * (tokens see earlier ones of an equal segment), `order` [T] = 0 … T−1, `rows` int64 [S] (rows of [B·T] whose next token
  * is supervised) and `targets` int64 [S]. Only those rows reach the vocabulary.
  */
-export function buildSequenceGraph({ model, layout, maxTokens, maxSupervised = 4 * maxTokens, differentiable = false, regularise, queryChunks = attentionChunks(maxTokens) }: SequenceGraphOptions): SequenceGraph {
+export function buildSequenceGraph({ model, layout, maxTokens, maxSupervised = 4 * maxTokens, differentiable = false, regularise, onLayerInput, queryChunks = attentionChunks(maxTokens) }: SequenceGraphOptions): SequenceGraph {
   const graph = new Graph();
   const { heads, kvHeads, headSize } = model.dimensions;
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
@@ -61,13 +65,13 @@ export function buildSequenceGraph({ model, layout, maxTokens, maxSupervised = 4
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions: maxTokens,
     weight,
-    linear: adapter?.linear ?? plainLinear(base),
+    linear: adapter?.linear ?? plainLinear(base, onLayerInput),
     attend: (q, k, v) => attention(q, k, v, biases, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
   }); // [N, C]
   const { vocabulary, hidden: columns } = model.dimensions;
   const head = weight(model.head, [vocabulary, columns]);
   const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks: lossChunks(maxSupervised), differentiable });
-  return { graph, losses, adapter };
+  return { graph, losses, hidden, adapter };
 }
 
 /** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */

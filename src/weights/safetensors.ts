@@ -1,7 +1,7 @@
 import { InputError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
 import { buildCheckpoint, type Checkpoint, elementCount, MAX_RANK, MAX_TENSORS, type StoredTensor } from "./checkpoint.js";
-import { type StoredType, storedByteLength } from "./stored-types.js";
+import type { StoredType } from "./stored-types.js";
 
 // The format: 8 bytes header length N (little-endian), N bytes of JSON {"name": {"dtype", "shape", "data_offsets"}},
 // then the data, offsets counted from its start.              https://github.com/huggingface/safetensors#format
@@ -11,8 +11,8 @@ const MAX_HEADER_BYTES = 100_000_000;
 /** Names longer than this are no names. */
 const MAX_NAME_CHARACTERS = 4096;
 
-/** The types that weights are read from and written in. */
-export type SafetensorsType = "F32" | "F16" | "BF16";
+/** The types that tensors are written in. */
+export type SafetensorsType = "F32" | "F16" | "BF16" | "I8" | "I64";
 
 /** Bytes of one element of every type the format knows; tensors of the others are listed, not read. */
 const elementBytes: Readonly<Record<string, number>> = {
@@ -40,7 +40,17 @@ export interface SafetensorsHeader {
   readonly tensors: readonly StoredTensor[];
   /** Tensors of other types: name → type. */
   readonly unreadable: ReadonlyMap<string, string>;
+  /** Every tensor of any type: where its bytes lie. */
+  readonly places: ReadonlyMap<string, TensorPlace>;
   readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The place of a tensor's bytes, from the start of its file. */
+export interface TensorPlace {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly byteLength: number;
 }
 
 /** Reads one file, or the shards of one model, as a checkpoint. Only headers are read; values come when asked for. */
@@ -73,15 +83,17 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
 
   const tensors: StoredTensor[] = [];
   const unreadable = new Map<string, string>();
+  const places = new Map<string, TensorPlace>();
   const spans: Span[] = [];
   for (const name of names) {
     const entry = checkEntry(source, name, record[name], dataStart);
+    places.set(name, entry);
     spans.push({ name, begin: entry.offset, end: entry.offset + entry.byteLength });
     if (entry.type === undefined) unreadable.set(name, entry.dtype);
     else tensors.push({ name, type: entry.type, shape: entry.shape, source, offset: entry.offset, byteLength: entry.byteLength });
   }
   checkSpans(source, spans, dataStart);
-  return { tensors, unreadable, metadata };
+  return { tensors, unreadable, places, metadata };
 }
 
 /** The bytes before the data of a file that holds these tensors one after the other, in this order. */
@@ -96,7 +108,7 @@ export function encodeSafetensorsHeader(
   let at = 0;
   for (const { name, dtype, shape } of entries) {
     const count = elementCount(shape);
-    const byteLength = count === undefined ? undefined : storedByteLength(dtype, count);
+    const byteLength = count === undefined ? undefined : count * (elementBytes[dtype] ?? 0);
     if (byteLength === undefined) throw new RangeError(`Tensor ${name}: shape [${shape.join(", ")}] cannot be written`);
     if (seen.has(name) || name === "__metadata__") throw new RangeError(`Two tensors would be written as ${name}`);
     seen.add(name);
@@ -170,12 +182,8 @@ function checkMetadata(file: string, value: unknown): Readonly<Record<string, st
   return Object.fromEntries(entries);
 }
 
-interface Entry {
-  readonly dtype: string;
+interface Entry extends TensorPlace {
   readonly type: StoredType | undefined;
-  readonly shape: readonly number[];
-  readonly offset: number;
-  readonly byteLength: number;
 }
 
 function checkEntry(source: ByteSource, name: string, value: unknown, dataStart: number): Entry {

@@ -115,7 +115,8 @@ def heads_of(x, heads):
 
 
 def attention(heads, kv_heads, size):
-    segments = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], dtype=np.float32)
+    """Eight tokens, so that they are computed in up to four chunks of several: one sequence is full, one holds two texts and padding."""
+    segments = np.array([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 2, 2, 0, 0, 0]], dtype=np.float32)
 
     def compute(q, k, v, segments, order):
         repeat = heads // kv_heads
@@ -125,13 +126,13 @@ def attention(heads, kv_heads, size):
         return out.transpose(1, 2).flatten(2)
 
     inputs = dict(
-        q=normal(2, 4, heads * size),
-        k=normal(2, 4, kv_heads * size),
-        v=normal(2, 4, kv_heads * size),
+        q=normal(2, 8, heads * size),
+        k=normal(2, 8, kv_heads * size),
+        v=normal(2, 8, kv_heads * size),
         segments=segments,
-        order=np.arange(4, dtype=np.float32),
+        order=np.arange(8, dtype=np.float32),
     )
-    case(f"attention: {heads} heads on {kv_heads}", {"batch": 2, "tokens": 4}, inputs, ["q", "k", "v"], compute)
+    case(f"attention: {heads} heads on {kv_heads}", {"batch": 2, "tokens": 8}, inputs, ["q", "k", "v"], compute)
 
 
 def cached_attention(heads, kv_heads, size):
@@ -163,13 +164,18 @@ def cached_attention(heads, kv_heads, size):
 
 def attention_bias():
     segments = np.array([[1, 1, 1, 2], [1, 1, 0, 0]], dtype=np.float32)
-    case(
-        "attentionBias",
-        {"batch": 2, "tokens": 4},
-        dict(segments=segments, order=np.arange(4, dtype=np.float32)),
-        [],
-        lambda segments, order: torch.where(visible(segments), 0.0, -1e30),
-    )
+    inputs = dict(segments=segments, order=np.arange(4, dtype=np.float32))
+
+    def whole(segments, order):
+        return torch.where(visible(segments), 0.0, -1e30)
+
+    def halves(segments, order):
+        """The first two queries end before the last two keys."""
+        bias = whole(segments, order)
+        return [bias[:, :, :2, :2], bias[:, :, 2:]]
+
+    case("attentionBias", {"batch": 2, "tokens": 4}, inputs, [], whole)
+    case("attentionBias: in 2 chunks", {"batch": 2, "queries": 2}, inputs, [], halves)
 
 
 def rotary():
@@ -192,14 +198,22 @@ def rotary():
     case("rotaryEmbedding", {"batch": 2, "tokens": 3}, inputs, ["x"], compute)
 
 
-def cross_entropy():
-    """Row 0 is far outside of what exp can hold; row 1 is certain and right, row 2 certain and wrong."""
-    logits = normal(5, 9)
-    logits[0] = logits[0] * 50 + 300
-    logits[1, 4] += 80
-    logits[2, 4] += 80
-    inputs = dict(logits=logits, targets=np.array([3, 4, 0, 8, 8]))
-    case("crossEntropy", {"n": 5}, inputs, ["logits"], lambda logits, targets: F.cross_entropy(logits, targets, reduction="none"))
+def vocabulary_loss():
+    """
+    Row 0 is far outside of what exp can hold; row 1 is certain and right, row 2 certain and wrong. Eight rows, so that they are
+    computed in up to four chunks of several.
+    """
+    x, weight = normal(8, 4), normal(9, 4)
+    x[0] = 300 * weight[7] - 200 * weight[3]
+    weight[4] *= 3
+    x[1] = x[2] = 8 * weight[4]
+    inputs = dict(x=x, weight=weight, targets=np.array([3, 4, 0, 8, 8, 0, 4, 2]))
+
+    def compute(x, weight, targets):
+        return F.cross_entropy(x @ weight.T, targets, reduction="none")
+
+    case("vocabularyLoss", {"n": 8}, inputs, ["x"], compute)
+    case("vocabularyLoss: measured", {"n": 8}, inputs, [], compute)
 
 
 def dropout():
@@ -261,7 +275,7 @@ def main():
     cached_attention(2, 2, 2)
     cached_attention(4, 2, 2)
     attention_bias()
-    cross_entropy()
+    vocabulary_loss()
     dropout()
     table = dict(table=normal(5, 3), index=np.array([4, 0, 4, 2, 4, 0]))  # rows repeat, and 1 and 3 are never read
     case("gatherRows", {"n": 6}, table, ["table"], lambda table, index: F.embedding(index, table))

@@ -1,12 +1,11 @@
-import type { Shape } from "../../src/graph/dimension.js";
+import { product, type Shape } from "../../src/graph/dimension.js";
 import type { Tensor } from "../../src/graph/graph.js";
 import { adamw } from "../../src/ops/adamw.js";
 import { add } from "../../src/ops/add.js";
 import { attention } from "../../src/ops/attention.js";
-import { attentionBias } from "../../src/ops/attention-bias.js";
+import { attentionBias, QUERIES } from "../../src/ops/attention-bias.js";
 import { cachedAttention } from "../../src/ops/cached-attention.js";
 import { clipByNorm } from "../../src/ops/clip-by-norm.js";
-import { crossEntropy } from "../../src/ops/cross-entropy.js";
 import { dropout } from "../../src/ops/dropout.js";
 import { gatherRows } from "../../src/ops/gather-rows.js";
 import { frozenLinear, linear } from "../../src/ops/linear.js";
@@ -16,6 +15,7 @@ import { rmsNorm } from "../../src/ops/rms-norm.js";
 import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
 import { splitColumns } from "../../src/ops/split-columns.js";
 import { swiglu } from "../../src/ops/swiglu.js";
+import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
 import { weightedSum } from "../../src/ops/weighted-sum.js";
 import type { Random } from "../support/random.js";
 
@@ -32,8 +32,10 @@ export interface CaseInput {
 
 /** One use of an operation; every operation has at least one, and each is tested in value and in gradient on each target. */
 export interface OpCase {
-  /** The key of its golden in tests/golden/ops/golden.json. */
+  /** The key of its golden in tests/golden/ops/golden.json, unless `whole` names another. */
   readonly name: string;
+  /** Where it is computed in parts, the golden is that of the whole, and its extents tell those of the case. */
+  readonly whole?: { readonly golden: string; readonly dimensions: (golden: Dimensions) => Dimensions };
   readonly inputs: Readonly<Record<string, CaseInput>>;
   /** Values of the symbolic extents: the smallest, and some for a single run. `drawDimensions` draws others. */
   readonly dimensions: readonly Dimensions[];
@@ -51,7 +53,7 @@ export function drawnExtent(random: Random): Extent {
 /** The longest sequence drawn; the engine wants rotary tables that are no shorter. */
 const TOKENS = 5;
 /** The largest values drawn for symbolic extents. */
-const largest: Dimensions = { n: 7, batch: 3, tokens: TOKENS, past: 6, uniforms: 80 };
+const largest: Dimensions = { n: 7, batch: 3, tokens: TOKENS, past: 6, uniforms: 80, [QUERIES]: 2 };
 /** Dropout's window, of at most 5 + 7·7 numbers, lies in its table. */
 const least: Dimensions = { uniforms: 54 };
 
@@ -83,9 +85,11 @@ const given = (shape: Shape, values: CaseInput["values"], dtype: CaseInput["dtyp
 /** 0 … T−1. */
 const order = given(["tokens"], (_random, count) => [...Array(count).keys()]);
 /** Real tokens (1), then as many of padding (0) as the sequence's number says, so that sequences differ in length. */
-const segments = given(["batch", "tokens"], (_random, count, { tokens = 1 }) =>
-  Array.from({ length: count }, (_, at) => Number(at % tokens < Math.max(1, tokens - Math.floor(at / tokens)))),
-);
+const segmentsOf: CaseInput["values"] = (_random, count, { batch = 1 }) => {
+  const tokens = count / batch;
+  return Array.from({ length: count }, (_, at) => Number(at % tokens < Math.max(1, tokens - Math.floor(at / tokens))));
+};
+const segments = given(["batch", "tokens"], segmentsOf);
 
 const rows = [{ n: 1 }, { n: 7 }];
 const sequences = [
@@ -121,6 +125,42 @@ function attentionCase(shared: number, kvHeads: number, size: number): OpCase {
   };
 }
 
+/** The same in chunks of queries. */
+function chunkedAttentionCase(chunks: number, shared: number, kvHeads: number, size: number): OpCase {
+  const whole = attentionCase(shared, kvHeads, size);
+  const heads = shared * kvHeads;
+  const tokens = product(chunks, QUERIES);
+  return {
+    name: `${whole.name}, in ${chunks} chunks`,
+    whole: { golden: whole.name, dimensions: ({ batch = 0, tokens = 0 }) => ({ batch, [QUERIES]: tokens / chunks }) },
+    inputs: {
+      q: trained("batch", tokens, heads * size),
+      k: trained("batch", tokens, kvHeads * size),
+      v: trained("batch", tokens, kvHeads * size),
+      ...chunkedSequences(chunks),
+    },
+    dimensions: [
+      { batch: 1, [QUERIES]: 1 },
+      { batch: 3, [QUERIES]: 3 },
+    ],
+    build: (inputs) => {
+      const x = use(inputs);
+      const biases = attentionBias(x("segments"), x("order"), chunks);
+      return [attention(x("q"), x("k"), x("v"), biases, { heads, kvHeads, scale: 0.7 })];
+    },
+  };
+}
+
+function attentionCases(...sizes: [shared: number, kvHeads: number, size: number]): OpCase[] {
+  return [attentionCase(...sizes), ...[2, 4].map((chunks) => chunkedAttentionCase(chunks, ...sizes))];
+}
+
+/** What attention's masks are made of, for sequences of so many chunks of queries. */
+function chunkedSequences(chunks: number): { readonly segments: CaseInput; readonly order: CaseInput } {
+  const tokens = product(chunks, QUERIES);
+  return { segments: { ...segments, shape: ["batch", tokens] }, order: { ...order, shape: [tokens] } };
+}
+
 function cachedAttentionCase(shared: number, kvHeads: number, size: number): OpCase {
   const heads = shared * kvHeads;
   const past = (name: string) => [name, fixed("batch", kvHeads, "past", size)] as const;
@@ -151,7 +191,7 @@ function cachedAttentionCase(shared: number, kvHeads: number, size: number): OpC
           v: x("v"),
           pastKeys: x("pastKeys"),
           pastValues: x("pastValues"),
-          bias: attentionBias(x("segments"), x("order")),
+          bias: attentionBias(x("segments"), x("order"))[0]!,
           pastBias: x("pastBias"),
         },
         { heads, kvHeads, scale: 0.7 },
@@ -230,6 +270,28 @@ function columnsCase(name: string, pieces: readonly number[], extent: Extent): O
   };
 }
 
+/** The rows of a vocabulary's loss whole and in chunks, with gradients and, as measuring wants it, without. */
+function lossCases(extent: Extent): OpCase[] {
+  const [columns, classes] = [extent(4), extent(9)];
+  return [true, false].flatMap((differentiable) =>
+    [1, 2, 4].map((chunks) => {
+      const golden = differentiable ? "vocabularyLoss" : "vocabularyLoss: measured";
+      const n = product(chunks, "n");
+      return {
+        name: chunks === 1 ? golden : `${golden}, in ${chunks} chunks`,
+        whole: { golden, dimensions: ({ n = 0 }) => ({ n: n / chunks }) },
+        inputs: {
+          x: differentiable ? trained(n, columns) : fixed(n, columns),
+          weight: fixed(classes, columns),
+          targets: index(classes, n),
+        },
+        dimensions: [{ n: 1 }, { n: 3 }],
+        build: ({ x, weight, targets }) => [vocabularyLoss(x!, weight!, targets!, { chunks, differentiable })],
+      } satisfies OpCase;
+    }),
+  );
+}
+
 const dropoutRate = 0.4;
 const windowStart = 5;
 
@@ -248,7 +310,6 @@ function clipCase(name: string, limit: number): OpCase {
 
 /** Every case, with the extents that a graph writes out as `extent` gives them. */
 export function casesOf(extent: Extent): readonly OpCase[] {
-  const classes = extent(9);
   const droppedColumns = extent(4);
   const [tableRows, tableColumns] = [extent(5), extent(3)];
   const [heads, half] = [extent(2), extent(3)];
@@ -262,23 +323,27 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     ...linearCases(extent),
     columnsCase("splitColumns", [0, 1, 2], extent),
     columnsCase("splitColumns: one piece without a reader", [0, 2], extent),
-    attentionCase(1, extent(2), extent(4)),
-    attentionCase(2, extent(2), extent(2)),
-    attentionCase(extent(3, 2), 1, extent(2)),
+    ...attentionCases(1, extent(2), extent(4)),
+    ...attentionCases(2, extent(2), extent(2)),
+    ...attentionCases(extent(3, 2), 1, extent(2)),
     cachedAttentionCase(1, extent(2), extent(2)),
     cachedAttentionCase(2, extent(2), extent(2)),
     {
       name: "attentionBias",
       inputs: { segments, order },
       dimensions: sequences,
-      build: ({ segments, order }) => [attentionBias(segments!, order!)],
+      build: ({ segments, order }) => attentionBias(segments!, order!),
     },
     {
-      name: "crossEntropy",
-      inputs: { logits: trained("n", classes), targets: index(classes, "n") },
-      dimensions: rows,
-      build: ({ logits, targets }) => [crossEntropy(logits!, targets!)],
+      name: "attentionBias: in 2 chunks",
+      inputs: chunkedSequences(2),
+      dimensions: [
+        { batch: 1, [QUERIES]: 1 },
+        { batch: 3, [QUERIES]: 3 },
+      ],
+      build: ({ segments, order }) => attentionBias(segments!, order!, 2),
     },
+    ...lossCases(extent),
     {
       name: "dropout",
       inputs: {

@@ -11,7 +11,6 @@ const withoutGradient = [
   "CachedAttention",
   "ClipByNorm",
   "ConcatColumns",
-  "CrossEntropyGradient",
   "MatrixProduct",
   "RmsNormGradient",
   "ScatterRows",

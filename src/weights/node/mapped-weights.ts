@@ -82,9 +82,9 @@ function placeInFile(tensor: StoredTensor): MappedTensor | undefined {
  * tell models apart that share a layout (one fine-tuned from the other); the time of change catches an edit in place that
  * misses the samples.
  */
-async function fingerprint(tensors: readonly StoredTensor[]): Promise<string> {
+export async function fingerprint(tensors: readonly StoredTensor[], form = `float32 cache ${LAYOUT_VERSION}`): Promise<string> {
   const hash = createHash("sha256");
-  hash.update(`lorikeet float32 cache ${LAYOUT_VERSION}\n`);
+  hash.update(`lorikeet ${form}\n`);
   for (const source of new Set(tensors.map((tensor) => tensor.source))) {
     hash.update(JSON.stringify([source.size, source instanceof FileByteSource ? source.modified : 0]));
   }

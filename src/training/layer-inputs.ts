@@ -1,0 +1,46 @@
+import { buildBatch } from "../data/batch.js";
+import type { Tensor } from "../graph/graph.js";
+import type { LanguageModelGraph } from "../models/architecture.js";
+import type { Engine } from "../runtime/engine.js";
+import { type CompileOptions, Program } from "../runtime/program.js";
+import { batchDimensions, batchFeeds } from "./gradient-program.js";
+import { buildSequenceGraph } from "./sequence-graph.js";
+
+/**
+ * What a model's frozen layers read while it runs over a text: for each group of layers that share an input, by the name of
+ * its first layer, the input [T, in]; and under the name of the head's weight the hidden states [T, C] that become logits.
+ *
+ * @param ids token ids of the text [T]
+ */
+export async function layerInputs(
+  engine: Engine,
+  model: LanguageModelGraph,
+  compile: CompileOptions,
+  ids: readonly number[],
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const batch = buildBatch([{ ids: Int32Array.from(ids), supervised: new Uint8Array(ids.length).fill(1) }]);
+  const inputs = new Map<string, Tensor>();
+  const { graph, losses, hidden } = buildSequenceGraph({
+    model,
+    maxTokens: batch.tokens,
+    onLayerInput: (x, [first]) => {
+      inputs.set(first?.name ?? "", x);
+    },
+  });
+  for (const [name, x] of inputs.set(model.head, hidden)) graph.output(name, x);
+  graph.output("losses", losses);
+  const program = await Program.compile(graph, engine, compile);
+  try {
+    const outputs = await program.run(batchFeeds(batch), batchDimensions(batch));
+    return new Map(
+      [...inputs.keys()].map((name) => {
+        const data = outputs[name]?.data;
+        if (!(data instanceof Float32Array)) throw new Error(`the program returned no ${name}`);
+        // Rows of padding belong to no text.
+        return [name, data.subarray(0, (data.length / batch.tokens) * ids.length)];
+      }),
+    );
+  } finally {
+    await program.release();
+  }
+}

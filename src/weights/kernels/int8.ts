@@ -1,0 +1,105 @@
+// A weight W [out, in] in int8, once for each direction of a training step, and the choices that keep the error small.
+
+/** Codes run from −127 to 127, so that a sign changes nothing. */
+const LARGEST_CODE = 127;
+
+/** Enlarges `maxima` [columns] to the largest magnitudes of the columns of more rows. */
+export function raiseColumnMaxima(maxima: Float32Array, rows: Float32Array): void {
+  const columns = maxima.length;
+  for (let at = 0; at < rows.length; at++) {
+    const magnitude = Math.abs(rows[at] ?? 0);
+    const column = at % columns;
+    if (magnitude > (maxima[column] ?? 0)) maxima[column] = magnitude;
+  }
+}
+
+/**
+ * Factors on the channels of an input, √(max|W|) / √(max|x|): they move half of a channel's range, in the logarithm, from the
+ * input to the weight (Xiao et al. 2022, eq. 4, α = ½).
+ *
+ * @param inputMaxima largest magnitudes of the channels of x, as measured [in]
+ * @param weightMaxima largest magnitudes of the columns of W [in]
+ */
+export function smoothingFactors(inputMaxima: Float32Array, weightMaxima: Float32Array): Float32Array<ArrayBuffer> {
+  // Channels that were silent in the measurement may speak later: they count as a thousandth of the loudest.
+  const floor = (values: Float32Array) => Math.max(1e-30, values.reduce((most, value) => Math.max(most, value), 0) * 1e-3);
+  const [inputFloor, weightFloor] = [floor(inputMaxima), floor(weightMaxima)];
+  return Float32Array.from(inputMaxima, (maximum, channel) =>
+    Math.sqrt(Math.max(weightMaxima[channel] ?? 0, weightFloor) / Math.max(maximum, inputFloor)),
+  );
+}
+
+/** Where a matrix is encoded row by row. */
+export interface Int8Encoder {
+  /** [in, out], for x·Wᵀ; a scale for each output. */
+  readonly forwardCodes: Int8Array<ArrayBuffer>;
+  readonly forwardScales: Float32Array<ArrayBuffer>;
+  /** [out, in], for dy·W; a scale for each input. */
+  readonly backwardCodes: Int8Array<ArrayBuffer>;
+  readonly backwardScales: Float32Array<ArrayBuffer>;
+  /** Encodes rows of W, the first of them row `first`. */
+  addRows(rows: Float32Array, first: number): void;
+}
+
+/**
+ * @param smooth factors on the channels of x; W's columns are divided by them. Zero takes a channel out.
+ * @param columnMaxima largest magnitudes of the columns of W [in]
+ */
+export function int8Encoder(outputs: number, smooth: Float32Array, columnMaxima: Float32Array): Int8Encoder {
+  const inputs = smooth.length;
+  const inverse = smooth.map((factor) => (factor === 0 ? 0 : 1 / factor));
+  const forwardCodes = new Int8Array(inputs * outputs);
+  const forwardScales = new Float32Array(outputs);
+  const backwardCodes = new Int8Array(outputs * inputs);
+  const backwardScales = columnMaxima.map((maximum) => maximum / LARGEST_CODE);
+  const perColumn = backwardScales.map((scale) => (scale === 0 ? 0 : 1 / scale));
+  return {
+    forwardCodes,
+    forwardScales,
+    backwardCodes,
+    backwardScales,
+    addRows(rows, first) {
+      for (let start = 0, row = first; start < rows.length; start += inputs, row++) {
+        let largest = 0;
+        for (let i = 0; i < inputs; i++) largest = Math.max(largest, Math.abs((rows[start + i] ?? 0) * (inverse[i] ?? 0)));
+        forwardScales[row] = largest / LARGEST_CODE;
+        const factor = largest === 0 ? 0 : LARGEST_CODE / largest;
+        for (let i = 0; i < inputs; i++) {
+          const value = rows[start + i] ?? 0;
+          forwardCodes[i * outputs + row] = Math.round(value * (inverse[i] ?? 0) * factor);
+          backwardCodes[row * inputs + i] = Math.round(value * (perColumn[i] ?? 0));
+        }
+      }
+    },
+  };
+}
+
+/**
+ * The relative error of rounding x·diag(smooth) to 8 bits with one scale for all of x and with one for each row, as the
+ * engine does: from the smallest value to the largest in 255 steps, and symmetric around zero in 254.
+ *
+ * @param x [N, in]
+ */
+export function roundingErrors(x: Float32Array, smooth: Float32Array): { readonly tensor: number; readonly row: number } {
+  const columns = smooth.length;
+  const smoothed = x.map((value, at) => value * (smooth[at % columns] ?? 0));
+  let [low, high] = [0, 0];
+  for (const value of smoothed) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  const step = (high - low) / 255 || 1;
+  let [power, tensor, row] = [0, 0, 0];
+  for (let start = 0; start < smoothed.length; start += columns) {
+    let largest = 1e-30;
+    for (let i = start; i < start + columns; i++) largest = Math.max(largest, Math.abs(smoothed[i] ?? 0));
+    const rowStep = largest / LARGEST_CODE;
+    for (let i = start; i < start + columns; i++) {
+      const value = smoothed[i] ?? 0;
+      power += value * value;
+      tensor += (Math.round(value / step) * step - value) ** 2;
+      row += (Math.round(value / rowStep) * rowStep - value) ** 2;
+    }
+  }
+  return { tensor: Math.sqrt(tensor / power), row: Math.sqrt(row / power) };
+}
