@@ -5,8 +5,9 @@ import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { LossProgram } from "../../src/training/loss-program.js";
+import { runEvaluation } from "../../src/workflows/node/evaluation-run.js";
 import { readMetrics, runFolder } from "../../src/workflows/node/run-folder.js";
-import { jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
+import { fakeContext, jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 import { ofType, questionsFile, runHere } from "./training-support.js";
 
 afterEach(() => void vi.restoreAllMocks());
@@ -91,4 +92,12 @@ test("a failure before the first update gives back the sessions that were made",
   vi.spyOn(LossProgram, "compile").mockRejectedValueOnce(new Error("bad allocation"));
   await expect(runHere(await newRun())).rejects.toThrow("bad allocation");
   expect(sessions).toEqual({ made: 1, open: 0 });
+});
+
+test("an evaluation that fails gives its sessions back", async () => {
+  const sessions = watchSessions();
+  vi.spyOn(GenerationProgram.prototype, "step").mockRejectedValueOnce(new Error("bad allocation"));
+  const options = { model: TINY_CHAT, data: await questionsFile(3), general: false };
+  await expect(runEvaluation(options, fakeContext())).rejects.toThrow("bad allocation");
+  expect(sessions).toEqual({ made: 2, open: 0 });
 });
