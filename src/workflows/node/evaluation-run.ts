@@ -8,6 +8,7 @@ import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evalu
 import { modelSubject } from "../../evaluation/model-subject.js";
 import { meanLoss, perplexity } from "../../evaluation/probe-score.js";
 import { type Question, questionsOf } from "../../evaluation/questions.js";
+import { scoreSequences } from "../../evaluation/score.js";
 import { shareOf } from "../../evaluation/share.js";
 import type { TokenLoss } from "../../evaluation/subject.js";
 import { noiseWords, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
@@ -109,7 +110,7 @@ async function measureSide(
   try {
     const subject = modelSubject({ ...programs, trainables: vector, codec, batchSize: settings.batchSize, breathe, onProgress });
     return {
-      losses: await subject.score(examples, signal),
+      losses: await scoreSequences(subject, examples, "example", signal),
       answers: await subject.complete(
         questions.map(({ ids }) => ids),
         { maxNewTokens: settings.maxNewTokens, signal },
