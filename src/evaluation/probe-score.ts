@@ -1,5 +1,5 @@
-import { RunError } from "../errors.js";
 import { type ClozeQuestion, SKILLS, type Skill } from "./probe.js";
+import { scoreSequences } from "./score.js";
 import { shareOf } from "./share.js";
 import type { ScoredSequence, Subject, TokenLoss } from "./subject.js";
 
@@ -37,7 +37,7 @@ export async function scoreCloze(
   signal?: AbortSignal,
 ): Promise<ClozeScore> {
   const sequences = questions.flatMap(({ prompt, choices }) => choices.map((choice) => continuation(prompt, choice, tokenise)));
-  const losses = await scoreAll(subject, sequences, signal);
+  const losses = await scoreSequences(subject, sequences, "general text", signal);
   let next = 0;
   const correct = questions.map(({ choices, answer }) => {
     const means = losses.slice(next, next + choices.length).map(({ nll, count }) => nll / count);
@@ -58,7 +58,7 @@ export async function scorePassages(
     const ids = tokenise(passage);
     return { ids, supervised: ids.map((_, index) => index > 0) };
   });
-  const losses = await scoreAll(subject, sequences, signal);
+  const losses = await scoreSequences(subject, sequences, "general text", signal);
   return { perplexity: perplexity(losses), losses };
 }
 
@@ -83,17 +83,6 @@ function continuation(prompt: string, choice: string, tokenise: Tokenise): Score
   while (shared < before.length && before[shared] === ids[shared]) shared++;
   const first = Math.max(1, Math.min(shared, ids.length - 1));
   return { ids, supervised: ids.map((_, index) => index >= first) };
-}
-
-async function scoreAll(subject: Subject, sequences: readonly ScoredSequence[], signal?: AbortSignal): Promise<readonly TokenLoss[]> {
-  const losses = await subject.score(sequences, signal);
-  if (losses.length !== sequences.length) throw new RunError(`Expected ${sequences.length} losses from the model, found ${losses.length}.`);
-  const bad = losses.findIndex(({ nll }) => !Number.isFinite(nll));
-  if (bad >= 0)
-    throw new RunError(
-      `The loss of general text ${bad + 1} is ${losses[bad]?.nll}, not a number: the adapter's weights have run away. Train again with a lower --lr.`,
-    );
-  return losses;
 }
 
 function bySkill(questions: readonly ClozeQuestion[], correct: readonly boolean[]): ClozeScore["bySkill"] {

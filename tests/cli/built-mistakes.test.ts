@@ -58,6 +58,8 @@ async function foreignAdapter(): Promise<string> {
   const weights = join(folder, "adapter_model.safetensors");
   const renamed = readFileSync(weights).toString("latin1").replaceAll(".layers.1.", ".layers.7.");
   writeFileSync(weights, Buffer.from(renamed, "latin1"));
+  const config = join(folder, "adapter_config.json");
+  writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, "utf8")), target_modules: layersOf(header(weights)) }));
   return folder;
 }
 
@@ -65,8 +67,7 @@ async function foreignAdapter(): Promise<string> {
 function mismatches(adapter: string): string[] {
   const model = header(join(TINY_CHAT, "model.safetensors"));
   const matrices = header(join(adapter, "adapter_model.safetensors"));
-  const layers = Object.keys(matrices).flatMap((key) => /^base_model\.model\.(.*)\.lora_A\.weight$/.exec(key)?.[1] ?? []);
-  return layers
+  return layersOf(matrices)
     .flatMap((layer) => {
       const found = model[`${layer}.weight`]?.shape;
       if (found === undefined) return [`- ${layer}: the model has no such layer`];
@@ -79,6 +80,9 @@ function mismatches(adapter: string): string[] {
     })
     .sort();
 }
+
+const layersOf = (matrices: object): string[] =>
+  Object.keys(matrices).flatMap((key) => /^base_model\.model\.(.*)\.lora_A\.weight$/.exec(key)?.[1] ?? []);
 
 /** The header of a safetensors file: eight bytes of length, and JSON. */
 function header(path: string): Record<string, { shape: number[] } | undefined> {

@@ -49,7 +49,7 @@ test("two adapters on one base: three voices, each the library's own", async () 
   }
   await model.dispose();
   expect(new Set(lines.map((line) => line.slice(line.indexOf(": ")))).size).toBe(3);
-  expect(adapters.map((adapter) => adapter?.name)).toEqual([undefined, "adapter", "trained"]);
+  expect(adapters.map((adapter) => adapter?.name)).toEqual([undefined, "tiny-chat", "trained"]);
   expect(await runExample("two-adapters-one-base", MODEL, ADAPTER, trained, PROMPT)).toBe(lines.join(""));
 });
 

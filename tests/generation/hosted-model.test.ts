@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { InputError, RunError } from "../../src/errors.js";
 import { resolveModel } from "../../src/hub/node/resolve-model.js";
+import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import type { LoadedAdapter } from "../../src/workflows/api.js";
 import { nameAdapter } from "../../src/workflows/node/adapter-name.js";
 import { runEvaluation } from "../../src/workflows/node/evaluation-run.js";
@@ -117,6 +118,17 @@ test("eval says what it cut, left out, and did not ask", async () => {
     `${data}: 1 of 5 examples have no answer to measure and are left out.`,
     `${data}: 1 of 5 examples have a prompt too long to be answered, and count for the loss alone.`,
   ]);
+});
+
+test("an adapter that has run away is an error of eval, also where nothing is answered", async () => {
+  const folder = join(await temporaryFolder(), "damaged");
+  const adapter = await readAdapterFolder(ADAPTER);
+  for (const { b } of adapter.layers) b.fill(3e38);
+  await writeAdapterFolder(folder, adapter);
+  const data = await jsonlFile([{ text: "a document asks nothing" }]);
+  const evaluating = runEvaluation({ model: TINY_CHAT, adapter: folder, data, general: false }, fakeContext());
+  await expect(evaluating).rejects.toThrow(/^The loss of example 1 is (NaN|Infinity), not a number/);
+  await expect(evaluating).rejects.toBeInstanceOf(RunError);
 });
 
 test("loadModel refuses an option that it does not know, before anything is done", async () => {

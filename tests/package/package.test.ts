@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 // The package as a stranger gets it: the tarball, installed into an empty project with its dependencies alone.
@@ -31,10 +31,23 @@ afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 test("holds the program, what it needs at run time, and nothing else", () => {
   const installed = join(project, "node_modules/lorikeet");
-  const expected = ["CHANGELOG.md", "LICENSE", "README.md", "README.zh-CN.md", "assets", "dist", "package.json"];
+  const expected = ["ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "README.md", "README.zh-CN.md", "assets", "dist", "docs", "package.json"];
   expect(readdirSync(installed).sort()).toEqual(expected);
   const strays = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter((name) => /\.test\.|\.tsbuildinfo$/.test(name));
   expect(strays).toEqual([]);
+});
+
+test("links in its documents lead to files that are in it", () => {
+  const installed = join(project, "node_modules/lorikeet");
+  const documents = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter((name) => /^(docs\/)?[^/]+\.md$/.test(name));
+  expect(documents).toContain("docs/library.md");
+  const broken = documents.flatMap((document) =>
+    [...readFileSync(join(installed, document), "utf8").matchAll(/\]\(([^)\s#]+)[^)]*\)/g)]
+      .map(([, link = ""]) => link)
+      .filter((link) => !/^https?:/.test(link) && !existsSync(join(installed, dirname(document), link)))
+      .map((link) => `${document}: ${link}`),
+  );
+  expect(broken).toEqual([]);
 });
 
 test("npx lorikeet --help", () => {

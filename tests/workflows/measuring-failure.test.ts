@@ -5,8 +5,9 @@ import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { LossProgram } from "../../src/training/loss-program.js";
+import { runEvaluation } from "../../src/workflows/node/evaluation-run.js";
 import { readMetrics, runFolder } from "../../src/workflows/node/run-folder.js";
-import { jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
+import { fakeContext, jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 import { ofType, questionsFile, runHere } from "./training-support.js";
 
 afterEach(() => void vi.restoreAllMocks());
@@ -40,6 +41,9 @@ test("a failure of the measuring costs the report alone: the adapter is saved, a
   vi.spyOn(GenerationProgram.prototype, "step").mockRejectedValueOnce(new Error("bad allocation"));
   const events = await runHere(options);
   const adapter = join(options.out, "adapter");
+  expect(ofType(events, "start")[0]?.notes.at(-1)).toMatch(
+    /^the same 10 held-out examples that score the adapter at the end also choose it/,
+  );
   expect(ofType(events, "warning").map(({ message }) => message)).toEqual([
     "The adapter is saved, but measuring what it gained and lost failed: bad allocation. Resuming the run (--resume) measures again and writes the report; " +
       `\`lorikeet eval --model ${TINY_CHAT} --adapter ${adapter} --data FILE\` measures it on a file of examples that were not trained on.`,
@@ -66,6 +70,7 @@ test("an unreadable test file of the task is such a failure too", async () => {
   expect(warning?.message).toContain(`${file}:1: `);
   expect(warning?.message).toContain(`--adapter ${join(options.out, "adapter")} --data ${file}\` measures it.`);
   expect(warning?.message).not.toContain("--resume"); // the demo has no such option
+  expect(ofType(events, "start")[0]?.notes.join()).not.toContain("also choose it"); // its test file chose nothing
   expect(events.at(-1)).toMatchObject({ type: "done", reason: "finished" });
 });
 
@@ -91,4 +96,12 @@ test("a failure before the first update gives back the sessions that were made",
   vi.spyOn(LossProgram, "compile").mockRejectedValueOnce(new Error("bad allocation"));
   await expect(runHere(await newRun())).rejects.toThrow("bad allocation");
   expect(sessions).toEqual({ made: 1, open: 0 });
+});
+
+test("an evaluation that fails gives its sessions back", async () => {
+  const sessions = watchSessions();
+  vi.spyOn(GenerationProgram.prototype, "step").mockRejectedValueOnce(new Error("bad allocation"));
+  const options = { model: TINY_CHAT, data: await questionsFile(3), general: false };
+  await expect(runEvaluation(options, fakeContext())).rejects.toThrow("bad allocation");
+  expect(sessions).toEqual({ made: 2, open: 0 });
 });

@@ -35,8 +35,11 @@ async function supervisedTokensOfEpoch(): Promise<number> {
   return step?.supervisedTokens ?? 0;
 }
 
-test("an abort during the validation saves; the resumed run makes up for it, with the bits of one that was never stopped", async () => {
-  const whole = await newRun({ steps: 4, evalEvery: 4 });
+test.each([
+  ["between updates", 4],
+  ["at the end", 100],
+])("an abort during the validation %s saves; the resumed run makes up for it, bit for bit", async (_when, evalEvery) => {
+  const whole = await newRun({ steps: 4, evalEvery });
   const expected = ofType(await runHere(whole), "evaluation");
   expect(expected).toHaveLength(1);
 
@@ -142,7 +145,7 @@ describe("a resumed run", () => {
     expect(events.at(-1)).toMatchObject({ type: "done", reason: "finished", steps: 6 });
   });
 
-  test("may save at other updates and leave its report out: no number depends on it", async () => {
+  test("may save at other updates and spell out its precision: no number depends on it", async () => {
     const options = await killedRun();
     const events = await runHere({ ...options, saveEvery: 5, precision: "fp32", resume: true });
     expect(ofType(events, "warning")).toEqual([]);

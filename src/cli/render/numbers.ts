@@ -1,3 +1,8 @@
+import * as reportNumbers from "../../evaluation/report/numbers.js";
+
+/** A share of 1 as "82 %", as the report writes it. */
+export const { percentText } = reportNumbers;
+
 /** 1234567890 → "1.2 GB" (powers of 1000). */
 export function bytesText(bytes: number): string {
   return scaled(bytes, ["B", "kB", "MB", "GB", "TB"], " ");
@@ -21,22 +26,12 @@ function scaled(value: number, units: readonly string[], space: string): string 
 
 /** Seconds → "42 s", "3 min 20 s", "1 h 02 min". */
 export function durationText(seconds: number): string {
-  if (!Number.isFinite(seconds) || seconds < 0) return "unknown time";
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  const two = (value: number) => String(value).padStart(2, "0");
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  return Number.isFinite(seconds) && seconds >= 0 ? reportNumbers.durationText(seconds) : "unknown time";
 }
 
 /** A learning rate: 0.0002 → "2.0e-4". */
 export function rateText(rate: number): string {
   return rate === 0 ? "0" : rate.toExponential(1);
-}
-
-/** A share of 1 as "82 %", with at most one digit after the point. */
-export function percentText(share: number): string {
-  return `${Number((100 * share).toFixed(1))} %`;
 }
 
 /** Four significant digits, never an exponent for ordinary sizes. */

@@ -9,7 +9,7 @@ export function bar(share: number, width: number): string {
 }
 
 /** One line about a long piece of work: "downloading model.safetensors  ████░░░░  120 MB of 270 MB". */
-export function progressText({ task, done, total, unit }: Progress): string {
+function progressText({ task, done, total, unit }: Progress): string {
   const amount = (value: number) => (unit === "bytes" ? bytesText(value) : String(value));
   if (total === undefined || total <= 0) return done > 0 ? `${task}  ${amount(done)}` : task;
   return `${task}  ${bar(done / total, 20)}  ${amount(done)} of ${amount(total)}`;

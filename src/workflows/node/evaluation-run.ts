@@ -8,6 +8,7 @@ import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evalu
 import { modelSubject } from "../../evaluation/model-subject.js";
 import { meanLoss, perplexity } from "../../evaluation/probe-score.js";
 import { type Question, questionsOf } from "../../evaluation/questions.js";
+import { scoreSequences } from "../../evaluation/score.js";
 import { shareOf } from "../../evaluation/share.js";
 import type { TokenLoss } from "../../evaluation/subject.js";
 import { noiseWords, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
@@ -98,25 +99,27 @@ async function measureSide(
   const vector = adapter?.vector ?? new Float32Array();
   const lengths = [...examples.map(({ ids }) => ids.length), ...questions.map(({ ids }) => ids.length + settings.maxNewTokens)];
   const longest = lengths.reduce((most, length) => Math.max(most, length), PROBE_TOKENS);
-  const programs = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
   const probe = settings.general ? await readProbe() : undefined;
+  const programs = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
   const total = examples.length + questions.length + (probe === undefined ? 0 : probeSequences(probe));
   let done = 0;
   const onProgress = (sequences: number) => {
     done += sequences;
     emit({ task: adapter === undefined ? "measuring the model" : "measuring with the adapter", done, total, unit: "items" });
   };
-  const subject = modelSubject({ ...programs, trainables: vector, codec, batchSize: settings.batchSize, breathe, onProgress });
-  const side: Side = {
-    losses: await subject.score(examples, signal),
-    answers: await subject.complete(
-      questions.map(({ ids }) => ids),
-      { maxNewTokens: settings.maxNewTokens, signal },
-    ),
-    general: probe === undefined ? undefined : await measureGeneral(subject, probe, codec, signal),
-  };
-  await programs.release();
-  return side;
+  try {
+    const subject = modelSubject({ ...programs, trainables: vector, codec, batchSize: settings.batchSize, breathe, onProgress });
+    return {
+      losses: await scoreSequences(subject, examples, "example", signal),
+      answers: await subject.complete(
+        questions.map(({ ids }) => ids),
+        { maxNewTokens: settings.maxNewTokens, signal },
+      ),
+      general: probe === undefined ? undefined : await measureGeneral(subject, probe, codec, signal),
+    };
+  } finally {
+    await programs.release();
+  }
 }
 
 function compare(base: Side, adapted: Side | undefined, questions: readonly Question[], { normaliser }: EvaluateSettings): Comparison[] {
