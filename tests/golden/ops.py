@@ -94,12 +94,13 @@ def linear():
         ["x", "first", "second"],
         lambda x, first, second: [3 * F.linear(x, first), F.linear(x, second)],
     )
+    case("frozenLinear", n, dict(x=x, weight=weight), ["x"], lambda x, weight: F.linear(x, weight))
     case(
-        "frozenLinear",
+        "frozenLinear: two of one input",
         n,
-        dict(x=x, weight=weight, addend=normal(5, 3)),
-        ["x", "addend"],
-        lambda x, weight, addend: addend + 2 * F.linear(x, weight),
+        dict(x=x, first=normal(3, 4), second=normal(2, 4)),
+        ["x"],
+        lambda x, first, second: [F.linear(x, first), F.linear(x, second)],
     )
 
 

@@ -9,7 +9,7 @@ import { plainLinear } from "../../src/models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias } from "../../src/ops/attention-bias.js";
-import { frozenLinear } from "../../src/ops/linear.js";
+import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { Program } from "../../src/runtime/program.js";
 import { batchDimensions, batchFeeds } from "../../src/training/gradient-program.js";
@@ -58,7 +58,8 @@ async function logitsOf(tiny: TinyModel, layout?: AdapterLayout, vector = new Fl
     linear: adapter?.linear ?? plainLinear(base),
     attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
   });
-  graph.output("logits", model.logits({ weight }, hidden));
+  const { vocabulary, hidden: columns } = model.dimensions;
+  graph.output("logits", frozenLinear(hidden, weight(model.head, [vocabulary, columns])));
   const program = await Program.compile(graph, nodeEngine, { target: "cpu", weights, weightsFolder });
   const { rows: _rows, targets: _targets, ...feeds } = batchFeeds(batch);
   const matrices = [...(adapter?.inputs ?? [])].map(([input, entry]) => [input, viewOf(vector, entry)] as const);

@@ -1,15 +1,19 @@
 import { describe, expect, test } from "vitest";
+import type { Batch } from "../../src/data/batch.js";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { viewOf } from "../../src/lora/layout.js";
 import { plainLinear } from "../../src/models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
+import { add } from "../../src/ops/add.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias } from "../../src/ops/attention-bias.js";
-import { crossEntropy } from "../../src/ops/cross-entropy.js";
 import { gatherRows } from "../../src/ops/gather-rows.js";
 import { gradients } from "../../src/ops/gradients.js";
 import { linear } from "../../src/ops/linear.js";
+import { reshape } from "../../src/ops/reshape.js";
+import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
 import { weightedSum } from "../../src/ops/weighted-sum.js";
+import type { HostTensor } from "../../src/runtime/engine.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { Program } from "../../src/runtime/program.js";
 import { batchDimensions, batchFeeds, GradientProgram } from "../../src/training/gradient-program.js";
@@ -29,12 +33,12 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
   test.each(configs)("base logits, %s", async (config) => {
     const tiny = await loadTinyModel(name, config);
     const batch = batchOf(tiny.facts.batches[0]!);
-    const { graph, hidden, logits } = fullGraph(tiny);
-    graph.output("logits", logits(hidden));
+    const { graph, hidden, head } = fullGraph(tiny);
+    graph.output("logits", linear(hidden, head()));
     const program = await Program.compile(graph, nodeEngine, options(tiny));
     const { rows: _rows, targets: _targets, ...feeds } = batchFeeds(batch);
     const outputs = await program.run({ ...feeds, ...(await weightFeeds(tiny, graph)) }, batchDimensions(batch));
-    const got = Float32Array.from(outputs.logits?.data ?? [], Number);
+    const got = floats(outputs.logits);
     // The golden is zero on padding.
     const width = got.length / batch.segments.length;
     const masked = got.map((value, index) => value * (batch.segments[Math.floor(index / width)] ?? 0));
@@ -60,11 +64,14 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
     expect(await tokenLosses(tiny, initial)).toEqual(await tokenLosses(tiny, undefined));
   });
 
-  test.each(configs)("the summed loss and the gradient of every A and B, %s", async (config) => {
+  test.each([
+    ...configs.map((config) => ({ config, sizes: { maxTokens: MAX_TOKENS }, parts: "whole" })),
+    { config: "config.json", sizes: { maxTokens: 512, maxSupervised: 1024 }, parts: "queries and learned tokens in 4 chunks" },
+  ])("the summed loss and the gradient of every A and B, $config, $parts", async ({ config, sizes }) => {
     const tiny = await loadTinyModel(name, config);
-    const program = await GradientProgram.compile(nodeEngine, { ...tiny, maxTokens: MAX_TOKENS }, options(tiny));
+    const program = await GradientProgram.compile(nodeEngine, { ...tiny, ...sizes }, options(tiny));
     const gradient = new Float32Array(tiny.layout.length);
-    const { loss, count } = await program.run(batchOf(tiny.facts.batches[0]!), tiny.adapter, gradient);
+    const { loss, count } = await program.run(withPlaces(batchOf(tiny.facts.batches[0]!), 16), tiny.adapter, gradient);
     expect(count).toBe(tiny.facts.adapted.count);
     expect(Math.abs(loss / tiny.facts.adapted.sum - 1)).toBeLessThan(1e-5);
     const errors = new Map<string, number>();
@@ -78,23 +85,36 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
     await program.release();
   });
 
+  // The loss takes its output projection as frozen. As a trained one it has the gradient of the same rows through a plain
+  // layer whose own output is pulled by softmax(z) − 1ₜ.
   test("the gradient of every weight of the base: embedding, gains, matrices, head", async () => {
     const tiny = await loadTinyModel(name);
+    const { vocabulary, hidden: columns } = tiny.model.dimensions;
     const batch = batchOf(tiny.facts.batches[0]!);
-    const { graph, hidden, logits, trainables } = fullGraph(tiny);
-    const losses = crossEntropy(
-      logits(gatherRows(hidden, graph.input("rows", { dtype: "int64", shape: ["supervised"] }))),
-      graph.input("targets", { dtype: "int64", shape: ["supervised"] }),
-    );
-    const loss = weightedSum(losses, graph.input("weights", { dtype: "float32", shape: ["supervised"] }));
+    const { graph, hidden, trainables, head } = fullGraph(tiny);
+    const float = (input: string, ...shape: (string | number)[]) => graph.input(input, { dtype: "float32", shape });
+    const supervised = gatherRows(hidden, graph.input("rows", { dtype: "int64", shape: ["supervised"] })); // [S, C]
+    const targets = graph.input("targets", { dtype: "int64", shape: ["supervised"] });
+    const losses = vocabularyLoss(supervised, float("frozen", vocabulary, columns), targets, { chunks: 1, differentiable: true });
+    const logits = linear(float("states", "supervised", columns), head()); // [S, V]
+    const pulled = weightedSum(reshape(logits, [`supervised*${vocabulary}`]), float("pull", `supervised*${vocabulary}`));
+    const loss = add(weightedSum(losses, float("weights", "supervised")), pulled);
     const names = [...trainables.keys()];
     for (const [index, gradient] of gradients(loss, [...trainables.values()]).entries()) graph.output(`gradient:${names[index]}`, gradient);
+    graph.output("supervised", supervised);
+    graph.output("logits", logits);
     const program = await Program.compile(graph, nodeEngine, options(tiny));
     const feeds = { ...batchFeeds(batch), weights: batch.weights, ...(await weightFeeds(tiny, graph)) };
-    const outputs = await program.run(feeds, batchDimensions(batch));
+    const frozen = await tiny.checkpoint.readFloat32(tiny.model.head);
+    const count = batch.supervisedCount;
+    const run = (states: Float32Array, pull: Float32Array) => program.run({ ...feeds, frozen, states, pull }, batchDimensions(batch));
+    const none = new Float32Array(count * vocabulary);
+    const states = floats((await run(new Float32Array(count * columns), none)).supervised);
+    const pull = lossSlopes(floats((await run(states, none)).logits), batch.targets);
+    const outputs = await run(states, pull);
     const errors = new Map<string, number>();
     for (const weight of names) {
-      const got = Float32Array.from(outputs[`gradient:${weight}`]?.data ?? [], Number);
+      const got = floats(outputs[`gradient:${weight}`]);
       errors.set(weight, relativeError(got, await tiny.golden.readFloat32(`base.gradient/${weight}`)));
     }
     expect(errors.size).toBe([...tiny.golden.tensors.keys()].filter((key) => key.startsWith("base.gradient/")).length);
@@ -103,8 +123,34 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
   });
 });
 
+function floats(tensor: HostTensor | undefined): Float32Array<ArrayBuffer> {
+  return Float32Array.from(tensor?.data ?? [], Number);
+}
+
+/** softmax(z) − 1ₜ of logits [S, V], in double precision. */
+function lossSlopes(logits: Float32Array, targets: BigInt64Array): Float32Array<ArrayBuffer> {
+  const width = logits.length / targets.length;
+  const slopes = [...targets].flatMap((target, row) => {
+    const exponentials = Array.from(logits.subarray(row * width, (row + 1) * width), Math.exp);
+    const sum = exponentials.reduce((total, value) => total + value, 0);
+    return exponentials.map((value, column) => value / sum - Number(column === Number(target)));
+  });
+  return Float32Array.from(slopes);
+}
+
 function above(errors: ReadonlyMap<string, number>, limit: number): string[] {
   return [...errors].filter(([, error]) => !(error <= limit)).map(([name, error]) => `${name}: ${error}`);
+}
+
+/** A batch with places of weight 0 behind its learned tokens, as the trainer pads them: so many in all. */
+function withPlaces(batch: Batch, places: number): Batch {
+  const supervisedRows = new BigInt64Array(places);
+  const targets = new BigInt64Array(places);
+  const weights = new Float32Array(places);
+  supervisedRows.set(batch.supervisedRows);
+  targets.set(batch.targets);
+  weights.set(batch.weights);
+  return { ...batch, supervisedRows, targets, weights };
 }
 
 /** Indexes of [B, T] whose next token is supervised in batch 0. */
@@ -127,7 +173,7 @@ async function tokenLosses(tiny: TinyModel, adapter: Float32Array | undefined): 
   return Array.from(losses?.data ?? [], Number);
 }
 
-/** The model with every weight an input of the graph, as full fine-tuning has it, and logits for any rows. */
+/** The model with every weight an input of the graph, as full fine-tuning has it; the head joins them where it is asked for. */
 function fullGraph({ model }: TinyModel) {
   const graph = new Graph();
   const trainables = new Map<string, Tensor>();
@@ -148,7 +194,8 @@ function fullGraph({ model }: TinyModel) {
     linear: plainLinear((x, { name, inputs, outputs }) => linear(x, weight(`${name}.weight`, [outputs, inputs]))),
     attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
   });
-  return { graph, hidden, trainables, logits: (rows: Tensor) => model.logits({ weight }, rows) };
+  const { vocabulary, hidden: columns } = model.dimensions;
+  return { graph, hidden, trainables, head: () => weight(model.head, [vocabulary, columns]) };
 }
 
 /** The stored weights as feeds of those inputs of a graph that are weights of the model. */

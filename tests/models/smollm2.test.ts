@@ -13,7 +13,7 @@ import { plainLinear } from "../../src/models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias } from "../../src/ops/attention-bias.js";
-import { frozenLinear } from "../../src/ops/linear.js";
+import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
 import { LossProgram } from "../../src/training/loss-program.js";
@@ -168,8 +168,9 @@ async function hiddenStates(model: LanguageModelGraph, compile: CompileOptions, 
 /** Hidden states [rows, C] → logits [rows, V]. */
 function headGraph(model: LanguageModelGraph): Graph {
   const graph = new Graph();
-  const hidden = graph.input("hidden", { dtype: "float32", shape: ["rows", model.dimensions.hidden] });
-  graph.output("logits", model.logits({ weight: (name, shape) => graph.weight(name, shape) }, hidden));
+  const { vocabulary, hidden: columns } = model.dimensions;
+  const hidden = graph.input("hidden", { dtype: "float32", shape: ["rows", columns] });
+  graph.output("logits", frozenLinear(hidden, graph.weight(model.head, [vocabulary, columns])));
   return graph;
 }
 

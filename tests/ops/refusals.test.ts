@@ -3,12 +3,14 @@ import { Graph } from "../../src/graph/graph.js";
 import { add } from "../../src/ops/add.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias } from "../../src/ops/attention-bias.js";
+import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { gradients } from "../../src/ops/gradients.js";
-import { frozenLinear, linear } from "../../src/ops/linear.js";
+import { linear } from "../../src/ops/linear.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { rmsNorm } from "../../src/ops/rms-norm.js";
 import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
 import { splitColumns } from "../../src/ops/split-columns.js";
+import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
 import { weightedSum } from "../../src/ops/weighted-sum.js";
 
 const float = (graph: Graph, name: string, ...shape: (number | string)[]) => graph.input(name, { dtype: "float32", shape });
@@ -24,6 +26,14 @@ test("shapes that do not fit are refused where the graph is written", () => {
   const [q, kv] = [float(graph, "q", 1, 1, 6), float(graph, "kv", 1, 1, 4)];
   const bias = attentionBias(float(graph, "segments", 1, 1), float(graph, "order", 1));
   expect(() => attention(q, kv, kv, bias, { heads: 3, kvHeads: 2, scale: 1 })).toThrow("3 heads do not share 2 key-value heads evenly");
+  const targets = graph.input("targets", { dtype: "int64", shape: [3] });
+  const whole = { chunks: 1, differentiable: true };
+  expect(() => vocabularyLoss(x, float(graph, "head", 9, 4), targets, whole)).toThrow(
+    "VocabularyLoss: rows of x and targets differ: n and 3",
+  );
+  expect(() => vocabularyLoss(float(graph, "three", 3, 4), float(graph, "wide", 9, 5), targets, whole)).toThrow(
+    "VocabularyLoss: columns of x and of W differ: 4 and 5",
+  );
   const positions = graph.input("positions", { dtype: "int64", shape: [1, 1] });
   const table = float(graph, "table", 8, 4);
   expect(() => rotaryEmbedding(q, positions, table, table)).toThrow("RotaryEmbedding: 6 columns are not heads of 8");
@@ -36,6 +46,17 @@ test("a frozen weight has no gradient, and says so", () => {
   expect(() => gradients(loss, [weight])).toThrow("FrozenLinear: its weight is frozen and has no gradient");
 });
 
+test("a vocabulary's loss: its weight has no gradient, and x has one only where it was asked for", () => {
+  const graph = new Graph();
+  const [x, weight] = [float(graph, "x", 2, 4), float(graph, "w", 9, 4)];
+  const targets = graph.input("targets", { dtype: "int64", shape: [2] });
+  const loss = (differentiable: boolean) =>
+    weightedSum(vocabularyLoss(x, weight, targets, { chunks: 1, differentiable }), float(graph, "c", 2));
+  expect(() => gradients(loss(true), [weight])).toThrow("VocabularyLoss: its weight is frozen and has no gradient");
+  expect(() => gradients(loss(false), [x])).toThrow("VocabularyLoss has a gradient where it is asked for");
+  expect(gradients(loss(true), [x])[0]!.shape).toEqual([2, 4]);
+});
+
 test("a trainable that does not reach the loss is named", () => {
   const graph = new Graph();
   const loss = weightedSum(float(graph, "x", 2), float(graph, "c", 2));
@@ -45,7 +66,7 @@ test("a trainable that does not reach the loss is named", () => {
 test("an operation without gradient on the way is named", () => {
   const graph = new Graph();
   const segments = float(graph, "segments", 1, 3);
-  const bias = attentionBias(segments, float(graph, "order", 3)); // [1, 1, 3, 3]
-  const loss = weightedSum(reshape(bias, [9]), float(graph, "c", 9));
+  const [bias] = attentionBias(segments, float(graph, "order", 3)); // [1, 1, 3, 3]
+  const loss = weightedSum(reshape(bias!, [9]), float(graph, "c", 9));
   expect(() => gradients(loss, [segments])).toThrow("the operation AttentionBias has no gradient");
 });

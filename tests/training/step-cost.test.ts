@@ -3,9 +3,12 @@ import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { buildLayout } from "../../src/lora/layout.js";
 import { readModel } from "../../src/models/index.js";
 import { add } from "../../src/ops/add.js";
-import { frozenLinear, linear } from "../../src/ops/linear.js";
+import { QUERIES } from "../../src/ops/attention-bias.js";
+import { frozenLinear } from "../../src/ops/frozen-linear.js";
+import { linear } from "../../src/ops/linear.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { buildGradientGraph } from "../../src/training/gradient-program.js";
+import { buildSequenceGraph, sequenceDimensions } from "../../src/training/sequence-graph.js";
 import { stepCost } from "../../src/training/step-cost.js";
 import { golden } from "../support/golden.js";
 
@@ -37,17 +40,46 @@ describe("the cost of a graph", () => {
     expect(cost).toEqual({ activationBytes: 10 * 16 * 4 + 512, flops: 2 * 10 * (8 * 16 + 16 * 4) });
   });
 
-  test("a training step: operations grow with the batch, attention with the square of the length", () => {
-    const model = readModel(golden("tiny-chat/config.json"));
+  describe("a training step", () => {
+    const model = readModel(golden("tiny-chat/config.json")); // 2 blocks, 4 heads, 32 columns, 640 ids
     const layout = buildLayout(model.linearGroups.map((group) => group.map((layer) => ({ ...layer, rank: 4, scale: 2 }))));
-    const { graph } = buildGradientGraph({ model, layout, maxTokens: 2048 });
-    const cost = (batch: number, tokens: number) => stepCost(graph, { batch, tokens, supervised: 32 });
-    const [one, two] = [cost(1, 64), cost(2, 64)];
-    const head = 4 * 32 * 32 * 640; // forward and input gradient of the vocabulary, for 32 rows
-    expect(two.flops - head).toBe(2 * (one.flops - head));
-    expect(two.activationBytes).toBeGreaterThan(one.activationBytes);
-    // Tokens four times as many: what is not attention grows fourfold, attention sixteenfold.
-    const attention = 2 * 7 * 2 * 64 * 64 * 32;
-    expect(cost(1, 256).flops - head).toBe(4 * (one.flops - head - attention) + 16 * attention);
+
+    test("operations grow with the batch, attention with the square of the length", () => {
+      const { graph } = buildGradientGraph({ model, layout, maxTokens: 2048 });
+      const cost = (batch: number, tokens: number) => stepCost(graph, sequenceDimensions({ batch, tokens, supervised: 32 }, 2048));
+      const [one, two] = [cost(1, 64), cost(2, 64)];
+      const head = 4 * 32 * 32 * 640; // forward and input gradient of the vocabulary, for 32 rows
+      expect(two.flops - head).toBe(2 * (one.flops - head));
+      expect(two.activationBytes).toBeGreaterThan(one.activationBytes);
+      // Tokens four times as many: what is not attention grows fourfold, attention sixteenfold.
+      const pairs = 8 * (8 + 16 + 24 + 32 + 40 + 48 + 56 + 64); // 64 tokens in 8 chunks of 8 queries
+      const attention = 2 * 7 * 2 * pairs * 32;
+      expect(cost(1, 256).flops - head).toBe(4 * (one.flops - head - attention) + 16 * attention);
+    });
+
+    test("of logits and probabilities, those of one chunk of learned tokens are there at a time", () => {
+      const peak = (maxSupervised: number) => {
+        const { graph } = buildGradientGraph({ model, layout, maxTokens: 64, maxSupervised });
+        return stepCost(graph, sequenceDimensions({ batch: 1, tokens: 64, supervised: 2048 }, 64)).activationBytes;
+      };
+      const whole = 2 * 2048 * 640 * 4;
+      expect(peak(256)).toBeGreaterThan(whole);
+      expect(peak(256) - peak(512)).toBe(whole / 2);
+      expect(peak(256) - peak(2048)).toBe(whole - whole / 8);
+    });
+
+    test("of attention's scores, those of one chunk of queries are there at a time; masks end where their queries do", () => {
+      const peak = (queryChunks: number) => {
+        const { graph, losses } = buildSequenceGraph({ model, layout, maxTokens: 512, queryChunks });
+        graph.output("losses", losses);
+        const dimensions = { batch: 1, tokens: 512, supervised: 8, [QUERIES]: 512 / queryChunks };
+        return stepCost(graph, dimensions).activationBytes;
+      };
+      const pairs = 512 * 512 * 4;
+      const scores = 2 * 4 * pairs;
+      expect(peak(1)).toBeGreaterThan(scores + pairs);
+      expect(peak(1) - peak(2)).toBe(scores / 2 + pairs / 4);
+      expect(peak(1) - peak(8)).toBe(scores * (7 / 8) + pairs * (7 / 16));
+    });
   });
 });
