@@ -14,10 +14,8 @@ export interface SeededLlama {
   readonly batch: Batch;
 }
 
-const VOCABULARY = 64;
-
 /** Imports nothing of Node: the browser's page makes the same one. */
-export function seededLlama({ blocks = 2, batch = 2, tokens = 6, hidden = 16, seed = 5 } = {}): SeededLlama {
+export function seededLlama({ blocks = 2, batch = 2, tokens = 6, hidden = 16, vocabulary = 64, seed = 5 } = {}): SeededLlama {
   const random = new Random(seed);
   const model = readModel({
     model_type: "llama",
@@ -26,7 +24,7 @@ export function seededLlama({ blocks = 2, batch = 2, tokens = 6, hidden = 16, se
     num_hidden_layers: blocks,
     num_attention_heads: 4,
     num_key_value_heads: 2,
-    vocab_size: VOCABULARY,
+    vocab_size: vocabulary,
     max_position_embeddings: 64,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: true,
@@ -47,15 +45,15 @@ export function seededLlama({ blocks = 2, batch = 2, tokens = 6, hidden = 16, se
     },
     layout,
     adapter: random.gaussians(layout.length, 0.3),
-    batch: seededBatch(random, batch, tokens),
+    batch: seededBatch(random, { batch, tokens, vocabulary }),
   };
 }
 
 /** Sequence b ends b tokens early; the second half of each is supervised. The last supervised row is padding, of weight 0. */
-function seededBatch(random: Random, batch: number, tokens: number): Batch {
+function seededBatch(random: Random, { batch, tokens, vocabulary }: { batch: number; tokens: number; vocabulary: number }): Batch {
   const cells = Array.from({ length: batch * tokens }, (_, at) => ({ b: Math.floor(at / tokens), t: at % tokens }));
   const real = ({ b, t }: { b: number; t: number }) => t < tokens - b;
-  const ids = BigInt64Array.from(cells, (cell) => BigInt(real(cell) ? random.below(VOCABULARY) : 0));
+  const ids = BigInt64Array.from(cells, (cell) => BigInt(real(cell) ? random.below(vocabulary) : 0));
   const rows = cells.flatMap(({ b, t }, at) => (t >= tokens / 2 - 1 && real({ b, t: t + 1 }) && t + 1 < tokens ? [at] : []));
   return {
     batch,
