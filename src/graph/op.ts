@@ -74,18 +74,22 @@ export interface Emitter {
 /**
  * A frozen W [out, in] in int8, once for each direction. Forward, the input is multiplied by `smooth` [in], which tames its
  * outlying channels (Xiao et al. 2022, eq. 3), and W's columns are divided by it: `forwardCodes` int8 [in, out] with a scale
- * for each output, `forwardScales` [out]. Backward, `backwardCodes` int8 [out, in] have a scale for each input,
+ * for each output, `forwardScales` [out], and `forwardBias` [out], what rounding W took from the mean output. Backward, `backwardCodes` int8 [out, in] have a scale for each input,
  * `backwardScales` [in]. The channels of which `smooth` is zero are multiplied in float32: `outliers` int64 [K] with their
- * columns of W, `outlierWeights` [out, K].
+ * columns of W, `outlierWeights` [out, K]. An output projection has two parts more: `ones` int8 [out, 1], and `tail` [1, in], the mean
+ * row of W under the probabilities that are too small for 8 bits.
  */
 export type Int8Part =
   | "smooth"
   | "forwardCodes"
   | "forwardScales"
+  | "forwardBias"
   | "backwardCodes"
   | "backwardScales"
   | "outliers"
-  | "outlierWeights";
+  | "outlierWeights"
+  | "ones"
+  | "tail";
 
 export interface Int8Weight {
   /** Whether one scale serves the whole input, or each row needs its own. */
@@ -100,6 +104,8 @@ export interface EmitOptions {
   readonly attributes?: Readonly<Record<string, EngineAttribute>>;
   readonly domain?: "com.microsoft";
   readonly outputs?: number;
+  /** Shape of the first output, float32, where the engine cannot infer it: it plans memory by shapes. */
+  readonly shape?: Shape;
 }
 
 export interface LoweringArguments<A> {

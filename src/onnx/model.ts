@@ -53,6 +53,8 @@ export interface OnnxModel {
   readonly nodes: readonly OnnxNode[];
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
+  /** Shapes of values that nodes compute, where the engine cannot infer them. */
+  readonly values?: readonly OnnxValue[];
   readonly initializers: readonly OnnxInitializer[];
 }
 
@@ -76,6 +78,7 @@ export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
       initializer: model.initializers.map(encodeInitializer),
       input: model.inputs.map(encodeValue),
       output: model.outputs.map(encodeValue),
+      valueInfo: (model.values ?? []).map(encodeValue),
     },
   });
   return toBinary(ModelProtoSchema, message);

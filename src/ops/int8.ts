@@ -21,7 +21,7 @@ export function int8Forward(e: Emitter, x: string, weight: Int8Weight): string {
   const quantise = weight.range === "row" ? rowCodes : tensorCodes;
   // Layers that read one input share its codes.
   const values = e.once(`codes:${x}:${smooth}`, () => toNames(quantise(e, binary(e, "Mul", x, smooth))));
-  const y = product(e, fromNames(values), weight.part("forwardCodes"), weight.part("forwardScales"));
+  const y = product(e, fromNames(values), weight.part("forwardCodes"), weight.part("forwardScales"), weight.part("forwardBias"));
   if (!weight.hasOutliers) return y;
   const indexes = weight.part("outliers");
   const [channels = ""] = e.once(`outliers:${x}:${indexes}`, () => e.emit("Gather", [x, indexes], { attributes: { axis: { int: 1 } } }));
@@ -48,10 +48,14 @@ function rowCodes(e: Emitter, x: string): Codes {
   return { codes: e.emit("QuantizeLinear", [unit, scale, zeroPoint])[0], scale, zeroPoint, rowFactor: largest };
 }
 
-/** Codes [N, K] · int8 [K, M], each column with its scale → float32 [N, M]. */
-function product(e: Emitter, { codes, scale, zeroPoint, rowFactor }: Codes, weight: string, scales: string): string {
-  const y = e.emit("MatMulIntegerToFloat", [codes, weight, scale, scales, zeroPoint], { domain: "com.microsoft" })[0];
-  return rowFactor === undefined ? y : binary(e, "Mul", y, rowFactor);
+/** Codes [N, K] · int8 [K, M], each column with its scale → float32 [N, M], plus a bias [M]. */
+function product(e: Emitter, { codes, scale, zeroPoint, rowFactor }: Codes, weight: string, scales: string, bias = ""): string {
+  const within = rowFactor === undefined && bias !== "";
+  const inputs = [codes, weight, scale, scales, zeroPoint, ...(within ? ["", bias] : [])];
+  const y = e.emit("MatMulIntegerToFloat", inputs, { domain: "com.microsoft" })[0];
+  if (rowFactor === undefined) return y;
+  const scaled = binary(e, "Mul", y, rowFactor);
+  return bias === "" ? scaled : binary(e, "Add", scaled, bias);
 }
 
 const toNames = ({ codes, scale, zeroPoint, rowFactor }: Codes): readonly string[] => [codes, scale, zeroPoint, rowFactor ?? ""];

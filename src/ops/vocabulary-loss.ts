@@ -1,6 +1,6 @@
 import { applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, type Emitter, float32, type Int8Weight } from "../graph/op.js";
-import { binary, concat, gemm, reduceMax, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
+import { defineOp, type Emitter, everywhere, float32, type Int8Weight } from "../graph/op.js";
+import { binary, concat, gemm, reduceMax, reduceSum, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
 import { int8Forward } from "./int8.js";
 import { mul } from "./mul.js";
 import { reshape } from "./reshape.js";
@@ -74,31 +74,82 @@ function lossOfChunk(e: Emitter, x: string, weight: string, targets: string, col
   const gradients =
     int8 === undefined
       ? gemm(e, probabilities, weight, { addend: rows, addendScale: -1 })
-      : int8Gradients(e, probabilities, int8, { losses, column, rows });
+      : int8Gradients(e, probabilities, int8, { wrong: binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]), column, rows });
   return concat(e, [gradients, losses], 1);
 }
 
+/** What the gradients of a chunk are made from: 1 − pₜ [S, 1], targets as a column [S, 1], and Wₜ [S, C]. */
+interface ChunkTargets {
+  readonly wrong: string;
+  readonly column: string;
+  readonly rows: string;
+}
+
 /**
- * softmax(z)·W − Wₜ with probabilities in uint8: a row's scale fits its largest probability beside the target's, which is at
- * most 1 − pₜ, so that a row that is nearly right keeps the others apart. The target's own code may then end at 255; it is
- * taken out with its exact share, −(1 − pₜ)·Wₜ, in float32.
+ * softmax(z)·W − Wₜ with probabilities in uint8. The target's share is −(1 − pₜ)·Wₜ in float32. Probabilities too small for a
+ * code are many: together they point to where the unlikely tokens of any text point, so that their sum is taken along `tail`.
  */
-function int8Gradients(
+function int8Gradients(e: Emitter, probabilities: string, weight: Int8Weight, targets: ChunkTargets): string {
+  const { codes, scale, target } = probabilityCodes(e, probabilities, targets);
+  const product = (codesOfWeight: string, scales: string) =>
+    e.emit("MatMulIntegerToFloat", [codes, codesOfWeight, e.float(1), scales], { domain: "com.microsoft" })[0];
+  const all = binary(e, "Mul", product(weight.part("backwardCodes"), weight.part("backwardScales")), scale); // [S, C]
+  const counted = binary(e, "Mul", product(weight.part("ones"), e.float(1)), scale); // Σⱼ of codes, [S, 1]
+  const lost = binary(e, "Sub", binary(e, "Add", targets.wrong, target), counted);
+  const others = gemm(e, lost, weight.part("tail"), { addend: all });
+  return binary(e, "Sub", others, binary(e, "Mul", targets.rows, binary(e, "Add", target, targets.wrong)));
+}
+
+/**
+ * Probabilities [S, V] in uint8. A row's scale fits its largest probability beside the target's, which is at most 1 − pₜ, so
+ * that a row that is nearly right keeps the others apart; the target's own code may then end at 255. `target` is what the
+ * target's code stands for, both [S, 1].
+ */
+function probabilityCodes(
   e: Emitter,
   probabilities: string,
-  weight: Int8Weight,
-  { losses, column, rows }: { readonly losses: string; readonly column: string; readonly rows: string },
-): string {
-  const wrong = binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]); // 1 − pₜ [S, 1]
+  { wrong, column }: Pick<ChunkTargets, "wrong" | "column">,
+): { readonly codes: string; readonly scale: string; readonly target: string } {
   const largest = e.emit("Min", [reduceMax(e, probabilities, 1), wrong])[0];
   // Codes of a row add up to 1/scale at most, and their products with int8 stay below 2³¹.
   const scale = e.emit("Max", [binary(e, "Mul", largest, e.float(1 / 255)), e.float(127 / 2 ** 31)])[0];
   const codes = e.emit("QuantizeLinear", [probabilities, e.emit("Squeeze", [scale, e.ints([1])])[0]], { attributes: { axis: { int: 0 } } })[0];
-  const inputs = [codes, weight.part("backwardCodes"), e.float(1), weight.part("backwardScales")];
-  const all = e.emit("MatMulIntegerToFloat", inputs, { domain: "com.microsoft" })[0]; // [S, C]
-  const targets = e.emit("GatherElements", [codes, column], { attributes: { axis: { int: 1 } } })[0];
-  const counted = binary(e, "Mul", e.emit("Cast", [targets], { attributes: { to: { int: 1 } } })[0], scale);
-  return binary(e, "Sub", binary(e, "Mul", all, scale), binary(e, "Mul", rows, binary(e, "Add", counted, wrong)));
+  const ofTargets = e.emit("GatherElements", [codes, column], { attributes: { axis: { int: 1 } } })[0];
+  return { codes, scale, target: binary(e, "Mul", toFloat(e, ofTargets), scale) };
+}
+
+/** What the codes of `int8Gradients` lose, in float32: the sum of the probabilities [S, 1], and of their rows of W [S, C]. */
+const lostTailOp = defineOp<null>({
+  name: "LostTail",
+  infer: (types) => {
+    const x = input("LostTail", types, 0, 2);
+    input("LostTail", types, 1, 2);
+    input("LostTail", types, 2, 1, "int64");
+    return [float32(extent(x.shape, 0), 1), float32(...x.shape)];
+  },
+  gradient: "noGradient",
+  lower: everywhere((e, { inputs: [x = "", weight = "", targets = ""] }) => {
+    const column = e.column(targets);
+    const logits = gemm(e, x, weight, { transposeB: true });
+    const probabilities = softmax(e, logits);
+    const ofTargets = e.emit("GatherElements", [probabilities, column], { attributes: { axis: { int: 1 } } })[0];
+    const wrong = binary(e, "Sub", e.float(1), ofTargets);
+    const { codes, scale, target } = probabilityCodes(e, probabilities, { wrong, column });
+    const lost = binary(e, "Sub", probabilities, binary(e, "Mul", toFloat(e, codes), scale)); // [S, V]
+    const ofTarget = binary(e, "Sub", ofTargets, target);
+    const rows = e.emit("Gather", [weight, targets], { attributes: { axis: { int: 0 } } })[0];
+    return [
+      binary(e, "Sub", reduceSum(e, lost, [1], true), ofTarget),
+      binary(e, "Sub", gemm(e, lost, weight), binary(e, "Mul", rows, ofTarget)),
+    ];
+  }),
+});
+
+const toFloat = (e: Emitter, codes: string) => e.emit("Cast", [codes], { attributes: { to: { int: 1 } } })[0];
+
+/** x [S, C], W [V, C] in float32, targets int64 [S] → probability [S, 1] and rows of W [S, C] that codes of probabilities lose. */
+export function lostTail(x: Tensor, weight: Tensor, targets: Tensor): readonly Tensor[] {
+  return applyAll(lostTailOp, [x, weight, targets], null);
 }
 
 /** [S, 1] or [S, C + 1] → ℓ [S] and, where there are any, the gradients [S, C]. */

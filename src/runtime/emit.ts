@@ -1,6 +1,6 @@
 import type { Shape } from "../graph/dimension.js";
 import { type Graph, reachable, type Tensor } from "../graph/graph.js";
-import type { EmitOptions, Emitter, Int8Part, Int8Weight, Target } from "../graph/op.js";
+import type { EmitOptions, Emitter, Int8Part, Int8Weight, Target, TensorType } from "../graph/op.js";
 import type { OnnxInitializer, OnnxNode } from "../onnx/model.js";
 
 /** A frozen weight as it is stored: in memory, or in a file at an offset. */
@@ -28,6 +28,8 @@ export interface Emitted {
   readonly shapeInputs: ReadonlyMap<string, Shape>;
   /** Inputs that hold another input as a column: name → the input's name. */
   readonly columnInputs: ReadonlyMap<string, string>;
+  /** Shapes of computed values. */
+  readonly shapes: ReadonlyMap<string, TensorType>;
   /** Value names of the graph's outputs. */
   readonly outputs: ReadonlyMap<string, string>;
   /** Value names at which the backward pass starts. */
@@ -93,6 +95,7 @@ class GraphEmitter implements Emitter {
   readonly #values = new Map<Tensor, string>();
   /** Names of weights by the names of their values. */
   readonly #weightNames = new Map<string, string>();
+  readonly #shapes = new Map<string, TensorType>();
   readonly #shared = new Map<string, readonly string[]>();
   #names = 0;
 
@@ -101,8 +104,9 @@ class GraphEmitter implements Emitter {
     this.#weights = weights;
   }
 
-  emit(type: string, inputs: readonly string[], { attributes = {}, domain, outputs = 1 }: EmitOptions = {}): [string, ...string[]] {
+  emit(type: string, inputs: readonly string[], { attributes = {}, domain, outputs = 1, shape }: EmitOptions = {}): [string, ...string[]] {
     const name = `${type}_${this.#names++}`;
+    if (shape !== undefined) this.#shapes.set(name, { dtype: "float32", shape });
     const more = Array.from({ length: outputs - 1 }, (_, index) => `${name}:${index + 1}`);
     this.#nodes.push({ type, domain, name, inputs, outputs: [name, ...more], attributes });
     return [name, ...more];
@@ -172,6 +176,7 @@ class GraphEmitter implements Emitter {
 
   bind(tensor: Tensor, name: string): void {
     this.#values.set(tensor, name);
+    if (tensor.source.kind === "node") this.#shapes.set(name, { dtype: tensor.dtype, shape: tensor.shape });
   }
 
   value(tensor: Tensor): string {
@@ -184,11 +189,12 @@ class GraphEmitter implements Emitter {
     return name;
   }
 
-  result(): Pick<Emitted, "weightNodes" | "nodes" | "initializers" | "shapeInputs" | "columnInputs"> {
+  result(): Pick<Emitted, "weightNodes" | "nodes" | "initializers" | "shapeInputs" | "columnInputs" | "shapes"> {
     return {
       weightNodes: this.#weightNodes,
       nodes: this.#nodes,
       initializers: [...this.#initializers.values()],
+      shapes: this.#shapes,
       shapeInputs: this.#shapeInputs,
       columnInputs: this.#columnInputs,
     };

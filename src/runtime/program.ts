@@ -82,10 +82,13 @@ export function buildOnnx(graph: Graph, target: Target, weights: (name: string) 
     if (input?.dtype !== "int64") throw new Error(`"${of}" is no int64 input of the graph, and cannot be read as a column`);
     return { name, dtype: "int64", shape: [...input.shape, 1] };
   });
+  const outputs = new Set(graph.outputs.keys());
+  const computed = new Set(ordered.flatMap((node) => node.outputs).filter((name) => !outputs.has(name)));
   const model: OnnxModel = {
     nodes: [...emitted.weightNodes, ...ordered],
     inputs: [...[...graph.inputs].map(([name, tensor]) => declared(name, tensor)), ...shapeValues, ...columns],
     outputs: [...graph.outputs].map(([name, tensor]) => declared(name, tensor)),
+    values: [...emitted.shapes].filter(([name]) => computed.has(name)).map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
     initializers: emitted.initializers,
   };
   return { model, shapeInputs: emitted.shapeInputs, columnInputs: emitted.columnInputs };

@@ -3,7 +3,7 @@
 
 export type { LayerSelection } from "../lora/targets.js";
 export { helpFor, type OptionInfo } from "./option.js";
-export { groups, json, quiet } from "./options/common.js";
+export { groups, json, type Precision, quiet } from "./options/common.js";
 export {
   cacheSet,
   type DataOptions,

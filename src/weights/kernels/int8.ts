@@ -29,11 +29,21 @@ export function smoothingFactors(inputMaxima: Float32Array, weightMaxima: Float3
   );
 }
 
+/** The mean of each channel of x [N, in]. */
+export function channelMeans(x: Float32Array, channels: number): Float32Array<ArrayBuffer> {
+  const sums = new Float64Array(channels);
+  for (let at = 0; at < x.length; at++) sums[at % channels] = (sums[at % channels] ?? 0) + (x[at] ?? 0);
+  const rows = Math.max(1, x.length / channels);
+  return Float32Array.from(sums, (sum) => sum / rows);
+}
+
 /** Where a matrix is encoded row by row. */
 export interface Int8Encoder {
   /** [in, out], for x·Wᵀ; a scale for each output. */
   readonly forwardCodes: Int8Array<ArrayBuffer>;
   readonly forwardScales: Float32Array<ArrayBuffer>;
+  /** What the rounding of W takes from the product with the mean input [out]; it is added back (Nagel et al. 2019, section 4.2). */
+  readonly forwardBias: Float32Array<ArrayBuffer>;
   /** [out, in], for dy·W; a scale for each input. */
   readonly backwardCodes: Int8Array<ArrayBuffer>;
   readonly backwardScales: Float32Array<ArrayBuffer>;
@@ -42,20 +52,27 @@ export interface Int8Encoder {
 }
 
 /**
- * @param smooth factors on the channels of x; W's columns are divided by them. Zero takes a channel out.
+ * @param input `smooth`, the factors on the channels of x, by which W's columns are divided (zero takes a channel out), and
+ *   `mean`, the mean of x, both [in]
  * @param columnMaxima largest magnitudes of the columns of W [in]
  */
-export function int8Encoder(outputs: number, smooth: Float32Array, columnMaxima: Float32Array): Int8Encoder {
+export function int8Encoder(
+  outputs: number,
+  { smooth, mean }: { readonly smooth: Float32Array; readonly mean: Float32Array },
+  columnMaxima: Float32Array,
+): Int8Encoder {
   const inputs = smooth.length;
   const inverse = smooth.map((factor) => (factor === 0 ? 0 : 1 / factor));
   const forwardCodes = new Int8Array(inputs * outputs);
   const forwardScales = new Float32Array(outputs);
+  const forwardBias = new Float32Array(outputs);
   const backwardCodes = new Int8Array(outputs * inputs);
   const backwardScales = columnMaxima.map((maximum) => maximum / LARGEST_CODE);
   const perColumn = backwardScales.map((scale) => (scale === 0 ? 0 : 1 / scale));
   return {
     forwardCodes,
     forwardScales,
+    forwardBias,
     backwardCodes,
     backwardScales,
     addRows(rows, first) {
@@ -64,11 +81,16 @@ export function int8Encoder(outputs: number, smooth: Float32Array, columnMaxima:
         for (let i = 0; i < inputs; i++) largest = Math.max(largest, Math.abs((rows[start + i] ?? 0) * (inverse[i] ?? 0)));
         forwardScales[row] = largest / LARGEST_CODE;
         const factor = largest === 0 ? 0 : LARGEST_CODE / largest;
+        let bias = 0;
         for (let i = 0; i < inputs; i++) {
           const value = rows[start + i] ?? 0;
-          forwardCodes[i * outputs + row] = Math.round(value * (inverse[i] ?? 0) * factor);
+          const code = Math.round(value * (inverse[i] ?? 0) * factor);
+          forwardCodes[i * outputs + row] = code;
+          const channel = smooth[i] ?? 0;
+          if (channel !== 0) bias += (mean[i] ?? 0) * (value - (code * channel * largest) / LARGEST_CODE);
           backwardCodes[row * inputs + i] = Math.round(value * (perColumn[i] ?? 0));
         }
+        forwardBias[row] = bias;
       }
     },
   };

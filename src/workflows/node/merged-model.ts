@@ -6,7 +6,8 @@ import { elementCount } from "../../weights/checkpoint.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
 import { mapWeights } from "../../weights/node/mapped-weights.js";
 import { openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
-import { compileOptions, type DescribedModel, type Device, type OpenedModel } from "./open-model.js";
+import { compileOptions, type Device } from "./model-weights.js";
+import type { DescribedModel, OpenedModel } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /**

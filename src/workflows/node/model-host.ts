@@ -12,7 +12,8 @@ import { nameAdapter } from "./adapter-name.js";
 import { type PlacedAdapter, readFittingAdapter } from "./adapter-place.js";
 import { targetOf } from "./device.js";
 import { openMerged, removeMerged } from "./merged-model.js";
-import { type DescribedModel, type Device, describeModel, mapModel, type OpenedModel } from "./open-model.js";
+import type { Device } from "./model-weights.js";
+import { type DescribedModel, describeModel, mapModel, type OpenedModel } from "./open-model.js";
 import { promptIds } from "./prompt-ids.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 

@@ -1,21 +1,18 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
-import type { Target } from "../../graph/op.js";
 import { type ResolveOptions, resolveModel } from "../../hub/node/resolve-model.js";
-import { lorikeetCacheFolder } from "../../hub/node/settings.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
-import type { StoredWeight } from "../../runtime/emit.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { textFromGguf } from "../../text/from-gguf.js";
 import { loadTextFromFolder } from "../../text/node/load.js";
 import type { TextCodec } from "../../text/tokenizer.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import { ggufLlamaConfig } from "../../weights/gguf-llama.js";
-import { type MappedTensor, mapWeights } from "../../weights/node/mapped-weights.js";
 import { openGguf, openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
 import type { Progress } from "../api.js";
+import { compileWithWeights, type Device } from "./model-weights.js";
 
 /** What is known of a model before its weights are touched. */
 export interface DescribedModel {
@@ -64,11 +61,6 @@ export function resolveOptions({ signal, onProgress, onNotice }: OpenOptions): R
   };
 }
 
-export interface Device {
-  readonly target: Target;
-  readonly threads?: number | undefined;
-}
-
 /** A described model with its weights where the engine maps them; converts them into the cache where needed. */
 export async function openModel(name: string, device: Device, options: OpenOptions = {}): Promise<OpenedModel> {
   return mapModel(await describeModel(name, options), device, options);
@@ -76,27 +68,7 @@ export async function openModel(name: string, device: Device, options: OpenOptio
 
 /** The second half of opening a model, after what a description alone can refuse. */
 export async function mapModel(described: DescribedModel, device: Device, options: OpenOptions = {}): Promise<OpenedModel> {
-  const mapped = await mapWeights(described.checkpoint, {
-    cacheFolder: join(lorikeetCacheFolder(), "weights"),
-    // The WebGPU provider has no bfloat16: its conversion would run on the processor, in every step.
-    float32Only: device.target === "webgpu",
-    onProgress: ({ done, total }) => options.onProgress?.({ task: "preparing the weights (once)", done, total, unit: "bytes" }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
-  return { ...described, compile: compileOptions(mapped, device) };
-}
-
-/** How programs of a model with these weights are compiled. */
-export function compileOptions(mapped: ReadonlyMap<string, MappedTensor>, { target, threads }: Device): CompileOptions {
-  const folder = mapped.values().next().value?.folder;
-  return { target, threads, weightsFolder: folder, weights: (name) => storedWeight(mapped, name) };
-}
-
-function storedWeight(mapped: ReadonlyMap<string, MappedTensor>, name: string): StoredWeight {
-  const tensor = mapped.get(name);
-  if (tensor === undefined) throw new Error(`the checkpoint has no weight "${name}"`);
-  const { dtype, shape, file, offset, byteLength } = tensor;
-  return { dtype, shape, data: { file, offset, byteLength } };
+  return { ...described, compile: await compileWithWeights(described, device, options) };
 }
 
 type Read = Pick<DescribedModel, "config" | "codec" | "checkpoint" | "ggufMetadata">;

@@ -1,0 +1,282 @@
+import { mkdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { RunError } from "../../errors.js";
+import { type Checkpoint, elementCount, readSlabs, readStoredTensor, type StoredTensor } from "../checkpoint.js";
+import { channelMeans, type Int8Encoder, int8Encoder, raiseColumnMaxima, roundingErrors, smoothingFactors } from "../kernels/int8.js";
+import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
+import { checkRoom } from "./disk-room.js";
+import { FileByteSource } from "./file-byte-source.js";
+import { fingerprint, type MappedTensor } from "./mapped-weights.js";
+import { type TensorToWrite, writeSafetensors } from "./write-safetensors.js";
+
+/** Weights [out, in] that read one input, by their names in the checkpoint. */
+export interface Int8Group {
+  /** The name under which the input was measured. */
+  readonly input: string;
+  readonly weights: readonly string[];
+}
+
+export type Int8PartName =
+  | "smooth"
+  | "forwardCodes"
+  | "forwardScales"
+  | "forwardBias"
+  | "backwardCodes"
+  | "backwardScales"
+  | "outliers"
+  | "outlierWeights"
+  | "ones"
+  | "tail";
+
+/** A weight's int8 form in a file that the engine maps. */
+export interface MappedInt8 {
+  readonly range: "tensor" | "row";
+  readonly shape: readonly [number, number];
+  readonly parts: ReadonlyMap<Int8PartName, TensorPlace>;
+}
+
+export interface Int8Weights {
+  readonly folder: string;
+  readonly file: string;
+  readonly int8: ReadonlyMap<string, MappedInt8>;
+  /** What stays in floating point: norms, and tables that are read by row. */
+  readonly float: ReadonlyMap<string, MappedTensor>;
+}
+
+/** Goes into the key of every cache file: raise it when what is written changes. */
+const LAYOUT_VERSION = 3;
+/** Channels of an input that are multiplied in float32 where rounding it costs more than this, relative to its size. */
+const OUTLIER_CHANNELS = 64;
+const LARGE_ERROR = 0.02;
+/** One scale serves a whole input where it costs at most this much more than one for each row. */
+const SHARED_SCALE = 1.1;
+
+export interface Int8Options {
+  readonly cacheFolder: string;
+  readonly groups: readonly Int8Group[];
+  /** Weights that are read in floating point, in int8 too or not. */
+  readonly float: readonly string[];
+  /** What is measured of the model in a typical text. Asked for once, when the file is written. */
+  readonly measure: () => Promise<Int8Measures>;
+  /** With bytes of weights that are done. */
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Int8Measures {
+  /** The groups' inputs [N, in], by the groups' input names. */
+  readonly inputs: ReadonlyMap<string, Float32Array>;
+  /** For weights that turn hidden states into logits: the mean row under small probabilities [in]. */
+  readonly tails: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+}
+
+/** The int8 form of a checkpoint's linear layers, written once into the cache folder and mapped from there. */
+export async function mapInt8Weights(checkpoint: Checkpoint, options: Int8Options): Promise<Int8Weights> {
+  const key = await fingerprint([...checkpoint.tensors.values()], `int8 cache ${LAYOUT_VERSION} ${options.groups.length}`);
+  const path = join(options.cacheFolder, `${key}.int8.safetensors`);
+  const cached = await openCached(path, options);
+  if (cached !== undefined) return cached;
+  await mkdir(dirname(path), { recursive: true });
+  await writeInt8(path, checkpoint, options);
+  const written = await openCached(path, options);
+  if (written === undefined) throw new RunError(`${path} was written, but cannot be read. Empty the cache and try again.`);
+  return written;
+}
+
+/** What the file's metadata says of each weight. */
+type Ranges = Readonly<Record<string, MappedInt8["range"]>>;
+
+async function openCached(path: string, { groups, float }: Int8Options): Promise<Int8Weights | undefined> {
+  let header: SafetensorsHeader;
+  try {
+    header = await readSafetensorsHeader(await FileByteSource.open(path));
+  } catch {
+    return undefined; // not there, or damaged: it is written again
+  }
+  const ranges: Ranges = JSON.parse(header.metadata.ranges ?? "{}");
+  const [folder, file] = [dirname(path), basename(path)];
+  const floats = new Map<string, MappedTensor>();
+  for (const name of float) {
+    const place = header.places.get(name);
+    if (place === undefined) return undefined;
+    const { shape, offset, byteLength } = place;
+    floats.set(name, { name, dtype: "float32", shape, folder, file, offset, byteLength });
+  }
+  const int8 = new Map<string, MappedInt8>();
+  for (const { input, weights } of groups) {
+    for (const weight of weights) {
+      const range = ranges[weight];
+      const codes = header.places.get(partName(weight, "backwardCodes"))?.shape;
+      if (range === undefined || codes === undefined) return undefined;
+      const parts = new Map<Int8PartName, TensorPlace>();
+      for (const part of partNames) {
+        const place = header.places.get(partName(isShared(part) ? input : weight, part));
+        if (place !== undefined) parts.set(part, place);
+      }
+      int8.set(weight, { range, shape: [codes[0] ?? 0, codes[1] ?? 0], parts });
+    }
+  }
+  return { folder, file, int8, float: floats };
+}
+
+const partNames = ["smooth", "forwardCodes", "forwardScales", "forwardBias", "backwardCodes", "backwardScales", "outliers", "outlierWeights", "ones", "tail"] as const;
+/** Belongs to the input, not to one of the weights that read it. */
+const isShared = (part: Int8PartName) => part === "smooth" || part === "outliers";
+const partName = (owner: string, part: Int8PartName) => `${owner}#${part}`;
+
+/** How the input of a group is rounded. */
+interface Rounding {
+  readonly smooth: Float32Array<ArrayBuffer>;
+  readonly range: MappedInt8["range"];
+  readonly outliers: readonly number[];
+  readonly mean: Float32Array;
+}
+
+async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Options): Promise<void> {
+  const tensorOf = (name: string): StoredTensor => {
+    const tensor = checkpoint.tensors.get(name);
+    if (tensor === undefined) throw new Error(`the checkpoint has no weight "${name}"`);
+    return tensor;
+  };
+  const { inputs, tails } = await options.measure();
+  const entries: TensorToWrite[] = [];
+  const ranges: Record<string, MappedInt8["range"]> = {};
+  for (const name of options.float) {
+    const tensor = tensorOf(name);
+    entries.push({ name, dtype: "F32", shape: tensor.shape, data: () => readSlabs(tensor) });
+  }
+  const total = options.groups.flatMap(({ weights }) => weights).reduce((sum, name) => sum + (elementCount(tensorOf(name).shape) ?? 0), 0);
+  await checkRoom(dirname(path), "the int8 form of the model", roomFor(options, checkpoint, total), "choose another cache folder");
+  let done = 0;
+  for (const group of options.groups) {
+    options.signal?.throwIfAborted();
+    const tensors = group.weights.map(tensorOf);
+    const maxima = await Promise.all(tensors.map(columnMaxima));
+    const rounding = chooseRounding(inputs.get(group.input) ?? new Float32Array(0), maxima);
+    entries.push({ name: partName(group.input, "smooth"), dtype: "F32", shape: [rounding.smooth.length], data: () => rounding.smooth });
+    if (rounding.outliers.length > 0) {
+      const indexes = BigInt64Array.from(rounding.outliers, BigInt);
+      entries.push({ name: partName(group.input, "outliers"), dtype: "I64", shape: [indexes.length], data: () => indexes });
+    }
+    for (const [index, tensor] of tensors.entries()) {
+      ranges[tensor.name] = rounding.range;
+      entries.push(...tailParts(tensor, tails.get(tensor.name)), ...encodedParts(tensor, rounding, maxima[index] ?? new Float32Array(0)));
+    }
+  }
+  // Matrices are encoded when their turn to be written comes, one at a time.
+  const counted = entries.map((entry) => ({
+    ...entry,
+    data: async function* () {
+      options.signal?.throwIfAborted();
+      const data = await entry.data();
+      if (Symbol.asyncIterator in data) yield* data;
+      else yield data;
+      if (entry.name.endsWith("#forwardCodes")) {
+        done += entry.shape.reduce((product, size) => product * size, 1);
+        options.onProgress?.({ done, total });
+      }
+    },
+  }));
+  await writeSafetensors(path, counted, { format: "lorikeet-int8", ranges: JSON.stringify(ranges) });
+}
+
+function tailParts({ name, shape: [outputs = 0, inputs = 0] }: StoredTensor, tail: Float32Array<ArrayBuffer> | undefined): TensorToWrite[] {
+  if (tail === undefined) return [];
+  return [
+    { name: partName(name, "tail"), dtype: "F32", shape: [1, inputs], data: () => tail },
+    { name: partName(name, "ones"), dtype: "I8", shape: [outputs, 1], data: () => new Int8Array(outputs).fill(1) },
+  ];
+}
+
+/** Bytes of the file, about. */
+function roomFor({ float }: Int8Options, checkpoint: Checkpoint, total: number): number {
+  return 2 * total + float.reduce((sum, name) => sum + 4 * (elementCount(checkpoint.tensors.get(name)?.shape ?? []) ?? 0), 0);
+}
+
+async function columnMaxima(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
+  const maxima = new Float32Array(tensor.shape[1] ?? 0);
+  for await (const rows of readRows(tensor)) raiseColumnMaxima(maxima, rows);
+  return maxima;
+}
+
+/** Whole rows of a matrix, many at a time. */
+async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Array> {
+  const columns = tensor.shape[1] ?? 1;
+  let rest = new Float32Array(0);
+  for await (const slab of readSlabs(tensor)) {
+    const values = new Float32Array(rest.length + slab.length);
+    values.set(rest);
+    values.set(slab, rest.length);
+    const whole = values.length - (values.length % columns);
+    if (whole > 0) yield values.subarray(0, whole);
+    rest = values.slice(whole);
+  }
+}
+
+function chooseRounding(input: Float32Array, weightMaxima: readonly Float32Array[]): Rounding {
+  const columns = weightMaxima[0]?.length ?? 0;
+  const ofWeights = new Float32Array(columns);
+  for (const maxima of weightMaxima) raiseColumnMaxima(ofWeights, maxima);
+  const ofInput = new Float32Array(columns);
+  raiseColumnMaxima(ofInput, input);
+  const smooth = smoothingFactors(ofInput, ofWeights);
+  const mean = channelMeans(input, columns);
+  const { tensor, row } = roundingErrors(input, smooth);
+  if (tensor <= SHARED_SCALE * row) return { smooth, mean, range: "tensor", outliers: [] };
+  if (row <= LARGE_ERROR || columns < 4 * OUTLIER_CHANNELS) return { smooth, mean, range: "row", outliers: [] };
+  const reach = (channel: number) => (ofInput[channel] ?? 0) * (smooth[channel] ?? 0);
+  const outliers = [...smooth.keys()]
+    .sort((a, b) => reach(b) - reach(a))
+    .slice(0, OUTLIER_CHANNELS)
+    .sort((a, b) => a - b);
+  for (const channel of outliers) smooth[channel] = 0;
+  return { smooth, mean, range: "row", outliers };
+}
+
+/** The parts of one matrix, encoded together when the first of them is asked for and let go with the last. */
+function encodedParts(tensor: StoredTensor, rounding: Rounding, maxima: Float32Array): TensorToWrite[] {
+  const [outputs, inputs] = [tensor.shape[0] ?? 0, tensor.shape[1] ?? 0];
+  const { outliers } = rounding;
+  let encoded: Promise<Int8Encoder> | undefined;
+  const encode = () => {
+    encoded ??= encodeMatrix(tensor, rounding, maxima);
+    return encoded;
+  };
+  const part = (name: Int8PartName, dtype: TensorToWrite["dtype"], shape: readonly number[], data: TensorToWrite["data"]) => ({
+    name: partName(tensor.name, name),
+    dtype,
+    shape,
+    data,
+  });
+  const parts: TensorToWrite[] = [
+    part("forwardScales", "F32", [outputs], async () => (await encode()).forwardScales),
+    part("forwardBias", "F32", [outputs], async () => (await encode()).forwardBias),
+    part("backwardScales", "F32", [inputs], async () => (await encode()).backwardScales),
+    part("forwardCodes", "I8", [inputs, outputs], async () => (await encode()).forwardCodes),
+    part("backwardCodes", "I8", [outputs, inputs], async () => {
+      const codes = (await encode()).backwardCodes;
+      encoded = undefined;
+      return codes;
+    }),
+  ];
+  if (outliers.length === 0) return parts;
+  const columnsOf = async () => {
+    const values = await readStoredTensor(tensor);
+    const columns = new Float32Array(outputs * outliers.length);
+    for (let row = 0; row < outputs; row++) {
+      for (const [index, channel] of outliers.entries()) columns[row * outliers.length + index] = values[row * inputs + channel] ?? 0;
+    }
+    return columns;
+  };
+  return [part("outlierWeights", "F32", [outputs, outliers.length], columnsOf), ...parts];
+}
+
+async function encodeMatrix(tensor: StoredTensor, rounding: Rounding, maxima: Float32Array): Promise<Int8Encoder> {
+  const encoder = int8Encoder(tensor.shape[0] ?? 0, rounding, maxima);
+  let row = 0;
+  for await (const rows of readRows(tensor)) {
+    encoder.addRows(rows, row);
+    row += rows.length / rounding.smooth.length;
+  }
+  return encoder;
+}

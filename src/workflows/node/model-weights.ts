@@ -1,0 +1,100 @@
+import { join } from "node:path";
+import type { Target } from "../../graph/op.js";
+import { lorikeetCacheFolder } from "../../hub/node/settings.js";
+import type { StoredInt8, StoredWeight } from "../../runtime/emit.js";
+import { nodeEngine } from "../../runtime/node/engine.js";
+import type { CompileOptions } from "../../runtime/program.js";
+import { layerInputs } from "../../training/layer-inputs.js";
+import { type Int8Weights, mapInt8Weights } from "../../weights/node/int8-weights.js";
+import { type MappedTensor, mapWeights } from "../../weights/node/mapped-weights.js";
+import type { Precision } from "../options.js";
+import type { DescribedModel, OpenOptions } from "./open-model.js";
+import { readProbe } from "./probe.js";
+
+/** Where a model runs and how its frozen weights are held. */
+export interface Device {
+  readonly target: Target;
+  readonly threads?: number | undefined;
+  /** Float32 by default. */
+  readonly precision?: Precision | undefined;
+}
+
+/** Tokens of the text in which the inputs of layers are measured before they are rounded to 8 bits. */
+const MEASURED_TOKENS = 512;
+/** The engine maps tensors at multiples of their elements' size: sizes of a matrix that keep all of them so. */
+const INT8_MULTIPLE = 16;
+
+/** Puts a model's weights where the engine maps them, converting them into the cache where needed. */
+export async function compileWithWeights(described: DescribedModel, device: Device, options: OpenOptions): Promise<CompileOptions> {
+  const asFloat = async () => compileOptions(await mapFloat(described, device, options), device);
+  return device.precision === "int8" ? compileInt8(described, device, options, asFloat) : asFloat();
+}
+
+function mapFloat({ checkpoint }: DescribedModel, { target }: Device, { onProgress, signal }: OpenOptions) {
+  return mapWeights(checkpoint, {
+    cacheFolder: join(lorikeetCacheFolder(), "weights"),
+    // The WebGPU provider has no bfloat16: its conversion would run on the processor, in every step.
+    float32Only: target === "webgpu",
+    onProgress: ({ done, total }) => onProgress?.({ task: "preparing the weights (once)", done, total, unit: "bytes" }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** How programs of a model with these weights are compiled. */
+export function compileOptions(mapped: ReadonlyMap<string, MappedTensor>, { target, threads }: Device): CompileOptions {
+  const folder = mapped.values().next().value?.folder;
+  return { target, threads, weightsFolder: folder, weights: (name) => storedWeight(mapped, name) };
+}
+
+function storedWeight(mapped: ReadonlyMap<string, MappedTensor>, name: string): StoredWeight {
+  const tensor = mapped.get(name);
+  if (tensor === undefined) throw new Error(`the checkpoint has no weight "${name}"`);
+  const { dtype, shape, file, offset, byteLength } = tensor;
+  return { dtype, shape, data: { file, offset, byteLength } };
+}
+
+async function compileInt8(
+  described: DescribedModel,
+  { target, threads }: Device,
+  { onProgress, signal }: OpenOptions,
+  asFloat: () => Promise<CompileOptions>,
+): Promise<CompileOptions> {
+  const { model, checkpoint, codec } = described;
+  const groups = model.linearGroups
+    .filter((group) => group.every(({ inputs, outputs }) => inputs % INT8_MULTIPLE === 0 && outputs % INT8_MULTIPLE === 0))
+    .map((group) => ({ input: group[0]?.name ?? "", weights: group.map(({ name }) => `${name}.weight`) }));
+  const headFits = (model.weights.get(model.head) ?? []).every((size) => size % INT8_MULTIPLE === 0);
+  const inInt8 = new Set(groups.flatMap(({ weights }) => weights));
+  const weights = await mapInt8Weights(checkpoint, {
+    cacheFolder: join(lorikeetCacheFolder(), "weights"),
+    groups: headFits ? [...groups, { input: model.head, weights: [model.head] }] : groups,
+    float: [...model.weights.keys()].filter((name) => !inInt8.has(name)),
+    measure: async () => {
+      const { passages } = await readProbe();
+      const ids = codec.encode(passages.join("\n\n")).slice(0, Math.min(MEASURED_TOKENS, model.dimensions.maxPositions));
+      const { inputs, tail } = await layerInputs(nodeEngine, model, await asFloat(), ids);
+      return { inputs, tails: new Map([[model.head, tail]]) };
+    },
+    onProgress: ({ done, total }) => onProgress?.({ task: "rounding the weights to 8 bits (once)", done, total, unit: "items" }),
+    signal,
+  });
+  return { target, threads, weightsFolder: weights.folder, weights: (name) => int8Weight(weights, name) };
+}
+
+const partTypes = { F32: "float32", I8: "int8", I64: "int64" } as const;
+
+function int8Weight({ file, int8, float }: Int8Weights, name: string): StoredWeight {
+  const tensor = float.get(name);
+  const form = int8.get(name);
+  const shape = tensor?.shape ?? form?.shape;
+  if (shape === undefined) throw new Error(`the checkpoint has no weight "${name}"`);
+  const data = tensor === undefined ? undefined : { file, offset: tensor.offset, byteLength: tensor.byteLength };
+  if (form === undefined) return { dtype: "float32", shape, data };
+  const parts: StoredInt8["parts"] = new Map(
+    [...form.parts].map(([part, { dtype, shape, offset, byteLength }]) => [
+      part,
+      { dtype: partTypes[dtype as keyof typeof partTypes], shape, data: { file, offset, byteLength } },
+    ]),
+  );
+  return { dtype: "float32", shape, data, int8: { range: form.range, parts } };
+}
