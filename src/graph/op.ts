@@ -76,8 +76,7 @@ export interface Emitter {
  * outlying channels (Xiao et al. 2022, eq. 3), and W's columns are divided by it: `forwardCodes` int8 [in, out] with a scale
  * for each output, `forwardScales` [out], and `forwardBias` [out], what rounding W took from the mean output. Backward, `backwardCodes` int8 [out, in] have a scale for each input,
  * `backwardScales` [in]. The channels of which `smooth` is zero are multiplied in float32: `outliers` int64 [K] with their
- * columns of W, `outlierWeights` [out, K]. An output projection has two parts more: `ones` int8 [out, 1], and `tail` [1, in], the mean
- * row of W under the probabilities that are too small for 8 bits.
+ * columns of W, `outlierWeights` [out, K].
  */
 export type Int8Part =
   | "smooth"
@@ -87,9 +86,7 @@ export type Int8Part =
   | "backwardCodes"
   | "backwardScales"
   | "outliers"
-  | "outlierWeights"
-  | "ones"
-  | "tail";
+  | "outlierWeights";
 
 export interface Int8Weight {
   /** Whether one scale serves the whole input, or each row needs its own. */

@@ -1,6 +1,6 @@
 import { applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, type Emitter, everywhere, float32, type Int8Weight } from "../graph/op.js";
-import { binary, concat, gemm, reduceMax, reduceSum, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
+import { defineOp, type Emitter, float32, type Int8Weight } from "../graph/op.js";
+import { binary, concat, gemm, reduceMax, reshapeTo, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
 import { int8Forward } from "./int8.js";
 import { mul } from "./mul.js";
 import { reshape } from "./reshape.js";
@@ -35,17 +35,19 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   },
   lower: {
     cpu: (e, { inputs: [x = "", weight = "", targets = ""], attributes, types }) => {
+      const vocabulary = fixed("VocabularyLoss", extent(types[1]?.shape ?? [], 0));
       const rows = splitEvenly(e, x, attributes.chunks, 0);
       const wanted = splitEvenly(e, targets, attributes.chunks, 0);
       const chunks = rows.map((row, index) => {
         const target = wanted[index] ?? "";
-        return lossOfChunk(e, row, weight, target, unsqueeze(e, target, [1]), attributes.differentiable);
+        return lossOfChunk(e, { x: row, weight, targets: target, column: unsqueeze(e, target, [1]), vocabulary }, attributes);
       });
       return separate(e, concat(e, chunks, 0), fixed("VocabularyLoss", extent(types[0]?.shape ?? [], 1)), attributes);
     },
     // int64 cannot be split there: the rows are one chunk.
     webgpu: (e, { inputs: [x = "", weight = "", targets = ""], attributes, types }) => {
-      const whole = lossOfChunk(e, x, weight, targets, e.column(targets), attributes.differentiable);
+      const vocabulary = fixed("VocabularyLoss", extent(types[1]?.shape ?? [], 0));
+      const whole = lossOfChunk(e, { x, weight, targets, column: e.column(targets), vocabulary }, attributes);
       return separate(e, whole, fixed("VocabularyLoss", extent(types[0]?.shape ?? [], 1)), attributes);
     },
   },
@@ -55,6 +57,15 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   }),
 });
 
+interface Chunk {
+  readonly x: string;
+  readonly weight: string;
+  readonly targets: string;
+  /** The targets as [S, 1]. */
+  readonly column: string;
+  readonly vocabulary: number;
+}
+
 /**
  * Rows x [S, C] → their losses [S, 1], behind their gradients, [S, C + 1], where those are wanted: as one value, so that the
  * engine is done with one chunk before it begins another.
@@ -62,7 +73,7 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
  * The log-sum-exp is max(z) − log max(softmax(z)): the softmax of the largest logit is never below 1/V. (The CPU's own
  * ReduceLogSumExp, which adds one by one, is 5e-5 too small over a vocabulary of 49,152, and four times slower.)
  */
-function lossOfChunk(e: Emitter, x: string, weight: string, targets: string, column: string, differentiable: boolean): string {
+function lossOfChunk(e: Emitter, { x, weight, targets, column, vocabulary }: Chunk, { differentiable }: VocabularyLossAttributes): string {
   const int8 = e.target === "cpu" ? e.int8(weight) : undefined;
   const logits = int8 === undefined ? gemm(e, x, weight, { transposeB: true }) : int8Forward(e, x, int8); // [S, V]
   const chosen = e.emit("GatherElements", [logits, column], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
@@ -74,82 +85,58 @@ function lossOfChunk(e: Emitter, x: string, weight: string, targets: string, col
   const gradients =
     int8 === undefined
       ? gemm(e, probabilities, weight, { addend: rows, addendScale: -1 })
-      : int8Gradients(e, probabilities, int8, { wrong: binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]), column, rows });
+      : int8Gradients(e, probabilities, int8, { losses, column, rows, vocabulary });
   return concat(e, [gradients, losses], 1);
 }
 
-/** What the gradients of a chunk are made from: 1 − pₜ [S, 1], targets as a column [S, 1], and Wₜ [S, C]. */
-interface ChunkTargets {
-  readonly wrong: string;
-  readonly column: string;
-  readonly rows: string;
-}
-
 /**
- * softmax(z)·W − Wₜ with probabilities in uint8. The target's share is −(1 − pₜ)·Wₜ in float32. Probabilities too small for a
- * code are many: together they point to where the unlikely tokens of any text point, so that their sum is taken along `tail`.
+ * softmax(z)·W − Wₜ with probabilities in uint8. A row's scale fits its largest probability beside the target's, which is at
+ * most 1 − pₜ, so that a row that is nearly right keeps the others apart. The target's own code may then end at 255; what it
+ * stands for is taken out again, and its share, −(1 − pₜ)·Wₜ, added in float32.
+ *
+ * Most probabilities are too small for a code. Rounded to zero they would all be lost, and with them the direction in which
+ * the unlikely tokens of every row point; a dither before the rounding keeps their sum (Schuchman 1964).
  */
-function int8Gradients(e: Emitter, probabilities: string, weight: Int8Weight, targets: ChunkTargets): string {
-  const { codes, scale, target } = probabilityCodes(e, probabilities, targets);
-  const product = (codesOfWeight: string, scales: string) =>
-    e.emit("MatMulIntegerToFloat", [codes, codesOfWeight, e.float(1), scales], { domain: "com.microsoft" })[0];
-  const all = binary(e, "Mul", product(weight.part("backwardCodes"), weight.part("backwardScales")), scale); // [S, C]
-  const counted = binary(e, "Mul", product(weight.part("ones"), e.float(1)), scale); // Σⱼ of codes, [S, 1]
-  const lost = binary(e, "Sub", binary(e, "Add", targets.wrong, target), counted);
-  const others = gemm(e, lost, weight.part("tail"), { addend: all });
-  return binary(e, "Sub", others, binary(e, "Mul", targets.rows, binary(e, "Add", target, targets.wrong)));
-}
-
-/**
- * Probabilities [S, V] in uint8. A row's scale fits its largest probability beside the target's, which is at most 1 − pₜ, so
- * that a row that is nearly right keeps the others apart; the target's own code may then end at 255. `target` is what the
- * target's code stands for, both [S, 1].
- */
-function probabilityCodes(
+function int8Gradients(
   e: Emitter,
   probabilities: string,
-  { wrong, column }: Pick<ChunkTargets, "wrong" | "column">,
-): { readonly codes: string; readonly scale: string; readonly target: string } {
+  weight: Int8Weight,
+  { losses, column, rows, vocabulary }: { readonly losses: string; readonly column: string; readonly rows: string; readonly vocabulary: number },
+): string {
+  const wrong = binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]); // 1 − pₜ [S, 1]
   const largest = e.emit("Min", [reduceMax(e, probabilities, 1), wrong])[0];
   // Codes of a row add up to 1/scale at most, and their products with int8 stay below 2³¹.
   const scale = e.emit("Max", [binary(e, "Mul", largest, e.float(1 / 255)), e.float(127 / 2 ** 31)])[0];
-  const codes = e.emit("QuantizeLinear", [probabilities, e.emit("Squeeze", [scale, e.ints([1])])[0]], { attributes: { axis: { int: 0 } } })[0];
-  const ofTargets = e.emit("GatherElements", [codes, column], { attributes: { axis: { int: 1 } } })[0];
-  return { codes, scale, target: binary(e, "Mul", toFloat(e, ofTargets), scale) };
+  const unit = binary(e, "Mul", probabilities, e.emit("Reciprocal", [scale])[0]);
+  const [dither] = e.once(`dither:${vocabulary}`, () => [e.float(ditherTable(vocabulary), [1, DITHER_ROWS, vocabulary])]);
+  const shifted = binary(e, "Add", reshapeTo(e, unit, [-1, DITHER_ROWS, vocabulary]), dither ?? "");
+  const codes = e.emit("QuantizeLinear", [reshapeTo(e, shifted, [-1, vocabulary]), e.float(1), e.byte(0)])[0]; // [S, V]
+  const inputs = [codes, weight.part("backwardCodes"), e.float(1), weight.part("backwardScales"), e.byte(0)];
+  const all = e.emit("MatMulIntegerToFloat", inputs, { domain: "com.microsoft" })[0]; // [S, C]
+  const targets = e.emit("GatherElements", [codes, column], { attributes: { axis: { int: 1 } } })[0];
+  const counted = binary(e, "Mul", e.emit("Cast", [targets], { attributes: { to: { int: 1 } } })[0], scale);
+  return binary(e, "Sub", binary(e, "Mul", all, scale), binary(e, "Mul", rows, binary(e, "Add", counted, wrong)));
 }
 
-/** What the codes of `int8Gradients` lose, in float32: the sum of the probabilities [S, 1], and of their rows of W [S, C]. */
-const lostTailOp = defineOp<null>({
-  name: "LostTail",
-  infer: (types) => {
-    const x = input("LostTail", types, 0, 2);
-    input("LostTail", types, 1, 2);
-    input("LostTail", types, 2, 1, "int64");
-    return [float32(extent(x.shape, 0), 1), float32(...x.shape)];
-  },
-  gradient: "noGradient",
-  lower: everywhere((e, { inputs: [x = "", weight = "", targets = ""] }) => {
-    const column = e.column(targets);
-    const logits = gemm(e, x, weight, { transposeB: true });
-    const probabilities = softmax(e, logits);
-    const ofTargets = e.emit("GatherElements", [probabilities, column], { attributes: { axis: { int: 1 } } })[0];
-    const wrong = binary(e, "Sub", e.float(1), ofTargets);
-    const { codes, scale, target } = probabilityCodes(e, probabilities, { wrong, column });
-    const lost = binary(e, "Sub", probabilities, binary(e, "Mul", toFloat(e, codes), scale)); // [S, V]
-    const ofTarget = binary(e, "Sub", ofTargets, target);
-    const rows = e.emit("Gather", [weight, targets], { attributes: { axis: { int: 0 } } })[0];
-    return [
-      binary(e, "Sub", reduceSum(e, lost, [1], true), ofTarget),
-      binary(e, "Sub", gemm(e, lost, weight), binary(e, "Mul", rows, ofTarget)),
-    ];
-  }),
-});
+/** Rows after which the dither repeats; the number of rows of a chunk is a multiple of it. */
+export const DITHER_ROWS = 8;
 
-const toFloat = (e: Emitter, codes: string) => e.emit("Cast", [codes], { attributes: { to: { int: 1 } } })[0];
-
-/** x [S, C], W [V, C] in float32, targets int64 [S] → probability [S, 1] and rows of W [S, C] that codes of probabilities lose. */
-export function lostTail(x: Tensor, weight: Tensor, targets: Tensor): readonly Tensor[] {
-  return applyAll(lostTailOp, [x, weight, targets], null);
+/**
+ * Numbers in (−½, ½) [DITHER_ROWS, V]: in each column one from each eighth of that range, in an order and at an offset of the
+ * column's own, so that equal values of several rows keep their sum.
+ */
+function ditherTable(vocabulary: number): Float32Array {
+  const table = new Float32Array(DITHER_ROWS * vocabulary);
+  let state = 1;
+  for (let column = 0; column < vocabulary; column++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0; // Numerical Recipes' generator
+    const offset = (state >>> 8) / 2 ** 24;
+    const [stride, start] = [1 + 2 * ((state >>> 29) & 3), (state >>> 26) & 7]; // an odd stride visits all eighths
+    for (let row = 0; row < DITHER_ROWS; row++) {
+      table[row * vocabulary + column] = (((row * stride + start) % DITHER_ROWS) + offset) / DITHER_ROWS - 0.5;
+    }
+  }
+  return table;
 }
 
 /** [S, 1] or [S, C + 1] → ℓ [S] and, where there are any, the gradients [S, C]. */

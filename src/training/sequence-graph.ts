@@ -36,10 +36,8 @@ export interface SequenceGraph {
   readonly graph: Graph;
   /** The negative log-likelihood of each supervised token, in nats [S]. */
   readonly losses: Tensor;
-  /** Hidden states whose next token is supervised [S, C], the weight [V, C] that makes logits of them, and those tokens [S]. */
-  readonly supervised: Tensor;
-  readonly head: Tensor;
-  readonly targets: Tensor;
+  /** Hidden states after the final norm [N, C]. */
+  readonly hidden: Tensor;
   readonly adapter: AttachedAdapter | undefined;
 }
 
@@ -72,9 +70,8 @@ export function buildSequenceGraph({ model, layout, maxTokens, maxSupervised = 4
   }); // [N, C]
   const { vocabulary, hidden: columns } = model.dimensions;
   const head = weight(model.head, [vocabulary, columns]);
-  const supervised = gatherRows(hidden, rows); // [S, C]
-  const losses = vocabularyLoss(supervised, head, targets, { chunks: lossChunks(maxSupervised), differentiable });
-  return { graph, losses, supervised, head, targets, adapter };
+  const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks: lossChunks(maxSupervised), differentiable });
+  return { graph, losses, hidden, adapter };
 }
 
 /** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */

@@ -14,6 +14,8 @@ export interface Int8Group {
   /** The name under which the input was measured. */
   readonly input: string;
   readonly weights: readonly string[];
+  /** Each row of the input gets its own scale, even where one for all would cost little. */
+  readonly scalePerRow?: boolean;
 }
 
 export type Int8PartName =
@@ -24,9 +26,7 @@ export type Int8PartName =
   | "backwardCodes"
   | "backwardScales"
   | "outliers"
-  | "outlierWeights"
-  | "ones"
-  | "tail";
+  | "outlierWeights";
 
 /** A weight's int8 form in a file that the engine maps. */
 export interface MappedInt8 {
@@ -44,7 +44,7 @@ export interface Int8Weights {
 }
 
 /** Goes into the key of every cache file: raise it when what is written changes. */
-const LAYOUT_VERSION = 3;
+const LAYOUT_VERSION = 5;
 /** Channels of an input that are multiplied in float32 where rounding it costs more than this, relative to its size. */
 const OUTLIER_CHANNELS = 64;
 const LARGE_ERROR = 0.02;
@@ -56,18 +56,11 @@ export interface Int8Options {
   readonly groups: readonly Int8Group[];
   /** Weights that are read in floating point, in int8 too or not. */
   readonly float: readonly string[];
-  /** What is measured of the model in a typical text. Asked for once, when the file is written. */
-  readonly measure: () => Promise<Int8Measures>;
+  /** The groups' inputs in a typical text [N, in], by the groups' input names. Asked for once, when the file is written. */
+  readonly measureInputs: () => Promise<ReadonlyMap<string, Float32Array>>;
   /** With bytes of weights that are done. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface Int8Measures {
-  /** The groups' inputs [N, in], by the groups' input names. */
-  readonly inputs: ReadonlyMap<string, Float32Array>;
-  /** For weights that turn hidden states into logits: the mean row under small probabilities [in]. */
-  readonly tails: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
 }
 
 /** The int8 form of a checkpoint's linear layers, written once into the cache folder and mapped from there. */
@@ -119,7 +112,7 @@ async function openCached(path: string, { groups, float }: Int8Options): Promise
   return { folder, file, int8, float: floats };
 }
 
-const partNames = ["smooth", "forwardCodes", "forwardScales", "forwardBias", "backwardCodes", "backwardScales", "outliers", "outlierWeights", "ones", "tail"] as const;
+const partNames = ["smooth", "forwardCodes", "forwardScales", "forwardBias", "backwardCodes", "backwardScales", "outliers", "outlierWeights"] as const;
 /** Belongs to the input, not to one of the weights that read it. */
 const isShared = (part: Int8PartName) => part === "smooth" || part === "outliers";
 const partName = (owner: string, part: Int8PartName) => `${owner}#${part}`;
@@ -138,7 +131,7 @@ async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Opti
     if (tensor === undefined) throw new Error(`the checkpoint has no weight "${name}"`);
     return tensor;
   };
-  const { inputs, tails } = await options.measure();
+  const inputs = await options.measureInputs();
   const entries: TensorToWrite[] = [];
   const ranges: Record<string, MappedInt8["range"]> = {};
   for (const name of options.float) {
@@ -152,7 +145,7 @@ async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Opti
     options.signal?.throwIfAborted();
     const tensors = group.weights.map(tensorOf);
     const maxima = await Promise.all(tensors.map(columnMaxima));
-    const rounding = chooseRounding(inputs.get(group.input) ?? new Float32Array(0), maxima);
+    const rounding = chooseRounding(inputs.get(group.input) ?? new Float32Array(0), maxima, group.scalePerRow);
     entries.push({ name: partName(group.input, "smooth"), dtype: "F32", shape: [rounding.smooth.length], data: () => rounding.smooth });
     if (rounding.outliers.length > 0) {
       const indexes = BigInt64Array.from(rounding.outliers, BigInt);
@@ -160,7 +153,7 @@ async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Opti
     }
     for (const [index, tensor] of tensors.entries()) {
       ranges[tensor.name] = rounding.range;
-      entries.push(...tailParts(tensor, tails.get(tensor.name)), ...encodedParts(tensor, rounding, maxima[index] ?? new Float32Array(0)));
+      entries.push(...encodedParts(tensor, rounding, maxima[index] ?? new Float32Array(0)));
     }
   }
   // Matrices are encoded when their turn to be written comes, one at a time.
@@ -178,14 +171,6 @@ async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Opti
     },
   }));
   await writeSafetensors(path, counted, { format: "lorikeet-int8", ranges: JSON.stringify(ranges) });
-}
-
-function tailParts({ name, shape: [outputs = 0, inputs = 0] }: StoredTensor, tail: Float32Array<ArrayBuffer> | undefined): TensorToWrite[] {
-  if (tail === undefined) return [];
-  return [
-    { name: partName(name, "tail"), dtype: "F32", shape: [1, inputs], data: () => tail },
-    { name: partName(name, "ones"), dtype: "I8", shape: [outputs, 1], data: () => new Int8Array(outputs).fill(1) },
-  ];
 }
 
 /** Bytes of the file, about. */
@@ -213,7 +198,7 @@ async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Array> {
   }
 }
 
-function chooseRounding(input: Float32Array, weightMaxima: readonly Float32Array[]): Rounding {
+function chooseRounding(input: Float32Array, weightMaxima: readonly Float32Array[], scalePerRow = false): Rounding {
   const columns = weightMaxima[0]?.length ?? 0;
   const ofWeights = new Float32Array(columns);
   for (const maxima of weightMaxima) raiseColumnMaxima(ofWeights, maxima);
@@ -222,8 +207,8 @@ function chooseRounding(input: Float32Array, weightMaxima: readonly Float32Array
   const smooth = smoothingFactors(ofInput, ofWeights);
   const mean = channelMeans(input, columns);
   const { tensor, row } = roundingErrors(input, smooth);
-  if (tensor <= SHARED_SCALE * row) return { smooth, mean, range: "tensor", outliers: [] };
-  if (row <= LARGE_ERROR || columns < 4 * OUTLIER_CHANNELS) return { smooth, mean, range: "row", outliers: [] };
+  if (!scalePerRow && tensor <= SHARED_SCALE * row) return { smooth, mean, range: "tensor", outliers: [] };
+  if (scalePerRow || row <= LARGE_ERROR || columns < 4 * OUTLIER_CHANNELS) return { smooth, mean, range: "row", outliers: [] };
   const reach = (channel: number) => (ofInput[channel] ?? 0) * (smooth[channel] ?? 0);
   const outliers = [...smooth.keys()]
     .sort((a, b) => reach(b) - reach(a))

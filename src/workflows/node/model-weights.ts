@@ -67,13 +67,12 @@ async function compileInt8(
   const inInt8 = new Set(groups.flatMap(({ weights }) => weights));
   const weights = await mapInt8Weights(checkpoint, {
     cacheFolder: join(lorikeetCacheFolder(), "weights"),
-    groups: headFits ? [...groups, { input: model.head, weights: [model.head] }] : groups,
+    groups: headFits ? [...groups, { input: model.head, weights: [model.head], scalePerRow: true }] : groups,
     float: [...model.weights.keys()].filter((name) => !inInt8.has(name)),
-    measure: async () => {
+    measureInputs: async () => {
       const { passages } = await readProbe();
       const ids = codec.encode(passages.join("\n\n")).slice(0, Math.min(MEASURED_TOKENS, model.dimensions.maxPositions));
-      const { inputs, tail } = await layerInputs(nodeEngine, model, await asFloat(), ids);
-      return { inputs, tails: new Map([[model.head, tail]]) };
+      return layerInputs(nodeEngine, model, await asFloat(), ids);
     },
     onProgress: ({ done, total }) => onProgress?.({ task: "rounding the weights to 8 bits (once)", done, total, unit: "items" }),
     signal,
