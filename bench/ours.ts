@@ -19,20 +19,22 @@ interface Arguments {
   readonly adapter: string;
   readonly batches: string;
   readonly steps: number;
+  readonly precision: "fp32" | "int8";
 }
 
 function readArguments(): Arguments {
   const text = { type: "string", default: "" } as const;
-  const { values } = parseArgs({ options: { model: text, adapter: text, batches: text, steps: text } });
-  return { ...values, steps: Number(values.steps) };
+  const { values } = parseArgs({ options: { model: text, adapter: text, batches: text, steps: text, precision: text } });
+  return { ...values, steps: Number(values.steps), precision: values.precision === "int8" ? "int8" : "fp32" };
 }
 
 /** Loads everything and returns the training step, from a batch to the changed adapter. */
-async function prepareStep({ model, adapter }: Arguments, batches: readonly Batch[]) {
-  const opened = await openModel(model, { target: "cpu" });
+async function prepareStep({ model, adapter, precision }: Arguments, batches: readonly Batch[]) {
+  const opened = await openModel(model, { target: "cpu", precision });
   const { layout, vector } = vectorFromAdapter(await readAdapterFolder(adapter), opened.model.linearGroups);
   const maxTokens = batches.reduce((longest, { tokens }) => Math.max(longest, tokens), 0);
-  const program = await GradientProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens }, opened.compile);
+  const maxSupervised = batches.reduce((most, { targets }) => Math.max(most, targets.length), 0);
+  const program = await GradientProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens, maxSupervised }, opened.compile);
   const { learningRate, clip, ...settings } = training;
   const optimizer = createOptimizer({ kind: "adamw", ...settings }, layout.length);
   const gradient = new Float32Array(layout.length);

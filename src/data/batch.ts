@@ -71,6 +71,22 @@ export function buildBatch(examples: readonly Tokens[]): Batch {
   return { batch: examples.length, tokens, ids, positions, segments, supervisedRows, targets, weights, supervisedCount: rows.length };
 }
 
+/** The batch with its learned places padded to a multiple of `multiple`. */
+export function padSupervised(batch: Batch, multiple: number): Batch {
+  const places = Math.ceil(batch.targets.length / multiple) * multiple;
+  if (places === batch.targets.length) return batch;
+  const padded = <A extends BigInt64Array | Float32Array>(values: A, into: A): A => {
+    into.set(values as never);
+    return into;
+  };
+  return {
+    ...batch,
+    supervisedRows: padded(batch.supervisedRows, new BigInt64Array(places)),
+    targets: padded(batch.targets, new BigInt64Array(places)),
+    weights: padded(batch.weights, new Float32Array(places)),
+  };
+}
+
 /** Where a stream of batches stands; plain JSON. `position` counts the batches already given in this epoch. */
 export interface Cursor {
   readonly seed: number;

@@ -6,8 +6,8 @@ import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { attentionBias } from "../ops/attention-bias.js";
 import { cachedAttention } from "../ops/cached-attention.js";
-import { gatherRows } from "../ops/gather-rows.js";
 import { frozenLinear } from "../ops/frozen-linear.js";
+import { gatherRows } from "../ops/gather-rows.js";
 
 /** Symbol of the capacity of the key-value cache. */
 export const PAST = "past";

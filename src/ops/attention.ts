@@ -77,9 +77,25 @@ const attentionGradientOp = defineOp<AttentionAttributes>({
       };
     });
     return [
-      concat(e, parts.map(({ query }) => query), 1),
-      mergeHeads(e, sumOfPrefixes(e, parts.map(({ key }) => key))),
-      mergeHeads(e, sumOfPrefixes(e, parts.map(({ value }) => value))),
+      concat(
+        e,
+        parts.map(({ query }) => query),
+        1,
+      ),
+      mergeHeads(
+        e,
+        sumOfPrefixes(
+          e,
+          parts.map(({ key }) => key),
+        ),
+      ),
+      mergeHeads(
+        e,
+        sumOfPrefixes(
+          e,
+          parts.map(({ value }) => value),
+        ),
+      ),
     ];
   }),
   // P again and four products more; P, the gradient of P and that of the scores; copies of q, k, v, O and its gradient.

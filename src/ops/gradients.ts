@@ -12,5 +12,8 @@ import { sumTo } from "./sum-to.js";
  */
 export function gradients(loss: Tensor, trainables: readonly Tensor[]): Tensor[] {
   const seed = loss.graph.scalar(1);
-  return sweep(loss, seed, trainables, { accumulate: (sum, term) => addToProduct(sum, term) ?? addToFrozenGradient(sum, term) ?? add(sum, term), sumTo });
+  return sweep(loss, seed, trainables, {
+    accumulate: (sum, term) => addToProduct(sum, term) ?? addToFrozenGradient(sum, term) ?? add(sum, term),
+    sumTo,
+  });
 }

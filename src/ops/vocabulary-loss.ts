@@ -29,7 +29,8 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   },
   gradient: ({ outputs: [, rowGradients], dys: [dy, dyGradients], wants, attributes }) => {
     if (wants[1]) throw new Error("VocabularyLoss: its weight is frozen and has no gradient");
-    if (!attributes.differentiable || dyGradients !== undefined) throw new Error("VocabularyLoss has a gradient where it is asked for, and no second one");
+    if (!attributes.differentiable || dyGradients !== undefined)
+      throw new Error("VocabularyLoss has a gradient where it is asked for, and no second one");
     if (rowGradients === undefined || dy === undefined) return [];
     return [mul(rowGradients, reshape(dy, [extent(dy.shape, 0), 1]))]; // x̄ᵢ = ȳᵢ·∂ℓᵢ/∂xᵢ
   },
@@ -101,7 +102,12 @@ function int8Gradients(
   e: Emitter,
   probabilities: string,
   weight: Int8Weight,
-  { losses, column, rows, vocabulary }: { readonly losses: string; readonly column: string; readonly rows: string; readonly vocabulary: number },
+  {
+    losses,
+    column,
+    rows,
+    vocabulary,
+  }: { readonly losses: string; readonly column: string; readonly rows: string; readonly vocabulary: number },
 ): string {
   const wrong = binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]); // 1 − pₜ [S, 1]
   const largest = e.emit("Min", [reduceMax(e, probabilities, 1), wrong])[0];

@@ -1,4 +1,4 @@
-import type { Batch } from "../data/batch.js";
+import { type Batch, padSupervised } from "../data/batch.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
 import { viewOf } from "../lora/layout.js";
@@ -29,23 +29,26 @@ export class GradientProgram {
   readonly #program: Program;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
   readonly #dropout: DropoutSource | undefined;
+  readonly #supervisedMultiple: number;
 
-  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>, dropout: DropoutSource | undefined) {
+  private constructor(program: Program, { inputs, supervisedMultiple }: GradientGraph, dropout: DropoutSource | undefined) {
     this.#program = program;
     this.#inputs = inputs;
+    this.#supervisedMultiple = supervisedMultiple;
     this.#dropout = dropout;
   }
 
   static async compile(engine: Engine, options: GradientProgramOptions, compile: CompileOptions): Promise<GradientProgram> {
-    const { graph, inputs } = buildGradientGraph(options);
-    return new GradientProgram(await Program.compile(graph, engine, compile), inputs, options.dropout);
+    const built = buildGradientGraph(options);
+    return new GradientProgram(await Program.compile(built.graph, engine, compile), built, options.dropout);
   }
 
   /**
    * @param trainables the adapter's flat vector
    * @param gradient memory of the same length, overwritten with the gradient of the summed loss
    */
-  async run(batch: Batch, trainables: Float32Array, gradient: Float32Array): Promise<BatchGradient> {
+  async run(given: Batch, trainables: Float32Array, gradient: Float32Array): Promise<BatchGradient> {
+    const batch = padSupervised(given, this.#supervisedMultiple);
     const feeds: Record<string, HostData> = { ...batchFeeds(batch), weights: batch.weights, ...this.#dropout?.feeds(batch) };
     const into: Record<string, Float32Array> = {};
     for (const [name, entry] of this.#inputs) {
@@ -66,16 +69,26 @@ export class GradientProgram {
   }
 }
 
+interface GradientGraph {
+  readonly graph: Graph;
+  readonly inputs: ReadonlyMap<string, LayoutEntry>;
+  readonly supervisedMultiple: number;
+}
+
 /** The graph of a training step: outputs `loss`, the summed loss, and a gradient for each matrix of the adapter. */
-export function buildGradientGraph(options: GradientProgramOptions): { graph: Graph; inputs: ReadonlyMap<string, LayoutEntry> } {
-  const { graph, losses, adapter } = buildSequenceGraph({ ...options, differentiable: true, regularise: options.dropout?.regularise });
+export function buildGradientGraph(options: GradientProgramOptions): GradientGraph {
+  const { graph, losses, adapter, supervisedMultiple } = buildSequenceGraph({
+    ...options,
+    differentiable: true,
+    regularise: options.dropout?.regularise,
+  });
   if (adapter === undefined) throw new Error("a gradient program needs an adapter to train");
   const loss = weightedSum(losses, graph.input("weights", { dtype: "float32", shape: [SUPERVISED] }));
   const names = [...adapter.inputs.keys()];
   const trainables = names.map((name) => required(graph, name));
   for (const [index, gradient] of gradients(loss, trainables).entries()) graph.output(gradientName(names[index] ?? ""), gradient);
   graph.output("loss", loss);
-  return { graph, inputs: adapter.inputs };
+  return { graph, inputs: adapter.inputs, supervisedMultiple };
 }
 
 function gradientName(input: string): string {

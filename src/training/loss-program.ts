@@ -1,4 +1,4 @@
-import type { Batch } from "../data/batch.js";
+import { type Batch, padSupervised } from "../data/batch.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
 import type { Engine, HostData } from "../runtime/engine.js";
@@ -17,20 +17,23 @@ export interface LossProgramOptions {
 export class LossProgram {
   readonly #program: Program;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
+  readonly #supervisedMultiple: number;
 
-  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>) {
+  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>, supervisedMultiple: number) {
     this.#program = program;
+    this.#supervisedMultiple = supervisedMultiple;
     this.#inputs = inputs;
   }
 
   static async compile(engine: Engine, options: LossProgramOptions, compile: CompileOptions): Promise<LossProgram> {
-    const { graph, losses, adapter } = buildSequenceGraph(options);
+    const { graph, losses, adapter, supervisedMultiple } = buildSequenceGraph(options);
     graph.output("losses", losses);
-    return new LossProgram(await Program.compile(graph, engine, compile), adapter?.inputs ?? new Map());
+    return new LossProgram(await Program.compile(graph, engine, compile), adapter?.inputs ?? new Map(), supervisedMultiple);
   }
 
   /** @returns the negative log-likelihood of each of the batch's supervised tokens, in nats; padding left out. */
-  async run(batch: Batch, trainables: Float32Array): Promise<Float32Array> {
+  async run(given: Batch, trainables: Float32Array): Promise<Float32Array> {
+    const batch = padSupervised(given, this.#supervisedMultiple);
     const feeds: Record<string, HostData> = batchFeeds(batch);
     for (const [name, entry] of this.#inputs) feeds[name] = viewOf(trainables, entry);
     const { losses } = await this.#program.run(feeds, batchDimensions(batch));

@@ -6,9 +6,9 @@ import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { attention, attentionChunks } from "../ops/attention.js";
 import { attentionBias, QUERIES } from "../ops/attention-bias.js";
-import { gatherRows } from "../ops/gather-rows.js";
 import { frozenLinear } from "../ops/frozen-linear.js";
-import { lossChunks, vocabularyLoss } from "../ops/vocabulary-loss.js";
+import { gatherRows } from "../ops/gather-rows.js";
+import { DITHER_ROWS, lossChunks, vocabularyLoss } from "../ops/vocabulary-loss.js";
 
 /** Symbol of the number of supervised tokens, padded to a bucket. */
 export const SUPERVISED = "supervised";
@@ -39,6 +39,8 @@ export interface SequenceGraph {
   /** Hidden states after the final norm [N, C]. */
   readonly hidden: Tensor;
   readonly adapter: AttachedAdapter | undefined;
+  /** The number of supervised tokens that the program is fed is a multiple of this. */
+  readonly supervisedMultiple: number;
 }
 
 /**
@@ -46,7 +48,16 @@ export interface SequenceGraph {
  * (tokens see earlier ones of an equal segment), `order` [T] = 0 … T−1, `rows` int64 [S] (rows of [B·T] whose next token
  * is supervised) and `targets` int64 [S]. Only those rows reach the vocabulary.
  */
-export function buildSequenceGraph({ model, layout, maxTokens, maxSupervised = 4 * maxTokens, differentiable = false, regularise, onLayerInput, queryChunks = attentionChunks(maxTokens) }: SequenceGraphOptions): SequenceGraph {
+export function buildSequenceGraph({
+  model,
+  layout,
+  maxTokens,
+  maxSupervised = 4 * maxTokens,
+  differentiable = false,
+  regularise,
+  onLayerInput,
+  queryChunks = attentionChunks(maxTokens),
+}: SequenceGraphOptions): SequenceGraph {
   const graph = new Graph();
   const { heads, kvHeads, headSize } = model.dimensions;
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
@@ -70,8 +81,9 @@ export function buildSequenceGraph({ model, layout, maxTokens, maxSupervised = 4
   }); // [N, C]
   const { vocabulary, hidden: columns } = model.dimensions;
   const head = weight(model.head, [vocabulary, columns]);
-  const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks: lossChunks(maxSupervised), differentiable });
-  return { graph, losses, hidden, adapter };
+  const chunks = lossChunks(maxSupervised);
+  const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks, differentiable });
+  return { graph, losses, hidden, adapter, supervisedMultiple: chunks * DITHER_ROWS };
 }
 
 /** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */

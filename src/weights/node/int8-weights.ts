@@ -112,7 +112,16 @@ async function openCached(path: string, { groups, float }: Int8Options): Promise
   return { folder, file, int8, float: floats };
 }
 
-const partNames = ["smooth", "forwardCodes", "forwardScales", "forwardBias", "backwardCodes", "backwardScales", "outliers", "outlierWeights"] as const;
+const partNames = [
+  "smooth",
+  "forwardCodes",
+  "forwardScales",
+  "forwardBias",
+  "backwardCodes",
+  "backwardScales",
+  "outliers",
+  "outlierWeights",
+] as const;
 /** Belongs to the input, not to one of the weights that read it. */
 const isShared = (part: Int8PartName) => part === "smooth" || part === "outliers";
 const partName = (owner: string, part: Int8PartName) => `${owner}#${part}`;

@@ -1,7 +1,38 @@
+import { InputError } from "../../errors.js";
 import type { Target } from "../../graph/op.js";
-import type { TrainSettings } from "../options.js";
+import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { Precision, TrainSettings } from "../options.js";
+import { int8Support } from "./int8-support.js";
 
 /** The engine's target for a device option. `auto` is the processor: it needs no driver and is exact everywhere. */
 export function targetOf(device: TrainSettings["device"]): Target {
   return device === "webgpu" ? "webgpu" : "cpu";
+}
+
+/** Narrower layers gain nothing from products in int8: rounding their inputs takes longer than the products. */
+const WIDTH_THAT_PAYS = 256;
+/** How much faster int8 must be to be worth its rounding. */
+const SPEEDUP_THAT_PAYS = 1.3;
+
+/** The precision in which a model is trained. `auto` is int8 where this machine computes it right and faster. */
+export async function trainingPrecision(
+  { precision, device, threads }: Pick<TrainSettings, "precision" | "device" | "threads">,
+  { dimensions }: LanguageModelGraph,
+): Promise<Precision> {
+  if (precision !== "auto") return checked(precision, device);
+  if (targetOf(device) !== "cpu" || dimensions.hidden < WIDTH_THAT_PAYS) return "fp32";
+  const { exact, speedup } = await int8Support(threads);
+  return exact && speedup >= SPEEDUP_THAT_PAYS ? "int8" : "fp32";
+}
+
+/** The precision in which a model is asked. `auto` is fp32: an answer should not depend on the machine. */
+export function askingPrecision({ precision, device }: Pick<TrainSettings, "precision" | "device">): Precision {
+  return precision === "auto" ? "fp32" : checked(precision, device);
+}
+
+function checked(precision: Precision, device: TrainSettings["device"]): Precision {
+  if (precision === "int8" && targetOf(device) !== "cpu") {
+    throw new InputError("--precision int8 runs on the processor alone. Leave out --device, or take --precision fp32.");
+  }
+  return precision;
 }

@@ -16,7 +16,7 @@ import { vectorFromAdapter } from "../../lora/adapter.js";
 import type { Comparison, EvaluationResult } from "../api.js";
 import { type EvaluateSettings, evalSet, inCode, parseOptions } from "../options.js";
 import { readFittingAdapter } from "./adapter-place.js";
-import { targetOf } from "./device.js";
+import { askingPrecision, targetOf } from "./device.js";
 import { type DescribedModel, describeModel, mapModel, type OpenedModel } from "./open-model.js";
 import { PROBE_TOKENS, readProbe } from "./probe.js";
 import { compileMeasures } from "./training/programs.js";
@@ -40,7 +40,8 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
   const described = await describeModel(settings.model, opening);
   const placed = settings.adapter === undefined ? undefined : await readFittingAdapter(settings.adapter, described);
   const { examples, questions, notes } = tasksOf(described, rows, settings);
-  const opened = await mapModel(described, { target: await targetOf(settings.device), threads: settings.threads }, opening);
+  const device = { target: targetOf(settings.device), threads: settings.threads, precision: askingPrecision(settings) };
+  const opened = await mapModel(described, device, opening);
 
   const adapter = placed === undefined ? undefined : vectorFromAdapter(placed.adapter, opened.model.linearGroups);
   const base = await measureSide(opened, undefined, examples, questions, settings, context);

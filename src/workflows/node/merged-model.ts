@@ -37,7 +37,7 @@ export async function openMerged(
     signal,
   });
   const mapped = await mapWeights(await openSafetensorsFolder(merged.folder), { cacheFolder: folder, signal });
-  return { ...described, compile: compileOptions(mapped, device) };
+  return { ...described, precision: "fp32", compile: compileOptions(mapped, device) };
 }
 
 /**

@@ -10,7 +10,7 @@ import { type LoadOptions, loadModelSet } from "../options/load-model.js";
 import { inCode, parseOptions, samplingSet } from "../options.js";
 import { nameAdapter } from "./adapter-name.js";
 import { type PlacedAdapter, readFittingAdapter } from "./adapter-place.js";
-import { targetOf } from "./device.js";
+import { askingPrecision, targetOf } from "./device.js";
 import { openMerged, removeMerged } from "./merged-model.js";
 import type { Device } from "./model-weights.js";
 import { type DescribedModel, describeModel, mapModel, type OpenedModel } from "./open-model.js";
@@ -40,13 +40,13 @@ let host: Host | undefined;
 
 /** Loads the worker's model; a worker holds one. Adapters are checked before any weight is touched. */
 export async function loadHostedModel(name: string, { scratch, ...options }: HostOptions, context: WorkerContext): Promise<LoadedModel> {
-  const { adapters: directories = [], merged, device, threads } = parseOptions(loadModelSet, options, inCode);
+  const { adapters: directories = [], merged, device, threads, precision } = parseOptions(loadModelSet, options, inCode);
   const { signal, emit } = context;
   const notes: string[] = [];
   const described = await describeModel(name, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const placed: PlacedAdapter[] = [];
   for (const directory of directories) placed.push(await readFittingAdapter(directory, described));
-  const on: Device = { target: await targetOf(device), threads };
+  const on: Device = { target: targetOf(device), threads, precision: askingPrecision({ precision, device }) };
   host = merged ? await hostMerged(described, placed, on, scratch, context) : await hostBeside(described, placed, on, context);
   return {
     architecture: described.model.modelType,

@@ -12,6 +12,7 @@ import type { Checkpoint } from "../../weights/checkpoint.js";
 import { ggufLlamaConfig } from "../../weights/gguf-llama.js";
 import { openGguf, openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
 import type { Progress } from "../api.js";
+import type { Precision } from "../options.js";
 import { compileWithWeights, type Device } from "./model-weights.js";
 
 /** What is known of a model before its weights are touched. */
@@ -31,6 +32,7 @@ export interface DescribedModel {
 
 /** A model whose weights the engine can map. */
 export interface OpenedModel extends DescribedModel {
+  readonly precision: Precision;
   readonly compile: CompileOptions;
 }
 
@@ -68,7 +70,7 @@ export async function openModel(name: string, device: Device, options: OpenOptio
 
 /** The second half of opening a model, after what a description alone can refuse. */
 export async function mapModel(described: DescribedModel, device: Device, options: OpenOptions = {}): Promise<OpenedModel> {
-  return { ...described, compile: await compileWithWeights(described, device, options) };
+  return { ...described, precision: device.precision ?? "fp32", compile: await compileWithWeights(described, device, options) };
 }
 
 type Read = Pick<DescribedModel, "config" | "codec" | "checkpoint" | "ggufMetadata">;

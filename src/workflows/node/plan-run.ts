@@ -3,7 +3,7 @@ import { adaptGroups } from "../../lora/spec.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import type { PlanResult } from "../api.js";
 import { inCode, type PlanSettings, parseOptions, planSet } from "../options.js";
-import { targetOf } from "./device.js";
+import { targetOf, trainingPrecision } from "./device.js";
 import { type DescribedModel, describeModel } from "./open-model.js";
 import { batchCosts, planBatches, type RunBatches } from "./plan-batches.js";
 import { measureProductSpeed } from "./product-speed.js";
@@ -31,7 +31,8 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
       : encodeRun(described.codec, rows, choice, described.model.dimensions.maxPositions);
   signal.throwIfAborted();
 
-  const target = await targetOf(settings.device);
+  const target = targetOf(settings.device);
+  const precision = await trainingPrecision(settings, described.model);
   const batches = planBatches(described.model, settings, data);
   const costs = batchCosts(batches, described, layout, settings.dropout);
   const speed = (await measureProductSpeed({ target, threads: settings.threads })) * STEP_EFFICIENCY;
@@ -44,7 +45,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
     totalParameters: described.parameters,
     memory,
     device: target,
-    precision: "fp32",
+    precision,
     ...(data === undefined ? {} : { trainExamples: data.train.length, validationExamples: data.validation.length }),
     ...lengthOf(settings, batches, costs.flops / batches.perEpoch / speed),
     notes: [...notesOf(data, memory), ...notices],

@@ -10,7 +10,7 @@ import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { TextCodec } from "../../../text/tokenizer.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
 import type { TrainSettings } from "../../options.js";
-import { targetOf } from "../device.js";
+import { targetOf, trainingPrecision } from "../device.js";
 import { describeModel, mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
 import { encodeRun, type RunData, readRunRows } from "../run-data.js";
 
@@ -25,6 +25,8 @@ export interface PreparedRun {
   readonly identity: RunIdentity;
   /** Tokens of the longest example, padded as in its batch. */
   readonly maxTokens: number;
+  /** No batch of training has more learned tokens. */
+  readonly maxSupervised: number;
 }
 
 /** Reads files before the model, and the model's description before its weights: a mistake is told before it has cost time. */
@@ -36,8 +38,8 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
   const { rank, alpha, dropout, layers, initialisation } = settings;
   const spec: AdapterSpec = { rank, alpha, dropout, layers, initialisation };
   const layout = buildLayout(adaptGroups(described.model.linearGroups, spec));
-  const target = await targetOf(settings.device);
-  const opened = await mapModel(described, { target, threads: settings.threads }, options);
+  const precision = await trainingPrecision(settings, described.model);
+  const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
   const examples = [...data.train, ...data.validation];
   return {
     settings,
@@ -48,6 +50,16 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
     config: configOf(spec, layout, opened.model.linearGroups.flat(), opened.name),
     identity: await identityOf(settings, opened, data, layout),
     maxTokens: bucketOf(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
+    maxSupervised:
+      settings.batchSize *
+      data.train.reduce(
+        (most, { supervised }) =>
+          Math.max(
+            most,
+            supervised.reduce((sum, one) => sum + one, 0),
+          ),
+        0,
+      ),
   };
 }
 
@@ -79,7 +91,7 @@ async function identityOf(settings: TrainSettings, opened: OpenedModel, data: Ru
       processor: cpus()[0]?.model ?? "unknown",
       threads: settings.threads ?? cpus().length,
       device: opened.compile.target,
-      precision: "fp32",
+      precision: opened.precision,
     },
   };
 }

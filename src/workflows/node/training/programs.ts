@@ -8,9 +8,13 @@ import type { OpenedModel } from "../open-model.js";
 import type { PreparedRun } from "./prepare.js";
 
 /** The gradient of a run's batches, with its dropout. */
-export async function compileGradient({ opened, layout, settings, maxTokens }: PreparedRun) {
+export async function compileGradient({ opened, layout, settings, maxTokens, maxSupervised }: PreparedRun) {
   const dropout = settings.dropout > 0 ? new DropoutSource(settings.dropout, settings.seed) : undefined;
-  const program = await GradientProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens, dropout }, opened.compile);
+  const program = await GradientProgram.compile(
+    nodeEngine,
+    { model: opened.model, layout, maxTokens, maxSupervised, dropout },
+    opened.compile,
+  );
   return { program, dropout };
 }
 

@@ -221,7 +221,7 @@ async function resumeFrom(folder: RunFolder, { identity }: PreparedRun, emit: (e
 
 /** @param updates of the whole run; undefined for one bounded by time */
 function startEvent({ prepared, resumed, validation, notes }: Training, updates: number | undefined): StartEvent {
-  const { opened, data, layout, settings } = prepared;
+  const { opened, data, layout } = prepared;
   const partly =
     validation.length < data.validation.length
       ? [`the loss during training is measured on ${validation.length} of the ${data.validation.length} validation examples`]
@@ -237,7 +237,7 @@ function startEvent({ prepared, resumed, validation, notes }: Training, updates:
     steps: updates ?? 0,
     ...(resumed === undefined ? {} : { resumedAt: resumed.state.progress.step }),
     device: opened.compile.target,
-    precision: settings.precision === "auto" ? "fp32" : settings.precision,
+    precision: opened.precision,
     notes: [...data.notes, ...partly, ...notes],
   };
 }

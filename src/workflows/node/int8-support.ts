@@ -1,0 +1,96 @@
+import { readFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import * as z from "zod";
+import { Graph, type Tensor } from "../../graph/graph.js";
+import { lorikeetCacheFolder } from "../../hub/node/settings.js";
+import { frozenLinear } from "../../ops/frozen-linear.js";
+import type { StoredInt8, StoredWeight } from "../../runtime/emit.js";
+import { nodeEngine } from "../../runtime/node/engine.js";
+import { Program } from "../../runtime/program.js";
+import { writeFileAtomic } from "../../weights/node/atomic-file.js";
+
+/** A product that training meets: rows of 4 × 256 tokens, through a feed-forward layer of SmolLM2-135M. */
+const [ROWS, INPUTS, OUTPUTS] = [1024, 576, 1536];
+const MILLISECONDS = 150;
+
+/** What this machine makes of products in int8. */
+export interface Int8Support {
+  /** Whether the largest numbers multiply right: processors without an 8-bit dot product may cut sums of two products short. */
+  readonly exact: boolean;
+  /** How many times as fast as in float32 a product is, its rounding included. */
+  readonly speedup: number;
+}
+
+const savedSchema = z.strictObject({ machine: z.string(), exact: z.boolean(), speedup: z.number() });
+
+/** Measured once for a processor, engine and number of threads, and remembered: a later run must choose the same. */
+export async function int8Support(threads: number | undefined): Promise<Int8Support> {
+  const path = join(lorikeetCacheFolder(), "machine.json");
+  const machine = `${cpus()[0]?.model ?? "unknown"} × ${threads ?? cpus().length}, ${nodeEngine.version}`;
+  const saved = await readSaved(path);
+  if (saved?.machine === machine) return saved;
+  const measured = await measureInt8(threads);
+  // A cache that cannot be written costs the next start a moment.
+  await writeFileAtomic(path, `${JSON.stringify({ machine, ...measured })}\n`).catch(() => undefined);
+  return measured;
+}
+
+async function readSaved(path: string) {
+  try {
+    return savedSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined; // not there, or of another version: it is measured again
+  }
+}
+
+export async function measureInt8(threads: number | undefined): Promise<Int8Support> {
+  const int8 = await compileProduct(threads, int8Weight());
+  const fp32 = await compileProduct(threads, { dtype: "float32", shape: [OUTPUTS, INPUTS], data: new Uint8Array(4 * OUTPUTS * INPUTS) });
+  try {
+    const largest = await int8.run({ x: new Float32Array(ROWS * INPUTS).fill(1) }, {});
+    // Codes of 127 on both sides: each product, scaled back, is 127.
+    const exact = largest.y?.data.every((value) => Math.abs(Number(value) / (INPUTS * 127) - 1) < 1e-4) ?? false;
+    const speedup = (await secondsOf(fp32)) / (await secondsOf(int8));
+    return { exact, speedup };
+  } finally {
+    await int8.release();
+    await fp32.release();
+  }
+}
+
+/** A weight of which every code is the largest, each standing for 127. */
+function int8Weight(): StoredWeight {
+  const floats = (count: number, value: number) => new Uint8Array(new Float32Array(count).fill(value).buffer);
+  const codes = new Uint8Array(OUTPUTS * INPUTS).fill(127);
+  const parts: StoredInt8["parts"] = new Map([
+    ["smooth", { dtype: "float32", shape: [INPUTS], data: floats(INPUTS, 1) }],
+    ["forwardCodes", { dtype: "int8", shape: [INPUTS, OUTPUTS], data: codes }],
+    ["forwardScales", { dtype: "float32", shape: [OUTPUTS], data: floats(OUTPUTS, 1) }],
+    ["forwardBias", { dtype: "float32", shape: [OUTPUTS], data: floats(OUTPUTS, 0) }],
+  ]);
+  return { dtype: "float32", shape: [OUTPUTS, INPUTS], data: undefined, int8: { range: "row", parts } };
+}
+
+function compileProduct(threads: number | undefined, weight: StoredWeight): Promise<Program> {
+  const graph = new Graph();
+  const x: Tensor = graph.input("x", { dtype: "float32", shape: [ROWS, INPUTS] });
+  graph.output("y", frozenLinear(x, graph.weight("weight", [OUTPUTS, INPUTS])));
+  return Program.compile(graph, nodeEngine, { target: "cpu", threads, weights: () => weight });
+}
+
+/** The median of several runs, the first left out. */
+async function secondsOf(program: Program): Promise<number> {
+  const feeds = { x: Float32Array.from({ length: ROWS * INPUTS }, (_, index) => Math.sin(index)) };
+  const into = { y: new Float32Array(ROWS * OUTPUTS) };
+  await program.run(feeds, {}, into);
+  const seconds: number[] = [];
+  const end = performance.now() + MILLISECONDS;
+  while (seconds.length < 3 || performance.now() < end) {
+    const start = performance.now();
+    await program.run(feeds, {}, into);
+    seconds.push((performance.now() - start) / 1000);
+  }
+  return seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)] ?? Number.NaN;
+}
