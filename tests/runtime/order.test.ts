@@ -121,12 +121,16 @@ describe("the engine's profile of a gradient program", () => {
     expect(freed.length).toBe(blocks);
     expect(Math.min(...freed)).toBeGreaterThan(0);
     expect(peakBytes(ran) - atLoss).toBeLessThan(2 * Math.max(...freed));
-    // In the order in which the graph was written, the engine keeps what every layer's gradients need until the end.
-    const naive = await profiled((profile) =>
-      runModel({ ...model, nodes: model.nodes.toSorted((a, b) => emission(a) - emission(b)) }, profile),
-    );
-    expect(naive.map((each) => each.node).sort()).toEqual(ran.map((each) => each.node).sort());
-    expect(peakBytes(ran)).toBeLessThan(0.9 * peakBytes(naive));
+    // In the order in which the graph was written, the engine keeps what every layer's gradients need until the end. Shapes of
+    // values, which let it reuse memory in any order, are left out on both sides.
+    const peakOf = async (nodes: typeof model.nodes) => {
+      const unplanned = await profiled((profile) => runModel({ ...model, values: [], nodes }, profile));
+      expect(unplanned.map((each) => each.node).sort()).toEqual(ran.map((each) => each.node).sort());
+      return peakBytes(unplanned);
+    };
+    const naive = await peakOf(model.nodes.toSorted((a, b) => emission(a) - emission(b)));
+    expect(await peakOf(model.nodes)).toBeLessThan(0.9 * naive);
+    expect(peakBytes(ran)).toBeLessThan(naive);
   });
 
   function peakBytes(nodes: readonly Ran[]): number {

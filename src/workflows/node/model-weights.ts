@@ -8,7 +8,7 @@ import { layerInputs } from "../../training/layer-inputs.js";
 import { type Int8Weights, mapInt8Weights } from "../../weights/node/int8-weights.js";
 import { type MappedTensor, mapWeights } from "../../weights/node/mapped-weights.js";
 import type { Precision } from "../options.js";
-import type { DescribedModel, OpenOptions } from "./open-model.js";
+import type { DescribedModel, OpenOptions } from "./described-model.js";
 import { readProbe } from "./probe.js";
 
 /** Where a model runs and how its frozen weights are held. */

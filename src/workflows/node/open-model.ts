@@ -7,40 +7,19 @@ import { readModel } from "../../models/index.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { textFromGguf } from "../../text/from-gguf.js";
 import { loadTextFromFolder } from "../../text/node/load.js";
-import type { TextCodec } from "../../text/tokenizer.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import { ggufLlamaConfig } from "../../weights/gguf-llama.js";
 import { openGguf, openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
-import type { Progress } from "../api.js";
 import type { Precision } from "../options.js";
+import type { DescribedModel, OpenOptions } from "./described-model.js";
 import { compileWithWeights, type Device } from "./model-weights.js";
 
-/** What is known of a model before its weights are touched. */
-export interface DescribedModel {
-  /** As the user wrote it. */
-  readonly name: string;
-  readonly path: string;
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly model: LanguageModelGraph;
-  readonly codec: TextCodec;
-  readonly checkpoint: Checkpoint;
-  /** Weights of the model, each counted once. */
-  readonly parameters: number;
-  /** The metadata of a GGUF; undefined for a folder. */
-  readonly ggufMetadata: Readonly<Record<string, unknown>> | undefined;
-}
+export type { DescribedModel, OpenOptions } from "./described-model.js";
 
 /** A model whose weights the engine can map. */
 export interface OpenedModel extends DescribedModel {
   readonly precision: Precision;
   readonly compile: CompileOptions;
-}
-
-export interface OpenOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
-  /** What a person should know, such as another source of the download. */
-  readonly onNotice?: ((message: string) => void) | undefined;
 }
 
 /** Finds, downloads where needed, and reads a model's configuration, tokenizer and list of weights. */
