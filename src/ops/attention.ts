@@ -70,16 +70,16 @@ const attentionGradientOp = defineOp<AttentionAttributes>({
       const dot = reduceSum(e, binary(e, "Mul", dOutput, groupedHeads(e, outputs[chunk] ?? "", attributes)), [3], true); // [B, K, G·Q, 1]
       const dWeights = matMul(e, dOutput, value, { transposeB: true });
       const dScores = binary(e, "Mul", weights, binary(e, "Sub", dWeights, dot));
-      return {
-        query: mergeGroups(e, matMul(e, dScores, key, { scale }), attributes),
+      return piecesOf(e, attributes, chunk + 1, {
+        query: matMul(e, dScores, key, { scale }), // [B, K, G·Q, D]
         key: matMul(e, dScores, queries, { transposeA: true, scale }), // [B, K, (c + 1)·Q, D]
         value: matMul(e, weights, dOutput, { transposeA: true }),
-      };
+      });
     });
     return [
       concat(
         e,
-        parts.map(({ query }) => query),
+        parts.map(({ query }) => mergeGroups(e, query, attributes)),
         1,
       ),
       mergeHeads(
@@ -109,14 +109,32 @@ function prefixes(e: Emitter, x: string, parts: number): readonly string[] {
   return pieces.map((_, index) => (index === parts - 1 ? x : concat(e, pieces.slice(0, index + 1), 2)));
 }
 
+/**
+ * Gradients of one chunk, those of the keys and values in pieces of Q tokens. They are joined and cut again, which costs a
+ * copy: as one value, they make the engine be done with one chunk before it begins another.
+ */
+function piecesOf(
+  e: Emitter,
+  { heads, kvHeads }: AttentionAttributes,
+  prefix: number,
+  { query, key, value }: { readonly query: string; readonly key: string; readonly value: string },
+): { readonly query: string; readonly key: readonly string[]; readonly value: readonly string[] } {
+  const shared = heads / kvHeads;
+  const pieces = splitEvenly(e, concat(e, [query, key, value], 2), shared + 2 * prefix, 2); // [B, K, Q, D] each
+  return {
+    query: concat(e, pieces.slice(0, shared), 2),
+    key: pieces.slice(shared, shared + prefix),
+    value: pieces.slice(shared + prefix),
+  };
+}
+
 /** The sum of values over growing beginnings of the tokens: what `prefixes` gave to chunks, their gradients bring back. */
-function sumOfPrefixes(e: Emitter, sums: readonly string[]): string {
-  const pieces = sums.map((sum, index) => splitEvenly(e, sum, index + 1, 2));
+function sumOfPrefixes(e: Emitter, sums: readonly (readonly string[])[]): string {
   const totals = sums.map((_, place) =>
-    pieces
+    sums
       .slice(place)
-      .map((parts) => parts[place] ?? "")
-      .reduce((sum, part) => binary(e, "Add", sum, part)),
+      .map((pieces) => pieces[place] ?? "")
+      .reduce((sum, piece) => binary(e, "Add", sum, piece)),
   );
   return concat(e, totals, 2);
 }

@@ -12,8 +12,6 @@ export function sessionConfig(refuseFallback = false): {
     session: {
       // Packed copies of the weights would double the memory and gain nothing at training sizes.
       disable_prepacking: "1",
-      // Where a processor would cut sums of 8-bit products short, weights are widened to unsigned ones, which it adds up right.
-      x64quantprecision: "1",
       ...(refuseFallback ? { disable_cpu_ep_fallback: "1" } : {}),
     },
     optimization: { disable_specified_optimizers: "CommonSubexpressionElimination;ConstantFolding" },
