@@ -19,20 +19,31 @@ export async function trainingPrecision(
   { precision, device, threads }: Pick<TrainSettings, "precision" | "device" | "threads">,
   { dimensions }: LanguageModelGraph,
 ): Promise<Precision> {
-  if (precision !== "auto") return checked(precision, device);
+  if (precision !== "auto") return checked(precision, device, threads);
   if (targetOf(device) !== "cpu" || dimensions.hidden < WIDTH_THAT_PAYS) return "fp32";
   const { exact, speedup } = await int8Support(threads);
   return exact && speedup >= SPEEDUP_THAT_PAYS ? "int8" : "fp32";
 }
 
 /** The precision in which a model is asked. `auto` is fp32: an answer should not depend on the machine. */
-export function askingPrecision({ precision, device }: Pick<TrainSettings, "precision" | "device">): Precision {
-  return precision === "auto" ? "fp32" : checked(precision, device);
+export async function askingPrecision({
+  precision,
+  device,
+  threads,
+}: Pick<TrainSettings, "precision" | "device" | "threads">): Promise<Precision> {
+  return precision === "auto" ? "fp32" : checked(precision, device, threads);
 }
 
-function checked(precision: Precision, device: TrainSettings["device"]): Precision {
-  if (precision === "int8" && targetOf(device) !== "cpu") {
+async function checked(precision: Precision, device: TrainSettings["device"], threads: number | undefined): Promise<Precision> {
+  if (precision !== "int8") return precision;
+  if (targetOf(device) !== "cpu") {
     throw new InputError("--precision int8 runs on the processor alone. Leave out --device, or take --precision fp32.");
+  }
+  const { exact } = await int8Support(threads);
+  if (!exact) {
+    throw new InputError(
+      "--precision int8: this processor cuts sums of 8-bit products short (it has no 8-bit dot product). Take --precision fp32.",
+    );
   }
   return precision;
 }

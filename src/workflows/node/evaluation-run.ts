@@ -40,7 +40,7 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
   const described = await describeModel(settings.model, opening);
   const placed = settings.adapter === undefined ? undefined : await readFittingAdapter(settings.adapter, described);
   const { examples, questions, notes } = tasksOf(described, rows, settings);
-  const device = { target: targetOf(settings.device), threads: settings.threads, precision: askingPrecision(settings) };
+  const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);
 
   const adapter = placed === undefined ? undefined : vectorFromAdapter(placed.adapter, opened.model.linearGroups);
