@@ -29,29 +29,45 @@ export interface NamedSide extends Side {
   readonly name: string;
 }
 
-/** A work's result. Without a peer on this machine `peer`, `ratio` and `lossDifference` are null. */
-export interface ResultRow {
+/** A training work's result. Without a peer on this machine `peer`, `ratio` and `lossDifference` are null. */
+export interface TrainRow {
+  readonly kind: "train";
   readonly work: string;
-  readonly ours: Side;
+  readonly date: string;
+  readonly steps: number;
+  readonly rounds: number;
+  readonly peakOf: PeakOf;
+  /** The faster of `all`. */
+  readonly ours: NamedSide;
+  /** Ours in each precision. */
+  readonly all: readonly NamedSide[];
   /** The faster of `peers`. */
   readonly peer: NamedSide | null;
-  /** Our speed over the peer's. */
+  /** The speed of `ours` over the peer's. */
   readonly ratio: number | null;
   readonly peers: readonly NamedSide[];
   /** Peers that were given up: so much slower than the exact one that they cannot be the peer. */
   readonly givenUp: readonly string[];
-  /** Largest relative difference of a step's loss between ours and the exact peer, over all rounds. */
+  /** Largest relative difference of a step's loss between ours in fp32 and the exact peer, over all rounds. */
   readonly lossDifference: number | null;
+  /** The same of ours in int8, which rounds; null where it is not measured. */
+  readonly roundedLossDifference: number | null;
 }
 
 /** Runs of one side, a round each. */
-export interface PeerRuns {
+export interface SideRuns {
   readonly name: string;
-  /** Computes in fp32: its losses must be ours. */
+  /** Computes in fp32: the losses of the exact sides must agree. */
   readonly exact: boolean;
   readonly runs: readonly RunMeasure[];
+}
+
+export interface PeerRuns extends SideRuns {
   readonly isGivenUp: boolean;
 }
+
+/** How a work was measured. */
+export type Measuring = Pick<TrainRow, "date" | "steps" | "rounds">;
 
 /**
  * Seconds that the other peers get when the exact one took this long. Where a processor has no instructions for bf16, a step in it can
@@ -61,12 +77,14 @@ export function patienceAfter(exactSeconds: number): number {
   return Math.max(60, 3 * exactSeconds);
 }
 
-/** Losses further apart than this (relative) mean that the sides did not do the same work. */
+/** Losses of exact sides further apart than this (relative) mean that the sides did not do the same work. */
 export const LOSS_TOLERANCE = 1e-3;
+/** The same for ours in int8 against the exact peer: rounding moves a loss, but not as far as another batch or a lost update would. */
+export const ROUNDED_LOSS_TOLERANCE = 2e-2;
 
-/** Steps at the start of a run that do not count for the speed; one counts at least. */
+/** Steps at the start of a run that do not count for the speed: three, or half of a short run. */
 export function warmSteps(steps: number): number {
-  return Math.max(0, Math.min(3, steps - 1));
+  return Math.min(3, Math.floor(steps / 2));
 }
 
 /** The middle value; the mean of the two middle ones of an even number. */
@@ -114,33 +132,67 @@ export function summarise(runs: readonly RunMeasure[], elements: readonly number
 }
 
 /** A work's row from its runs. */
-export function compare(work: string, elements: readonly number[], ours: readonly RunMeasure[], peers: readonly PeerRuns[]): ResultRow {
-  const side = summarise(ours, elements);
+export function compare(
+  work: string,
+  elements: readonly number[],
+  ours: readonly SideRuns[],
+  peers: readonly PeerRuns[],
+  measuring: Measuring,
+): TrainRow {
+  const named = ({ name, runs }: SideRuns): NamedSide => ({ name, ...summarise(runs, elements) });
+  const all = ours.map(named);
+  const best = fastest(all);
+  if (best === undefined) throw new RangeError(`${work} was not measured`);
   const measured = peers.filter(({ isGivenUp }) => !isGivenUp);
-  const others = measured.map(({ name, runs }): NamedSide => ({ name, ...summarise(runs, elements) }));
-  const peer = others.reduce<NamedSide | null>(
-    (best, one) => (best === null || one.tokensPerSecond > best.tokensPerSecond ? one : best),
-    null,
-  );
-  const differences = measured
-    .filter(({ exact }) => exact)
-    .flatMap(({ runs }) => runs.map((run, round) => largestDifference(lossesOf(ours[round]), lossesOf(run))));
+  const others = measured.map(named);
+  const peer = fastest(others) ?? null;
+  const reference = measured.find(({ exact }) => exact);
+  const peaks = [...ours, ...peers].flatMap(({ runs }) => runs.map(({ peakOf }) => peakOf));
   return {
+    kind: "train",
     work,
-    ours: side,
+    ...measuring,
+    peakOf: peaks.every((of) => of === "training") ? "training" : "process",
+    ours: best,
+    all,
     peer,
-    ratio: peer === null ? null : side.tokensPerSecond / peer.tokensPerSecond,
+    ratio: peer === null ? null : best.tokensPerSecond / peer.tokensPerSecond,
     peers: others,
     givenUp: peers.filter(({ isGivenUp }) => isGivenUp).map(({ name }) => name),
-    lossDifference: differences.length === 0 ? null : Math.max(...differences),
+    lossDifference: differenceFrom(
+      reference,
+      ours.find(({ exact }) => exact),
+    ),
+    roundedLossDifference: differenceFrom(
+      reference,
+      ours.find(({ exact }) => !exact),
+    ),
   };
+}
+
+function fastest(sides: readonly NamedSide[]): NamedSide | undefined {
+  return [...sides].sort((a, b) => b.tokensPerSecond - a.tokensPerSecond)[0];
+}
+
+/** The largest difference in any round; null where one of the two was not measured. */
+function differenceFrom(reference: SideRuns | undefined, side: SideRuns | undefined): number | null {
+  if (reference === undefined || side === undefined) return null;
+  return Math.max(...reference.runs.map((run, round) => largestDifference(lossesOf(side.runs[round]), lossesOf(run))));
 }
 
 function lossesOf(run: RunMeasure | undefined): number[] {
   return run?.steps.map(({ loss }) => loss) ?? [];
 }
 
-/** Works whose losses do not agree with the exact peer's. */
-export function disagreeing(rows: readonly ResultRow[]): ResultRow[] {
-  return rows.filter(({ lossDifference }) => lossDifference !== null && !(lossDifference <= LOSS_TOLERANCE));
+/** What is wrong with a row's losses, in words; nothing where they agree. */
+export function disagreements({ work, lossDifference, roundedLossDifference }: TrainRow): string[] {
+  const judged = [
+    { name: "fp32", difference: lossDifference, tolerance: LOSS_TOLERANCE },
+    { name: "int8", difference: roundedLossDifference, tolerance: ROUNDED_LOSS_TOLERANCE },
+  ];
+  return judged.flatMap(({ name, difference, tolerance }) =>
+    difference === null || difference <= tolerance
+      ? []
+      : [`${work}: losses of ours in ${name} and of PEFT in fp32 differ by ${difference.toExponential(1)}, more than ${tolerance}.`],
+  );
 }

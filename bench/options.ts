@@ -3,21 +3,24 @@ import { InputError } from "../src/errors.js";
 
 export interface BenchOptions {
   readonly json: boolean;
-  /** Updates in one run of one side. */
-  readonly steps: number;
+  /** Keeps the rows of a part of the works beside those that are kept already. */
+  readonly merge: boolean;
+  /** Updates in one run of one side; undefined: as many as a work takes by itself. */
+  readonly steps: number | undefined;
   /** Runs of each side, in turns. */
   readonly rounds: number;
   /** Names of the works to do. */
   readonly works: readonly string[];
 }
 
-/** A run with fewer steps or rounds than these is a trial: its numbers are shown, not kept. */
-export const defaults = { steps: 12, rounds: 2 } as const;
+/** A run with fewer rounds, or with steps of its own, is a trial: its numbers are shown, not kept. */
+export const defaults = { rounds: 2 } as const;
 
 export const usage = [
-  "npm run bench -- [--json] [--steps N] [--rounds N] [--work NAME]",
+  "npm run bench -- [--json] [--merge] [--steps N] [--rounds N] [--work NAME]",
   "  --json       print one JSON object instead of the table",
-  `  --steps N    updates in each run (default ${defaults.steps}); the first few are left out of the speed`,
+  "  --merge      keep these works' rows in bench/results beside those of other works",
+  "  --steps N    updates in each run, for a trial (default: what each work takes); nothing is kept",
   `  --rounds N   runs of each side, in turns (default ${defaults.rounds}); the medians count`,
   "  --work NAME  one work alone (default: all); may be given several times",
 ].join("\n");
@@ -31,8 +34,9 @@ export function readOptions(argv: readonly string[], known: readonly string[]): 
   if (unknown.length > 0) throw new InputError(`--work ${unknown.join(", ")}: there is no such work. There are: ${known.join(", ")}.`);
   return {
     json: values.json === true,
-    steps: wholeNumber("--steps", values.steps, defaults.steps),
-    rounds: wholeNumber("--rounds", values.rounds, defaults.rounds),
+    merge: values.merge === true,
+    steps: values.steps === undefined ? undefined : wholeNumber("--steps", values.steps),
+    rounds: values.rounds === undefined ? defaults.rounds : wholeNumber("--rounds", values.rounds),
     works: known.filter((name) => chosen.includes(name)),
   };
 }
@@ -43,6 +47,7 @@ function parse(argv: readonly string[]) {
       args: [...argv],
       options: {
         json: { type: "boolean" },
+        merge: { type: "boolean" },
         steps: { type: "string" },
         rounds: { type: "string" },
         work: { type: "string", multiple: true },
@@ -54,8 +59,7 @@ function parse(argv: readonly string[]) {
   }
 }
 
-function wholeNumber(option: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
+function wholeNumber(option: string, text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
   throw new InputError(`${option} must be a whole number from 1 to 999999, found ${JSON.stringify(text)}.`);
 }

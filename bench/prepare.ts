@@ -8,12 +8,12 @@ import { buildLayout } from "../src/lora/layout.js";
 import { writeAdapterFolder } from "../src/lora/node/adapter-folder.js";
 import { type AdapterSpec, adaptGroups } from "../src/lora/spec.js";
 import { nodeEngine } from "../src/runtime/node/engine.js";
-import { type OpenedModel, openModel } from "../src/workflows/node/open-model.js";
-import { elementsOf, encodeBatches } from "./batch-file.js";
+import { type DescribedModel, type OpenedModel, openModel } from "../src/workflows/node/open-model.js";
+import type { Precision } from "../src/workflows/options.js";
+import { elementsOf, encodeBatches, type FileBatch } from "./batch-file.js";
 import type { PeerPython } from "./python.js";
 import { adapter as recipe } from "./recipe.js";
 import type { MachineRecord } from "./result.js";
-import type { Work } from "./works.js";
 
 /** What the sides of a work read, ready on the disk. */
 export interface PreparedWork {
@@ -24,11 +24,11 @@ export interface PreparedWork {
 }
 
 /** Opens the model once, so that its download and conversion are in the caches before anything is timed. */
-export async function prepareModel(name: string, note: (message: string) => void): Promise<OpenedModel> {
+export async function prepareModel(name: string, precision: Precision, note: (message: string) => void): Promise<OpenedModel> {
   let task = "";
   return await openModel(
     name,
-    { target: "cpu" },
+    { target: "cpu", precision },
     {
       onNotice: note,
       onProgress: (progress) => {
@@ -40,27 +40,27 @@ export async function prepareModel(name: string, note: (message: string) => void
 }
 
 /** Writes the adapter that both sides start from, as a PEFT folder. */
-export async function writeInitialAdapter({ model, name }: OpenedModel, folder: string): Promise<void> {
-  const { rank, alpha, seed } = recipe;
+export async function writeInitialAdapter({ model, name }: DescribedModel, folder: string, rank: number = recipe.rank): Promise<void> {
+  const { alpha, seed } = recipe;
   const spec: AdapterSpec = { rank, alpha, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft" };
   const layout = buildLayout(adaptGroups(model.linearGroups, spec));
   const vector = initialiseAdapter(layout, spec.initialisation, seed);
   await writeAdapterFolder(folder, adapterFromVector(configOf(spec, layout, model.linearGroups.flat(), name), layout, vector));
 }
 
-export async function writeWork(work: Work, root: string, folder: string, { codec }: OpenedModel): Promise<PreparedWork> {
-  const batches = await work.batches(root, codec);
-  const file = join(folder, `${work.name}.jsonl`);
+/** Writes the batches of a work into a folder. */
+export async function writeBatches(name: string, batches: readonly FileBatch[], folder: string): Promise<PreparedWork> {
+  const file = join(folder, `${name}.jsonl`);
   await mkdir(folder, { recursive: true });
   await writeFile(file, encodeBatches(batches));
-  return { name: work.name, batches: file, elements: batches.map(elementsOf) };
+  return { name, batches: file, elements: batches.map(elementsOf) };
 }
 
-/** Bundles our side, as npm bundles the bench itself: a process without a compiler in it. */
-export async function bundleOurs(bench: string): Promise<string> {
-  const outfile = join(bench, "scratch/ours.mjs");
+/** Bundles a program of ours, as npm bundles the bench itself: a process without a compiler in it. */
+export async function bundle(bench: string, name: string): Promise<string> {
+  const outfile = join(bench, `scratch/${name}.mjs`);
   await build({
-    entryPoints: [join(bench, "ours.ts")],
+    entryPoints: [join(bench, `${name}.ts`)],
     outfile,
     bundle: true,
     platform: "node",

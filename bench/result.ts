@@ -1,4 +1,6 @@
-import { LOSS_TOLERANCE, type NamedSide, type PeakOf, type ResultRow } from "./comparison.js";
+import { disagreements, LOSS_TOLERANCE, ROUNDED_LOSS_TOLERANCE, type TrainRow, warmSteps } from "./comparison.js";
+import type { ResultRow } from "./rows.js";
+import { resultTables } from "./tables.js";
 
 /** The machine and the versions that a result holds for. */
 export interface MachineRecord {
@@ -11,79 +13,91 @@ export interface MachineRecord {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** How the runs were made. */
-export interface RunRecord {
-  readonly date: string;
-  readonly model: string;
-  readonly steps: number;
-  readonly warmSteps: number;
-  readonly rounds: number;
-  readonly peakOf: PeakOf;
-}
-
 export interface BenchResult {
   readonly machine: MachineRecord;
-  readonly run: RunRecord;
+  readonly run: { readonly date: string; readonly model: string };
   readonly rows: readonly ResultRow[];
 }
 
-const columns = ["work", "engine", "tokens/s", "peak memory", "loss, last step", "ours ÷ this"] as const;
-
-/** The results as a Markdown table, its columns aligned so that it also reads well in a terminal. */
-export function resultTable(rows: readonly ResultRow[]): string {
-  const cells = rows.flatMap((row) => {
-    const ours = { ...row.ours, name: "Lorikeet fp32" };
-    return [ours, ...row.peers].map((side) => [
-      side === ours ? row.work : "",
-      side.name === row.peer?.name ? `${side.name} (the peer)` : side.name,
-      side.tokensPerSecond.toFixed(0),
-      gigabytes(side),
-      side.loss.toFixed(5),
-      side === ours ? "" : (row.ours.tokensPerSecond / side.tokensPerSecond).toFixed(2),
-    ]);
-  });
-  const all = [columns, ...cells];
-  const widths = columns.map((_, column) => Math.max(...all.map((line) => line[column]?.length ?? 0)));
-  const isNumber = (column: number) => column > 1;
-  const line = (values: readonly string[]) =>
-    `| ${values.map((value, column) => (isNumber(column) ? value.padStart(widths[column] ?? 0) : value.padEnd(widths[column] ?? 0))).join(" | ")} |`;
-  const rule = `|${widths.map((width, column) => (isNumber(column) ? `${"-".repeat(width + 1)}:` : "-".repeat(width + 2))).join("|")}|`;
-  return [line(columns), rule, ...cells.map(line)].join("\n");
-}
-
-function gigabytes({ peakBytes }: Pick<NamedSide, "peakBytes">): string {
-  return peakBytes === null ? "unknown" : `${(peakBytes / 1e9).toFixed(2)} GB`;
-}
-
-/** What must be said beside the table: how far the losses lie apart, and who was given up. */
+/** What must be said beside the tables: how far the losses lie apart, how often was measured, and who was given up. */
 export function remarks(rows: readonly ResultRow[]): string[] {
-  return rows.flatMap(({ work, lossDifference, givenUp }) => [
-    ...(lossDifference === null ? [] : [`${work}: ${lossSentence(lossDifference)}`]),
-    ...givenUp.map((name) => `${work}: ${name} was given up after three times the time of fp32; fp32 is the faster on this machine.`),
-  ]);
+  return rows.flatMap(remarksOn);
 }
 
-function lossSentence(difference: number): string {
-  const verdict =
-    difference <= LOSS_TOLERANCE ? "they agree" : `more than ${LOSS_TOLERANCE.toExponential(0)}: the sides did NOT do the same work`;
-  return `losses of ours and of PEFT in fp32 differ by at most ${difference.toExponential(1)} (relative); ${verdict}.`;
+function remarksOn(row: ResultRow): string[] {
+  const said = `measured on ${row.date.slice(0, 10)}`;
+  switch (row.kind) {
+    case "train":
+      return trainRemarks(row, said);
+    case "loss":
+      return [
+        `${row.work}: ${said}; mean over the learned tokens of 100 rows that are never trained on; the target is a ratio within 1 %.`,
+      ];
+    case "start":
+      return [`${row.work}: ${said}; weights in the cache, median of ${row.runs.length}.`];
+    case "generate":
+      return [
+        `${row.work}: ${said}; one prompt of ${row.promptTokens} tokens, ${row.newTokens} new ones, greedy; medians of ${row.rounds}.${agreement(row)}`,
+      ];
+    case "memory":
+      return [`${row.work}: ${said}; random weights; peak memory ${peakWords(row.peakOf)}.`];
+    case "curves":
+      return [
+        `${row.work}: ${said}; ${row.steps} steps each; limits by one large product: ${gigaflops(row.limits.fp32)} in fp32, ${gigaflops(row.limits.int8)} in int8.`,
+      ];
+  }
 }
 
-/** How the numbers were made, a line each. */
+function trainRemarks(row: TrainRow, said: string): string[] {
+  const { work, lossDifference, roundedLossDifference, steps, rounds } = row;
+  const differences = [
+    ...(lossDifference === null ? [] : [`${lossDifference.toExponential(1)} in fp32 (at most ${LOSS_TOLERANCE})`]),
+    ...(roundedLossDifference === null ? [] : [`${roundedLossDifference.toExponential(1)} in int8 (at most ${ROUNDED_LOSS_TOLERANCE})`]),
+  ];
+  const wrong = disagreements(row);
+  return [
+    `${work}: ${said}; ${rounds} round${rounds === 1 ? "" : "s"} in turns, medians; ${steps} steps, of which the last ${steps - warmSteps(steps)} count; peak memory ${peakWords(row.peakOf)}.`,
+    ...(differences.length === 0
+      ? []
+      : [
+          `${work}: losses of ours and of PEFT in fp32 differ by ${differences.join(", ")}; ${wrong.length === 0 ? "they agree" : "the sides did NOT do the same work"}.`,
+        ]),
+    ...row.givenUp.map((name) => `${work}: ${name} was given up after three times the time of fp32; fp32 is the faster on this machine.`),
+  ];
+}
+
+function peakWords(of: TrainRow["peakOf"]): string {
+  return of === "training"
+    ? "of training, loading left out (VmHWM)"
+    : "of the whole process, loading included (the system cannot reset it)";
+}
+
+function agreement({ all, peer }: Extract<ResultRow, { kind: "generate" }>): string {
+  const exact = all.find(({ name }) => name === "fp32");
+  if (peer === null || exact === undefined) return "";
+  const differing = exact.ids.findIndex((id, index) => id !== peer.ids[index]);
+  const same = differing === -1 ? exact.ids.length : differing;
+  return ` The first ${same} new tokens of ours in fp32 and of the peer are the same.`;
+}
+
+function gigaflops(speed: number | null): string {
+  return speed === null ? "none" : `${(speed / 1e9).toFixed(0)} billion operations a second`;
+}
+
+/** What the numbers hold for, a line each. */
 export function conditions({ machine, run }: BenchResult): string[] {
-  const counted = run.steps - run.warmSteps;
-  const peak =
-    run.peakOf === "training"
-      ? "of training, loading left out (VmHWM)"
-      : "of the whole process, loading included (the system cannot reset it)";
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   return [
     `${machine.processor}, ${machine.processors} processors, ${(machine.memoryBytes / 1e9).toFixed(0)} GB, ${machine.platform}`,
     versions.join(", "),
     `${run.model}, LoRA rank 16, alpha 32 on all linear layers, AdamW, gradients clipped to norm 1`,
-    `${run.rounds} round${run.rounds === 1 ? "" : "s"} in turns, medians; ${run.steps} steps, of which the last ${counted} count; tokens/s over batch elements, padding included`,
-    `peak memory ${peak}`,
+    "tokens/s over batch elements, padding included",
   ];
+}
+
+/** The rows of two results, the newer one's in place of the older one's; in the order of `works`. */
+export function mergeRows(older: readonly ResultRow[], newer: readonly ResultRow[], works: readonly string[]): ResultRow[] {
+  return works.flatMap((work) => newer.find((row) => row.work === work) ?? older.find((row) => row.work === work) ?? []);
 }
 
 /** The page beside the kept numbers. */
@@ -92,8 +106,11 @@ export function resultPage(result: BenchResult): string {
     "# The last full run of the bench",
     "",
     `Written by \`npm run bench\` on ${result.run.date.slice(0, 10)}; the same numbers, with the loss of every step, are in \`latest.json\`.`,
+    "Rows may have been measured anew since, each on its own date below.",
     "",
-    resultTable(result.rows),
+    "![Tokens a second](chart.svg)",
+    "",
+    resultTables(result.rows),
     "",
     ...[...remarks(result.rows), ...conditions(result)].map((line) => `- ${line}`),
     "",

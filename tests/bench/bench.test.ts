@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { cutIntoBatches, decodeBatches, elementsOf, encodeBatches, padIntoBatches, toBatch } from "../../bench/batch-file.js";
+import { chart } from "../../bench/chart.js";
 import {
   compare,
-  disagreeing,
+  disagreements,
   largestDifference,
   median,
   patienceAfter,
@@ -10,10 +11,13 @@ import {
   tokensPerSecond,
   warmSteps,
 } from "../../bench/comparison.js";
+import { reasonAgainst } from "../../bench/keep.js";
 import { readOptions } from "../../bench/options.js";
 import { deviationsFrom, readRequirements } from "../../bench/python.js";
-import { type BenchResult, conditions, remarks, resultPage, resultTable } from "../../bench/result.js";
+import { type BenchResult, conditions, mergeRows, remarks, resultPage } from "../../bench/result.js";
 import { parseRecord, runSide } from "../../bench/side.js";
+import { resultTables } from "../../bench/tables.js";
+import { repeated } from "../../bench/works/texts.js";
 
 const stretch = (length: number) => Array.from({ length }, (_, index) => index + 1);
 
@@ -48,6 +52,10 @@ describe("batches", () => {
         ],
       },
     ]);
+  });
+
+  test("a text that is too short begins anew", () => {
+    expect(repeated([1, 2, 3], 7)).toEqual([1, 2, 3, 1, 2, 3, 1]);
   });
 
   test("a batch comes back from the file, and its speed counts padding", () => {
@@ -86,6 +94,10 @@ const run = (losses: readonly number[], seconds: number, peakBytes: number | nul
   peakOf: "training",
 });
 
+const measuring = { date: "2026-01-02T03:04:05.000Z", steps: 2, rounds: 1 };
+const fp32 = (runs: readonly RunMeasure[]) => ({ name: "fp32", exact: true, runs });
+const int8 = (runs: readonly RunMeasure[]) => ({ name: "int8", exact: false, runs });
+
 describe("comparison", () => {
   test("the median of odd and even numbers of values", () => {
     expect(median([3, 1, 2])).toBe(2);
@@ -95,9 +107,9 @@ describe("comparison", () => {
   });
 
   test("warm steps are left out of the speed, and the file's batches are read around", () => {
-    expect([1, 2, 3, 4, 12].map(warmSteps)).toEqual([0, 1, 2, 3, 3]);
-    const steps = [9, 9, 9, 2, 3].map((seconds) => ({ loss: 1, seconds }));
-    expect(tokensPerSecond(steps, [10, 20])).toBe((20 + 10) / 5); // steps 4 and 5 read batches 2 and 1
+    expect([1, 2, 3, 4, 6, 12].map(warmSteps)).toEqual([0, 1, 1, 2, 3, 3]);
+    const steps = [9, 9, 2, 3].map((seconds) => ({ loss: 1, seconds }));
+    expect(tokensPerSecond(steps, [10, 20, 30])).toBe((30 + 10) / 5); // steps 3 and 4 read batches 3 and 1
   });
 
   test("losses are compared step by step; NaN and missing steps never agree", () => {
@@ -111,19 +123,35 @@ describe("comparison", () => {
     const row = compare(
       "w",
       [100],
-      [run([2, 1], 1), run([2, 1], 3)],
+      [fp32([run([2, 1], 1), run([2, 1], 3)])],
       [
         { name: "slow", isGivenUp: false, exact: true, runs: [run([2, 1.00001], 4), run([2, 1.0005], 4)] },
         { name: "fast", isGivenUp: false, exact: false, runs: [run([2, 1.5], 2), run([2, 1.5], 2)] },
       ],
+      measuring,
     );
     expect(row.ours.tokensPerSecond).toBeCloseTo((100 + 100 / 3) / 2);
     expect(row.peer?.name).toBe("fast");
     expect(row.ratio).toBeCloseTo((100 + 100 / 3) / 2 / 50);
     expect(row.lossDifference).toBeCloseTo(0.0005 / 1.0005, 9);
-    expect(disagreeing([row])).toEqual([]);
-    expect(disagreeing([{ ...row, lossDifference: 1.1e-3 }])).toHaveLength(1);
-    expect(disagreeing([{ ...row, lossDifference: Number.POSITIVE_INFINITY }])).toHaveLength(1);
+    expect(row.roundedLossDifference).toBeNull();
+    expect(disagreements(row)).toEqual([]);
+    expect(disagreements({ ...row, lossDifference: 1.1e-3 })).toHaveLength(1);
+    expect(disagreements({ ...row, lossDifference: Number.POSITIVE_INFINITY })).toHaveLength(1);
+  });
+
+  test("ours is the faster precision, and each is judged by its own tolerance against the exact peer", () => {
+    const peers = [{ name: "peft", isGivenUp: false, exact: true, runs: [run([2, 1], 4)] }];
+    const row = compare("w", [100], [fp32([run([2, 1], 2)]), int8([run([2.02, 1.015], 1)])], peers, measuring);
+    expect(row.ours).toMatchObject({ name: "int8", tokensPerSecond: 100 });
+    expect(row.all.map(({ name }) => name)).toEqual(["fp32", "int8"]);
+    expect(row.ratio).toBe(4);
+    expect(row.lossDifference).toBe(0);
+    expect(row.roundedLossDifference).toBeCloseTo(0.015, 9);
+    expect(disagreements(row)).toEqual([]);
+    const far = compare("w", [100], [fp32([run([2, 1], 1)]), int8([run([2, 1.03], 2)])], peers, measuring);
+    expect(far.ours.name).toBe("fp32");
+    expect(disagreements(far)).toEqual(["w: losses of ours in int8 and of PEFT in fp32 differ by 3.0e-2, more than 0.02."]);
   });
 
   test("a peer that was given up is named, and is not the peer, even with a run from an earlier round", () => {
@@ -131,7 +159,7 @@ describe("comparison", () => {
       { name: "exact", isGivenUp: false, exact: true, runs: [run([2, 1], 4)] },
       { name: "hopeless", isGivenUp: true, exact: false, runs: [run([2, 1], 1)] },
     ];
-    const row = compare("w", [100], [run([2, 1], 2)], peers);
+    const row = compare("w", [100], [fp32([run([2, 1], 2)])], peers, measuring);
     expect(row).toMatchObject({ givenUp: ["hopeless"], peer: { name: "exact" }, ratio: 2 });
     expect(row.peers.map(({ name }) => name)).toEqual(["exact"]);
     expect(remarks([row]).join("\n")).toContain("w: hopeless was given up");
@@ -139,25 +167,27 @@ describe("comparison", () => {
   });
 
   test("without a peer ours stands alone", () => {
-    const row = compare("w", [100], [run([2, 1], 1, null)], []);
+    const row = compare("w", [100], [fp32([run([2, 1], 1, null)])], [], measuring);
     expect(row).toMatchObject({ peer: null, ratio: null, peers: [], lossDifference: null, ours: { peakBytes: null, loss: 1 } });
   });
 });
 
+const trainRow = compare(
+  "train-256",
+  [1000],
+  [fp32([run([3, 2], 2)]), int8([run([3, 2.01], 4)])],
+  [
+    { name: "peft fp32", isGivenUp: false, exact: true, runs: [run([3, 2], 5, 5.4e9)] },
+    { name: "peft bf16", isGivenUp: false, exact: false, runs: [run([3, 2.1], 2.5, 3.9e9)] },
+  ],
+  measuring,
+);
+const startRow = { kind: "start", work: "start", date: "2026-02-03T00:00:00.000Z", seconds: 2.5, runs: [2.4, 2.5, 3] } as const;
+
 const result: BenchResult = {
   machine: { processor: "A processor", processors: 2, memoryBytes: 16e9, platform: "linux-x64", versions: { node: "20.20.0" } },
-  run: { date: "2026-01-02T03:04:05.000Z", model: "smollm2-135m", steps: 2, warmSteps: 1, rounds: 1, peakOf: "training" },
-  rows: [
-    compare(
-      "train-256",
-      [1000],
-      [run([3, 2], 2)],
-      [
-        { name: "peft fp32", isGivenUp: false, exact: true, runs: [run([3, 2], 5, 5.4e9)] },
-        { name: "peft bf16", isGivenUp: false, exact: false, runs: [run([3, 2.1], 2.5, 3.9e9)] },
-      ],
-    ),
-  ],
+  run: { date: "2026-01-02T03:04:05.000Z", model: "smollm2-135m" },
+  rows: [trainRow],
 };
 
 describe("results", () => {
@@ -167,7 +197,7 @@ describe("results", () => {
       rows: [
         {
           work: "train-256",
-          ours: { tokensPerSecond: 500, peakBytes: 2e9, loss: 2 },
+          ours: { name: "fp32", tokensPerSecond: 500, peakBytes: 2e9, loss: 2 },
           peer: { name: "peft bf16", tokensPerSecond: 400, peakBytes: 3.9e9, loss: 2.1 },
           ratio: 1.25,
         },
@@ -176,32 +206,60 @@ describe("results", () => {
   });
 
   test("the table for people", () => {
-    expect(resultTable(result.rows).split("\n")).toEqual([
+    expect(resultTables(result.rows).split("\n")).toEqual([
       "| work      | engine               | tokens/s | peak memory | loss, last step | ours ÷ this |",
       "|-----------|----------------------|---------:|------------:|----------------:|------------:|",
-      "| train-256 | Lorikeet fp32        |      500 |     2.00 GB |         2.00000 |             |",
+      "| train-256 | Lorikeet fp32 (ours) |      500 |     2.00 GB |         2.00000 |             |",
+      "|           | Lorikeet int8        |      250 |     2.00 GB |         2.01000 |             |",
       "|           | peft fp32            |      200 |     5.40 GB |         2.00000 |        2.50 |",
       "|           | peft bf16 (the peer) |      400 |     3.90 GB |         2.10000 |        1.25 |",
     ]);
+    expect(resultTables([startRow])).toContain("| start |                        2.50 | 2.40 2.50 3.00 |");
   });
 
   test("what the numbers hold for is said", () => {
-    expect(conditions(result).join("\n")).toContain("2 steps, of which the last 1 count");
+    expect(conditions(result).join("\n")).toContain("A processor, 2 processors, 16 GB");
     expect(remarks(result.rows)).toEqual([
-      "train-256: losses of ours and of PEFT in fp32 differ by at most 0.0e+0 (relative); they agree.",
+      "train-256: measured on 2026-01-02; 1 round in turns, medians; 2 steps, of which the last 1 count; peak memory of training, loading left out (VmHWM).",
+      "train-256: losses of ours and of PEFT in fp32 differ by 0.0e+0 in fp32 (at most 0.001), 5.0e-3 in int8 (at most 0.02); they agree.",
     ]);
-    const far = result.rows.map((row) => ({ ...row, lossDifference: 0.5 }));
-    expect(remarks(far)[0]).toContain("did NOT do the same work");
+    expect(remarks([{ ...trainRow, lossDifference: 0.5 }])[1]).toContain("did NOT do the same work");
     expect(resultPage(result)).toContain("2026-01-02");
+  });
+
+  test("rows of a part take the place of older ones, each with its date, in the order of the works", () => {
+    const anew = { ...startRow, seconds: 1 };
+    const merged = mergeRows([trainRow, startRow], [anew], ["start", "train-256", "other"]);
+    expect(merged).toEqual([anew, trainRow]);
+  });
+
+  test("trials, parts, rows without a peer and losses that disagree are not kept", () => {
+    const options = { json: false, merge: false, steps: undefined, rounds: 2, works: ["train-256"] };
+    expect(reasonAgainst(result, options, ["train-256"])).toBeUndefined();
+    expect(reasonAgainst(result, { ...options, steps: 12 }, ["train-256"])).toContain("trial");
+    expect(reasonAgainst(result, { ...options, rounds: 1 }, ["train-256"])).toContain("trial");
+    expect(reasonAgainst(result, options, ["train-256", "start"])).toContain("--merge");
+    expect(reasonAgainst(result, { ...options, merge: true }, ["train-256", "start"])).toBeUndefined();
+    const alone = { ...result, rows: [{ ...trainRow, peer: null }] };
+    expect(reasonAgainst(alone, options, ["train-256"])).toContain("without its peer");
+    const wrong = { ...result, rows: [{ ...trainRow, roundedLossDifference: 0.03 }] };
+    expect(reasonAgainst(wrong, options, ["train-256"])).toContain("do not agree");
+  });
+
+  test("the chart has a bar for each side, the longest for the fastest", () => {
+    const widths = [...chart([trainRow]).matchAll(/width="([\d.]+)" height="16"/g)].map(([, width]) => Number(width));
+    expect(widths.map((width) => (width / (widths[0] ?? 0)).toFixed(2))).toEqual(["1.00", "0.50", "0.40", "0.80"]);
+    expect(chart([{ ...trainRow, work: "<a & b>" }])).toContain("&lt;a &amp; b&gt;");
   });
 });
 
 describe("surroundings", () => {
   test("options", () => {
     const known = ["a", "b"];
-    expect(readOptions([], known)).toEqual({ json: false, steps: 12, rounds: 2, works: known });
-    expect(readOptions(["--json", "--steps", "2", "--rounds", "1", "--work", "b"], known)).toEqual({
+    expect(readOptions([], known)).toEqual({ json: false, merge: false, steps: undefined, rounds: 2, works: known });
+    expect(readOptions(["--json", "--merge", "--steps", "2", "--rounds", "1", "--work", "b"], known)).toEqual({
       json: true,
+      merge: true,
       steps: 2,
       rounds: 1,
       works: ["b"],

@@ -1,0 +1,90 @@
+import type { NamedSide, PeakOf, TrainRow } from "./comparison.js";
+
+/** What a row of any kind says of itself. */
+interface Measured {
+  readonly work: string;
+  readonly date: string;
+}
+
+/** Loss on the held-out rows after equal training in fp32 and int8. */
+export interface LossRow extends Measured {
+  readonly kind: "loss";
+  readonly steps: number;
+  /** Mean over the learned tokens of the held-out rows, in nats. */
+  readonly fp32: number;
+  readonly int8: number | null;
+  /** int8 over fp32. */
+  readonly ratio: number | null;
+}
+
+/** Seconds from the start of the command to its first update. */
+export interface StartRow extends Measured {
+  readonly kind: "start";
+  /** The median of `runs`. */
+  readonly seconds: number;
+  readonly runs: readonly number[];
+}
+
+/** Tokens a second of one model that answers. */
+export interface AnswerSpeed {
+  readonly name: string;
+  /** Of the prompt. */
+  readonly prefill: number;
+  /** Of the answer, a token at a time. */
+  readonly decode: number;
+  /** Token ids of the answer. */
+  readonly ids: readonly number[];
+}
+
+export interface GenerateRow extends Measured {
+  readonly kind: "generate";
+  readonly rounds: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  /** The one of `all` that decodes faster. */
+  readonly ours: AnswerSpeed;
+  readonly all: readonly AnswerSpeed[];
+  readonly peer: AnswerSpeed | null;
+  /** Our speeds over the peer's. */
+  readonly ratio: { readonly prefill: number; readonly decode: number } | null;
+}
+
+/** A step of a model of random weights. */
+export interface MemoryRow extends Measured {
+  readonly kind: "memory";
+  readonly parameters: number;
+  readonly batch: readonly [rows: number, tokens: number];
+  readonly peakOf: PeakOf;
+  readonly ours: NamedSide;
+}
+
+/** Operations a second, a multiplication and an addition being two. */
+export interface MachineLimits {
+  readonly fp32: number;
+  readonly int8: number | null;
+}
+
+/** One size of a step. */
+export interface CurvePoint {
+  /** What is varied. */
+  readonly curve: "context" | "rank" | "batch";
+  readonly rank: number;
+  readonly rows: number;
+  readonly tokens: number;
+  readonly side: string;
+  readonly tokensPerSecond: number;
+  readonly peakBytes: number | null;
+  /** The step's products, operations a second. */
+  readonly speed: number;
+  /** That speed over the machine's limits. */
+  readonly ofLimits: MachineLimits;
+}
+
+export interface CurvesRow extends Measured {
+  readonly kind: "curves";
+  readonly steps: number;
+  readonly limits: MachineLimits;
+  readonly points: readonly CurvePoint[];
+}
+
+export type ResultRow = TrainRow | LossRow | StartRow | GenerateRow | MemoryRow | CurvesRow;
