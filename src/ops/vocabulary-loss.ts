@@ -111,8 +111,8 @@ function int8Gradients(
 ): string {
   const wrong = binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]); // 1 − pₜ [S, 1]
   const largest = e.emit("Min", [reduceMax(e, probabilities, 1), wrong])[0];
-  // Codes of a row add up to 1/scale at most, and their products with int8 stay below 2³¹.
-  const scale = e.emit("Max", [binary(e, "Mul", largest, e.float(1 / 255)), e.float(127 / 2 ** 31)])[0];
+  // Codes of a row add up to 1/scale, give or take their rounding, and their products with 127 stay below 2³¹.
+  const scale = e.emit("Max", [binary(e, "Mul", largest, e.float(1 / 255)), e.float(130 / 2 ** 31)])[0];
   const unit = binary(e, "Mul", probabilities, e.emit("Reciprocal", [scale])[0]);
   const [dither] = e.once(`dither:${vocabulary}`, () => [e.float(ditherTable(vocabulary), [1, DITHER_ROWS, vocabulary])]);
   const shifted = binary(e, "Add", reshapeTo(e, unit, [-1, DITHER_ROWS, vocabulary]), dither ?? "");
