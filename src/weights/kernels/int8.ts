@@ -14,18 +14,19 @@ export function raiseColumnMaxima(maxima: Float32Array, rows: Float32Array): voi
 }
 
 /**
- * Factors on the channels of an input, √(max|W|) / √(max|x|): they move half of a channel's range, in the logarithm, from the
- * input to the weight (Xiao et al. 2022, eq. 4, α = ½).
+ * Factors on the channels of an input, max|W|^(1−α) / max|x|^α: they move a share α of a channel's range, in the logarithm, from
+ * the input to the weight (Xiao et al. 2022, eq. 4).
  *
  * @param inputMaxima largest magnitudes of the channels of x, as measured [in]
  * @param weightMaxima largest magnitudes of the columns of W [in]
  */
-export function smoothingFactors(inputMaxima: Float32Array, weightMaxima: Float32Array): Float32Array<ArrayBuffer> {
+export function smoothingFactors(inputMaxima: Float32Array, weightMaxima: Float32Array, alpha: number): Float32Array<ArrayBuffer> {
   // Channels that were silent in the measurement may speak later: they count as a thousandth of the loudest.
   const floor = (values: Float32Array) => Math.max(1e-30, values.reduce((most, value) => Math.max(most, value), 0) * 1e-3);
   const [inputFloor, weightFloor] = [floor(inputMaxima), floor(weightMaxima)];
-  return Float32Array.from(inputMaxima, (maximum, channel) =>
-    Math.sqrt(Math.max(weightMaxima[channel] ?? 0, weightFloor) / Math.max(maximum, inputFloor)),
+  return Float32Array.from(
+    inputMaxima,
+    (maximum, channel) => Math.max(weightMaxima[channel] ?? 0, weightFloor) ** (1 - alpha) / Math.max(maximum, inputFloor) ** alpha,
   );
 }
 
@@ -96,32 +97,59 @@ export function int8Encoder(
   };
 }
 
+/** Relative errors that rounding brings into a product x·Wᵀ, as root mean squares. */
+export interface RoundingErrors {
+  /** From rounding x with one scale for all of it, from its smallest value to its largest in 255 steps. */
+  readonly tensor: number;
+  /** From rounding each row of x with a scale of its own, in 254 steps around zero. */
+  readonly row: number;
+  /** From rounding W, with a scale for each output. */
+  readonly weight: number;
+}
+
 /**
- * The relative error of rounding x·diag(smooth) to 8 bits with one scale for all of x and with one for each row, as the
- * engine does: from the smallest value to the largest in 255 steps, and symmetric around zero in 254.
+ * What rounding x·diag(smooth) and W·diag(1/smooth) to 8 bits costs their product, errors taken as independent.
  *
  * @param x [N, in]
+ * @param weights some rows of W [·, in]
  */
-export function roundingErrors(x: Float32Array, smooth: Float32Array): { readonly tensor: number; readonly row: number } {
+export function roundingErrors(x: Float32Array, weights: Float32Array, smooth: Float32Array): RoundingErrors {
   const columns = smooth.length;
+  // An error in channel i of the smoothed input reaches the product through the smoothed weight.
+  const reach = columnPowers(weights, columns).map((power, channel) => power / (smooth[channel] ?? 1) ** 2);
+  const inputPower = columnPowers(x, columns);
   const smoothed = x.map((value, at) => value * (smooth[at % columns] ?? 0));
-  let [low, high] = [0, 0];
-  for (const value of smoothed) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  const step = (high - low) / 255 || 1;
-  let [power, tensor, row] = [0, 0, 0];
+  const step = (largestOf(smoothed) - smallestOf(smoothed)) / 255 || 1;
+  let [tensor, row] = [0, 0];
   for (let start = 0; start < smoothed.length; start += columns) {
-    let largest = 1e-30;
-    for (let i = start; i < start + columns; i++) largest = Math.max(largest, Math.abs(smoothed[i] ?? 0));
-    const rowStep = largest / LARGEST_CODE;
-    for (let i = start; i < start + columns; i++) {
-      const value = smoothed[i] ?? 0;
-      power += value * value;
-      tensor += (Math.round(value / step) * step - value) ** 2;
-      row += (Math.round(value / rowStep) * rowStep - value) ** 2;
+    const values = smoothed.subarray(start, start + columns);
+    const rowStep = Math.max(1e-30, largestOf(values), -smallestOf(values)) / LARGEST_CODE;
+    for (const [channel, value] of values.entries()) {
+      tensor += (Math.round(value / step) * step - value) ** 2 * (reach[channel] ?? 0);
+      row += (Math.round(value / rowStep) * rowStep - value) ** 2 * (reach[channel] ?? 0);
     }
   }
-  return { tensor: Math.sqrt(tensor / power), row: Math.sqrt(row / power) };
+  let [weight, power] = [0, 0];
+  for (let start = 0; start < weights.length; start += columns) {
+    let largest = 1e-30;
+    for (let i = 0; i < columns; i++) largest = Math.max(largest, Math.abs((weights[start + i] ?? 0) / (smooth[i] ?? 1)));
+    for (let i = 0; i < columns; i++) {
+      const value = weights[start + i] ?? 0;
+      const unit = (largest / LARGEST_CODE) * (smooth[i] ?? 1);
+      weight += (Math.round(value / unit) * unit - value) ** 2 * (inputPower[i] ?? 0);
+      power += value ** 2 * (inputPower[i] ?? 0);
+    }
+  }
+  const relative = (error: number) => (power === 0 ? 0 : Math.sqrt(error / power));
+  return { tensor: relative(tensor), row: relative(row), weight: relative(weight) };
 }
+
+/** The sum of the squares of each column. */
+function columnPowers(values: Float32Array, columns: number): Float64Array {
+  const powers = new Float64Array(columns);
+  for (let at = 0; at < values.length; at++) powers[at % columns] = (powers[at % columns] ?? 0) + (values[at] ?? 0) ** 2;
+  return powers;
+}
+
+const largestOf = (values: Float32Array) => values.reduce((most, value) => Math.max(most, value), 0);
+const smallestOf = (values: Float32Array) => values.reduce((least, value) => Math.min(least, value), 0);

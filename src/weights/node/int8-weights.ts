@@ -44,12 +44,12 @@ export interface Int8Weights {
 }
 
 /** Goes into the key of every cache file: raise it when what is written changes. */
-const LAYOUT_VERSION = 5;
+const LAYOUT_VERSION = 6;
 /** Channels of an input that are multiplied in float32 where rounding it costs more than this, relative to its size. */
 const OUTLIER_CHANNELS = 64;
 const LARGE_ERROR = 0.02;
 /** One scale serves a whole input where it costs at most this much more than one for each row. */
-const SHARED_SCALE = 1.1;
+const SHARED_SCALE = 1.2;
 
 export interface Int8Options {
   readonly cacheFolder: string;
@@ -154,7 +154,8 @@ async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Opti
     options.signal?.throwIfAborted();
     const tensors = group.weights.map(tensorOf);
     const maxima = await Promise.all(tensors.map(columnMaxima));
-    const rounding = chooseRounding(inputs.get(group.input) ?? new Float32Array(0), maxima, group.scalePerRow);
+    const samples = await Promise.all(tensors.map(sampleRows));
+    const rounding = chooseRounding(inputs.get(group.input) ?? new Float32Array(0), maxima, joined(samples), group.scalePerRow);
     entries.push({ name: partName(group.input, "smooth"), dtype: "F32", shape: [rounding.smooth.length], data: () => rounding.smooth });
     if (rounding.outliers.length > 0) {
       const indexes = BigInt64Array.from(rounding.outliers, BigInt);
@@ -207,17 +208,32 @@ async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Array> {
   }
 }
 
-function chooseRounding(input: Float32Array, weightMaxima: readonly Float32Array[], scalePerRow = false): Rounding {
+/** How much of a channel's range may go to the weight. */
+const ALPHAS = [0.5, 0.65, 0.8];
+
+/** The smoothing and the kind of scales that bring the least error into the products of a group. */
+function chooseRounding(
+  input: Float32Array,
+  weightMaxima: readonly Float32Array[],
+  weightRows: Float32Array,
+  scalePerRow = false,
+): Rounding {
   const columns = weightMaxima[0]?.length ?? 0;
   const ofWeights = new Float32Array(columns);
   for (const maxima of weightMaxima) raiseColumnMaxima(ofWeights, maxima);
   const ofInput = new Float32Array(columns);
   raiseColumnMaxima(ofInput, input);
-  const smooth = smoothingFactors(ofInput, ofWeights);
   const mean = channelMeans(input, columns);
-  const { tensor, row } = roundingErrors(input, smooth);
-  if (!scalePerRow && tensor <= SHARED_SCALE * row) return { smooth, mean, range: "tensor", outliers: [] };
-  if (scalePerRow || row <= LARGE_ERROR || columns < 4 * OUTLIER_CHANNELS) return { smooth, mean, range: "row", outliers: [] };
+  const choices = ALPHAS.map((alpha) => {
+    const smooth = smoothingFactors(ofInput, ofWeights, alpha);
+    const { tensor, row, weight } = roundingErrors(input, weightRows, smooth);
+    return { smooth, tensor: Math.hypot(tensor, weight), row: Math.hypot(row, weight) };
+  });
+  const best = (range: MappedInt8["range"]) => choices.reduce((least, choice) => (choice[range] < least[range] ? choice : least));
+  const [shared, separate] = [best("tensor"), best("row")];
+  if (!scalePerRow && shared.tensor <= SHARED_SCALE * separate.row) return { smooth: shared.smooth, mean, range: "tensor", outliers: [] };
+  const { smooth } = separate;
+  if (scalePerRow || separate.row <= LARGE_ERROR || columns < 4 * OUTLIER_CHANNELS) return { smooth, mean, range: "row", outliers: [] };
   const reach = (channel: number) => (ofInput[channel] ?? 0) * (smooth[channel] ?? 0);
   const outliers = [...smooth.keys()]
     .sort((a, b) => reach(b) - reach(a))
@@ -225,6 +241,33 @@ function chooseRounding(input: Float32Array, weightMaxima: readonly Float32Array
     .sort((a, b) => a - b);
   for (const channel of outliers) smooth[channel] = 0;
   return { smooth, mean, range: "row", outliers };
+}
+
+/** Rows of W that stand for all of them when the choice is made. */
+const SAMPLED_ROWS = 128;
+
+/** Some rows of a matrix, evenly spread. */
+async function sampleRows(tensor: StoredTensor): Promise<Float32Array> {
+  const [outputs, inputs] = [tensor.shape[0] ?? 0, tensor.shape[1] ?? 0];
+  const stride = Math.max(1, Math.floor(outputs / SAMPLED_ROWS));
+  const sampled: Float32Array[] = [];
+  let row = 0;
+  for await (const rows of readRows(tensor)) {
+    for (let start = 0; start < rows.length; start += inputs, row++) {
+      if (row % stride === 0) sampled.push(rows.slice(start, start + inputs));
+    }
+  }
+  return joined(sampled);
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** The parts of one matrix, encoded together when the first of them is asked for and let go with the last. */
