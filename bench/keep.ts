@@ -10,7 +10,7 @@ export function reasonAgainst(result: BenchResult, options: BenchOptions, works:
   if (options.steps !== undefined || options.rounds < defaults.rounds) return "it is a trial (its steps or rounds are not the default)";
   if (options.works.length < works.length && !options.merge) return "some works are missing (--merge keeps their earlier rows)";
   for (const row of result.rows) {
-    if ((row.kind === "train" || row.kind === "generate") && row.peer === null) return `${row.work} was measured without its peer`;
+    if (row.kind === "train" && row.peer === null) return `${row.work} was measured without its peer`;
     if (row.kind === "train" && disagreements(row).length > 0) return `the losses of ${row.work} do not agree`;
   }
   return undefined;

@@ -9,7 +9,6 @@ import { writeAdapterFolder } from "../src/lora/node/adapter-folder.js";
 import { type AdapterSpec, adaptGroups } from "../src/lora/spec.js";
 import { nodeEngine } from "../src/runtime/node/engine.js";
 import { type DescribedModel, type OpenedModel, openModel } from "../src/workflows/node/open-model.js";
-import type { Precision } from "../src/workflows/options.js";
 import { elementsOf, encodeBatches, type FileBatch } from "./batch-file.js";
 import type { PeerPython } from "./python.js";
 import { adapter as recipe } from "./recipe.js";
@@ -24,11 +23,11 @@ export interface PreparedWork {
 }
 
 /** Opens the model once, so that its download and conversion are in the caches before anything is timed. */
-export async function prepareModel(name: string, precision: Precision, note: (message: string) => void): Promise<OpenedModel> {
+export async function prepareModel(name: string, note: (message: string) => void): Promise<OpenedModel> {
   let task = "";
   return await openModel(
     name,
-    { target: "cpu", precision },
+    { target: "cpu" },
     {
       onNotice: note,
       onProgress: (progress) => {
@@ -56,9 +55,12 @@ export async function writeBatches(name: string, batches: readonly FileBatch[], 
   return { name, batches: file, elements: batches.map(elementsOf) };
 }
 
-/** Bundles a program of ours, as npm bundles the bench itself: a process without a compiler in it. */
+/**
+ * Bundles a program of ours, as npm bundles the bench itself: a process without a compiler in it. It lies as deep in the package
+ * as the built modules do, or it would not find the package's assets.
+ */
 export async function bundle(bench: string, name: string): Promise<string> {
-  const outfile = join(bench, `scratch/${name}.mjs`);
+  const outfile = join(bench, `scratch/bundle/${name}.mjs`);
   await build({
     entryPoints: [join(bench, `${name}.ts`)],
     outfile,
