@@ -175,6 +175,13 @@ export interface DoctorReport {
     readonly detail: string;
     /** Measured on a product of the size that training meets, 10⁹ operations per second. */
     readonly gigaflops?: number;
+    /** What products of 8-bit numbers, `--precision int8`, are on it; absent where there are none. */
+    readonly int8?: {
+      /** Whether the largest sums come out whole. Where they do not, int8 is refused. */
+      readonly exact: boolean;
+      /** How many times as fast as in float32 a product is, its rounding included. */
+      readonly speedup: number;
+    };
   }[];
   readonly cache: { readonly folder: string; readonly bytes: number };
   /** What `auto` stands for here. */

@@ -127,12 +127,17 @@ const doctor: DoctorReport = {
   processor: { model: "A Processor", cores: 2, features: ["avx512"] },
   memory: { total: 16e9, available: 8e9 },
   devices: [
-    { device: "cpu", available: true, detail: "", gigaflops: 340.4 },
+    { device: "cpu", available: true, detail: "", gigaflops: 340.4, int8: { exact: true, speedup: 1.96 } },
     { device: "webgpu", available: false, detail: "no adapter was found" },
   ],
   cache: { folder: "/home/me/.cache", bytes: 0 },
-  auto: { device: "cpu", precision: "fp32" },
+  auto: { device: "cpu", precision: "int8" },
   notes: [],
+};
+const doctorWithoutInt8: DoctorReport = {
+  ...doctor,
+  devices: [{ device: "cpu", available: true, detail: "", int8: { exact: false, speedup: 2 } }],
+  auto: { device: "cpu", precision: "fp32" },
 };
 
 const results: readonly (readonly [argv: readonly string[], some: Partial<Workflows>, result: unknown, shows: readonly string[]])[] = [
@@ -192,7 +197,20 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     ["doctor"],
     { doctor: async () => doctor },
     doctor,
-    ["cpu         ready, 340 GFLOP/s\n", "webgpu      not available: no adapter was found\n"],
+    [
+      "cpu         ready, 340 GFLOP/s, int8 2.0 times as fast\n",
+      "webgpu      not available: no adapter was found\n",
+      "auto means  device cpu, precision int8 (fp32 for models narrower than 256) to train, fp32 to answer\n",
+    ],
+  ],
+  [
+    ["doctor"],
+    { doctor: async () => doctorWithoutInt8 },
+    doctorWithoutInt8,
+    [
+      "cpu         ready, no int8 (it cuts sums of 8-bit products short)\n",
+      "auto means  device cpu, precision fp32 to train, fp32 to answer\n",
+    ],
   ],
   [["cache"], { cache: async () => ({ folder: "/c", bytes: 2000 }) }, { folder: "/c", bytes: 2000 }, ["/c, 2.0 kB\n"]],
   [

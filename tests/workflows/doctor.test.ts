@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { cache, folderBytes } from "../../src/workflows/node/cache.js";
 import { featuresIn, runDoctor } from "../../src/workflows/node/doctor-run.js";
+import { int8Support } from "../../src/workflows/node/int8-support.js";
 import { openModel } from "../../src/workflows/node/open-model.js";
 import { probeWebGpu } from "../../src/workflows/node/probe-webgpu.js";
 import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
@@ -16,9 +17,13 @@ test("a machine is described: versions, processor, memory, speed, cache", async 
   expect(report).toMatchObject({
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
-    cache: { folder: process.env.LORIKEET_CACHE, bytes: 0 },
-    auto: { device: "cpu", precision: "fp32" },
+    cache: { folder: process.env.LORIKEET_CACHE },
+    auto: { device: "cpu" },
   });
+  expect(report.cache.bytes).toBeLessThan(1000); // what was measured is remembered
+  const { exact, speedup } = await int8Support(undefined);
+  expect(report.devices[0]?.int8).toEqual({ exact, speedup });
+  expect(report.auto.precision).toBe(exact && speedup >= 1.3 ? "int8" : "fp32");
   expect(report.lorikeet).toMatch(/^\d+\.\d+\.\d+/);
   expect(report.processor.cores).toBeGreaterThan(0);
   expect(report.memory.available).toBeGreaterThan(0);

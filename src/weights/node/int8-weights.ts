@@ -81,12 +81,13 @@ type Ranges = Readonly<Record<string, MappedInt8["range"]>>;
 
 async function openCached(path: string, { groups, float }: Int8Options): Promise<Int8Weights | undefined> {
   let header: SafetensorsHeader;
+  let ranges: Ranges;
   try {
     header = await readSafetensorsHeader(await FileByteSource.open(path));
+    ranges = JSON.parse(header.metadata.ranges ?? "{}");
   } catch {
     return undefined; // not there, or damaged: it is written again
   }
-  const ranges: Ranges = JSON.parse(header.metadata.ranges ?? "{}");
   const [folder, file] = [dirname(path), basename(path)];
   const floats = new Map<string, MappedTensor>();
   for (const name of float) {

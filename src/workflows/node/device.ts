@@ -2,7 +2,7 @@ import { InputError } from "../../errors.js";
 import type { Target } from "../../graph/op.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
 import type { Precision, TrainSettings } from "../options.js";
-import { int8Support } from "./int8-support.js";
+import { type Int8Support, int8Support } from "./int8-support.js";
 
 /** The engine's target for a device option. `auto` is the processor: it needs no driver and is exact everywhere. */
 export function targetOf(device: TrainSettings["device"]): Target {
@@ -21,8 +21,12 @@ export async function trainingPrecision(
 ): Promise<Precision> {
   if (precision !== "auto") return checked(precision, device, threads);
   if (targetOf(device) !== "cpu" || dimensions.hidden < WIDTH_THAT_PAYS) return "fp32";
-  const { exact, speedup } = await int8Support(threads);
-  return exact && speedup >= SPEEDUP_THAT_PAYS ? "int8" : "fp32";
+  return int8Pays(await int8Support(threads)) ? "int8" : "fp32";
+}
+
+/** Whether `auto` takes int8 on a machine, for models that are wide enough. */
+export function int8Pays({ exact, speedup }: Int8Support): boolean {
+  return exact && speedup >= SPEEDUP_THAT_PAYS;
 }
 
 /** The precision in which a model is asked. `auto` is fp32: an answer should not depend on the machine. */

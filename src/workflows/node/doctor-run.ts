@@ -4,7 +4,8 @@ import { lorikeetCacheFolder } from "../../hub/node/settings.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
 import type { DoctorReport, Progress } from "../api.js";
 import { folderBytes } from "./cache.js";
-import { targetOf } from "./device.js";
+import { int8Pays, targetOf } from "./device.js";
+import { int8Support } from "./int8-support.js";
 import { probeWebGpu } from "./probe-webgpu.js";
 import { measureProductSpeed } from "./product-speed.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
@@ -33,14 +34,16 @@ export async function runDoctor({ signal, emit }: WorkerContext): Promise<Doctor
     memory,
     devices: [cpu, webgpu],
     cache: { folder, bytes: await folderBytes(folder) },
-    auto: { device: targetOf("auto"), precision: "fp32" },
+    auto: { device: targetOf("auto"), precision: cpu.int8 !== undefined && int8Pays(cpu.int8) ? "int8" : "fp32" },
     notes: notesOf(memory.available, cpu, webgpu),
   };
 }
 
 async function processorReport(): Promise<DeviceReport> {
   try {
-    return { device: "cpu", available: true, detail: nodeEngine.version, gigaflops: (await measureProductSpeed({ target: "cpu" })) / 1e9 };
+    const gigaflops = (await measureProductSpeed({ target: "cpu" })) / 1e9;
+    const { exact, speedup } = await int8Support(undefined);
+    return { device: "cpu", available: true, detail: nodeEngine.version, gigaflops, int8: { exact, speedup } };
   } catch (error) {
     return { device: "cpu", available: false, detail: error instanceof Error ? error.message : String(error) };
   }

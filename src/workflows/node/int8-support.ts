@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import * as z from "zod";
 import { Graph, type Tensor } from "../../graph/graph.js";
@@ -34,7 +34,9 @@ export async function int8Support(threads: number | undefined): Promise<Int8Supp
   if (saved?.machine === machine) return saved;
   const measured = await measureInt8(threads);
   // A cache that cannot be written costs the next start a moment.
-  await writeFileAtomic(path, `${JSON.stringify({ machine, ...measured })}\n`).catch(() => undefined);
+  await mkdir(dirname(path), { recursive: true })
+    .then(() => writeFileAtomic(path, `${JSON.stringify({ machine, ...measured })}\n`))
+    .catch(() => undefined);
   return measured;
 }
 
