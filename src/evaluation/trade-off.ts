@@ -44,7 +44,7 @@ export interface Cost {
 /** What an adapter gained and what it cost elsewhere: plain JSON, written at the end of a run. */
 export interface TradeOffReport {
   readonly version: 1;
-  readonly target: Change & { readonly metric: string };
+  readonly target: Change & { readonly metric: string; readonly caution?: string | undefined };
   readonly general: {
     readonly accuracy: Change & { readonly bySkill: Readonly<Partial<Record<Skill, { before: number; after: number; n: number }>>> };
     readonly perplexity: Change;
@@ -69,6 +69,8 @@ export type TargetMeasure =
 
 export interface TradeOffInput {
   readonly target: TargetMeasure;
+  /** What a reader should know of the examples that the task was measured on. */
+  readonly caution?: string | undefined;
   readonly general: { readonly before: GeneralMeasure; readonly after: GeneralMeasure };
   readonly samples: readonly Sample[];
   readonly curves: Curves;
@@ -79,13 +81,14 @@ export interface TradeOffInput {
 /** Compares the measurements before and after, item by item, and says in words what they mean. */
 export function buildTradeOffReport({
   target: measure,
+  caution,
   general: { before, after },
   samples,
   curves,
   cost,
   run,
 }: TradeOffInput): TradeOffReport {
-  const target = { metric: measure.metric, ...targetChange(measure) };
+  const target = { metric: measure.metric, ...targetChange(measure), ...(caution === undefined ? {} : { caution }) };
   const accuracy = { ...shareChange(before.cloze.correct, after.cloze.correct), bySkill: skillChanges(before.cloze, after.cloze) };
   const text = perplexityChange(before.passages.losses, after.passages.losses);
   const trend = validationTrend(curves.validation);

@@ -40,6 +40,7 @@ export function changesSection({ target, general }: TradeOffReport): Html {
 ${rows.map(changeRow)}
 </tbody>
 </table>
+${target.caution === undefined ? undefined : html`<p class="small muted">Note: ${target.caution}.</p>`}
 ${skills(general.accuracy.bySkill)}
 </section>`;
 }

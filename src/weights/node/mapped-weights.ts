@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdir, statfs } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { RunError } from "../../errors.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../checkpoint.js";
 import { readSafetensors } from "../safetensors.js";
+import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
 import { writeSafetensors } from "./write-safetensors.js";
 
@@ -23,8 +24,6 @@ export interface MappedTensor {
 const LAYOUT_VERSION = 1;
 /** Bytes hashed at the start, the middle and the end of a tensor. */
 const SAMPLE_BYTES = 512;
-/** Left free on the disk beside the cache file. */
-const SPARE_BYTES = 64 * 2 ** 20;
 
 /**
  * Makes every tensor of a checkpoint a place in a file that the engine maps, all in one folder, as the engine wants it. A
@@ -114,7 +113,7 @@ async function writeCache(
 ): Promise<Checkpoint> {
   const total = tensors.reduce((sum, tensor) => sum + 4 * (elementCount(tensor.shape) ?? 0), 0);
   await mkdir(dirname(path), { recursive: true });
-  await checkRoom(dirname(path), total);
+  await checkRoom(dirname(path), "the float32 form of the model", total, "choose another cache folder");
   let done = 0;
   const entries = tensors.map((tensor) => ({
     name: tensor.name,
@@ -131,16 +130,4 @@ async function writeCache(
   }));
   await writeSafetensors(path, entries, { format: "pt", layout: String(LAYOUT_VERSION) });
   return await readSafetensors([await FileByteSource.open(path)]);
-}
-
-/** Says before the work, not after it, that the disk is too small. */
-async function checkRoom(folder: string, bytes: number): Promise<void> {
-  const disk = await statfs(folder).catch(() => undefined); // not every file system can tell
-  if (disk === undefined) return;
-  const free = disk.bavail * disk.bsize;
-  if (free >= bytes + SPARE_BYTES) return;
-  const megabytes = (count: number) => `${Math.ceil(count / 2 ** 20)} MB`;
-  throw new RunError(
-    `${folder}: the float32 form of the model needs ${megabytes(bytes)} and ${megabytes(SPARE_BYTES)} of room to spare, ${megabytes(free)} are free. Make room or choose another cache folder.`,
-  );
 }

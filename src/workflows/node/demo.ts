@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { parse } from "yaml";
 import { InputError } from "../../errors.js";
+import { exists } from "../../weights/node/exists.js";
 import type { DemoOptions, TrainEvent, TrainOptions } from "../api.js";
 import { demoSet, inCode, parseOptions } from "../options.js";
 import { assetPath } from "./assets.js";
@@ -39,16 +40,19 @@ export async function* demo({ signal, ...options }: DemoOptions & { readonly sig
 async function clearEarlierDemo(out: string): Promise<void> {
   if (!(await exists(out))) return;
   const folder = runFolder(out);
-  const options: unknown = (await exists(folder.options)) ? parse(await readFile(folder.options, "utf8")) : undefined;
+  if (!(await stat(out)).isDirectory()) throw new InputError(`${out} is a file. Give a folder with --out.`);
+  const options = await readOptions(folder.options);
   const own = typeof options === "object" && options !== null && "data" in options && options.data === assetPath(TRAINING);
   if (!own && (await readdir(out)).length > 0)
     throw new InputError(`${out} exists and was not made by the demo. Give another folder with --out.`);
   for (const path of Object.values(folder).filter((each) => each !== folder.path)) await rm(path, { recursive: true, force: true });
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+/** What the options file of a run holds; undefined where it is missing or no YAML, as in a folder that is not the demo's. */
+async function readOptions(path: string): Promise<unknown> {
+  try {
+    return parse(await readFile(path, "utf8"));
+  } catch {
+    return undefined;
+  }
 }

@@ -23,7 +23,12 @@ export async function compileMeasures(opened: OpenedModel, layout: AdapterLayout
   const { model, compile } = opened;
   const loss = await LossProgram.compile(nodeEngine, { model, layout, maxTokens }, compile);
   const adapter = layout === undefined ? undefined : { layout, vector };
-  const generation = await GenerationProgram.compile(nodeEngine, { model, adapter, maxPositions: maxTokens }, compile);
+  const generation = await GenerationProgram.compile(nodeEngine, { model, adapter, maxPositions: maxTokens }, compile).catch(
+    async (error: unknown) => {
+      await loss.release();
+      throw error;
+    },
+  );
   const release = async () => {
     await loss.release();
     await generation.release();

@@ -58,13 +58,14 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
   await writeOptions(folder, { ...recordOf(options), resume: undefined });
 
   const heldOut = partHeldOut(prepared.data.validation, settings.seed);
-  const notes = settings.report && target.kind === "held-out" ? [sharedNote(heldOut) ?? []].flat() : [];
+  const caution = target.kind === "held-out" ? sharedNote(heldOut) : undefined;
+  const notes = settings.report && caution !== undefined ? [caution] : [];
   const result = await train({ prepared, folder, resumed, withinSeconds, validation: heldOut.choosing, notes }, context, emit);
   const done = doneEvent(folder, result);
   const scores =
     settings.report && result.reason === "finished"
       ? await measureTradeOff(
-          { prepared, folder, target, examples: heldOut.scoring, state: result.state, cost: done },
+          { prepared, folder, target, examples: heldOut.scoring, caution, state: result.state, cost: done },
           { signal: context.signal, emit },
         )
       : undefined;

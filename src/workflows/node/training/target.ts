@@ -2,6 +2,7 @@ import { type Example, encodeRows } from "../../../data/example.js";
 import { readRows } from "../../../data/node/read-rows.js";
 import { exactMatch } from "../../../evaluation/exact-match.js";
 import { type Question, questionsOf } from "../../../evaluation/questions.js";
+import { scoreSequences } from "../../../evaluation/score.js";
 import type { ScoredSequence, Subject, TokenLoss } from "../../../evaluation/subject.js";
 import type { TargetMeasure } from "../../../evaluation/trade-off.js";
 import type { TextCodec } from "../../../text/tokenizer.js";
@@ -62,7 +63,7 @@ export async function askTarget(subject: Subject, task: TargetTask, signal: Abor
   const prompts = task.questions.map(({ ids }) => ids);
   return {
     answers: await subject.complete(prompts, { maxNewTokens: task.maxNewTokens, signal }),
-    losses: await subject.score(task.sequences, signal),
+    losses: await scoreSequences(subject, task.sequences, "held-out example", signal),
   };
 }
 

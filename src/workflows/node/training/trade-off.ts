@@ -39,6 +39,8 @@ export interface TrainedRun {
   readonly folder: RunFolder;
   readonly target: TargetSpec;
   readonly examples: readonly Example[];
+  /** What a reader should know of them. */
+  readonly caution: string | undefined;
   readonly state: TrainerState;
   readonly cost: Pick<DoneEvent, "seconds" | "tokensPerSecond" | "peakBytes">;
 }
@@ -88,7 +90,7 @@ function againWords({ prepared: { settings }, folder, target }: TrainedRun): str
 
 /** @returns nothing where there is no example to measure on. */
 async function measure(
-  { prepared, folder, target, examples, state, cost }: TrainedRun,
+  { prepared, folder, target, examples, caution, state, cost }: TrainedRun,
   context: MeasureContext,
 ): Promise<{ report: TradeOffReport; page: string } | undefined> {
   const { opened, layout, settings } = prepared;
@@ -100,6 +102,7 @@ async function measure(
   const samples = samplesOf(task, before.target, after.target);
   const report = buildTradeOffReport({
     target: targetMeasure(task, before.target, after.target),
+    caution,
     general: { before: before.general, after: after.general },
     samples,
     curves: curvesOf(await readMetrics(folder)),

@@ -20,7 +20,7 @@ export class WorkerClient {
 
   constructor() {
     this.#worker.on("message", (response: Response) => this.#receive(response));
-    this.#worker.on("error", (error) => this.#end(error));
+    this.#worker.on("error", (error) => this.#end(explained(error)));
     this.#worker.on("exit", (code) => this.#end(new RunError(`The worker that runs the model ended (code ${code}). Is the memory full?`)));
     this.#worker.unref();
   }
@@ -109,6 +109,16 @@ export class WorkerClient {
     this.#ending ??= error;
     for (const call of this.#calls.values()) call.reject(this.#ending);
   }
+}
+
+/** What a person can do about an error that ended the worker. */
+function explained(error: unknown): unknown {
+  if (error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") {
+    return new RunError("The worker that runs the model ran out of memory. Close other programs, or take a smaller batch.", {
+      cause: error,
+    });
+  }
+  return error;
 }
 
 /** Stands for the reason of the signal, which need not be clonable. */
