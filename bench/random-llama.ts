@@ -1,7 +1,8 @@
-import { access, copyFile, mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createRandom } from "../src/data/random.js";
 import { readModel } from "../src/models/index.js";
+import { exists } from "../src/weights/node/exists.js";
 import { writeSafetensors } from "../src/weights/node/write-safetensors.js";
 
 /** https://huggingface.co/TinyLlama/TinyLlama-1.1B-Chat-v1.0/blob/main/config.json */
@@ -57,11 +58,4 @@ function normalTable(): Uint16Array {
   const values = new Float32Array(TABLE);
   createRandom(1, "bench").fillNormal(values, DEVIATION);
   return Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,7 +1,8 @@
-import { access, readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import { exists } from "../../src/weights/node/exists.js";
 import type { AnswerMeasure } from "../answer-task.js";
 import { runForJson } from "../child.js";
 import { median } from "../comparison.js";
@@ -107,11 +108,4 @@ async function installedVersion(folder: string): Promise<string | undefined> {
 
 async function isNewer(file: string, source: string): Promise<boolean> {
   return (await exists(file)) && (await stat(file)).mtimeMs > (await stat(source)).mtimeMs;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
