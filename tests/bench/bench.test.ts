@@ -17,6 +17,8 @@ import { deviationsFrom, readRequirements } from "../../bench/python.js";
 import { type BenchResult, conditions, mergeRows, remarks, resultPage } from "../../bench/result.js";
 import { parseRecord, runSide } from "../../bench/side.js";
 import { resultTables } from "../../bench/tables.js";
+import { shareOf } from "../../bench/works/curves.js";
+import { answerSpeed, generateRow } from "../../bench/works/generate.js";
 import { repeated } from "../../bench/works/texts.js";
 
 const stretch = (length: number) => Array.from({ length }, (_, index) => index + 1);
@@ -169,6 +171,33 @@ describe("comparison", () => {
   test("without a peer ours stands alone", () => {
     const row = compare("w", [100], [fp32([run([2, 1], 1, null)])], [], measuring);
     expect(row).toMatchObject({ peer: null, ratio: null, peers: [], lossDifference: null, ours: { peakBytes: null, loss: 1 } });
+  });
+});
+
+describe("other works", () => {
+  const answer = (first: number, others: number) => ({ first, others, ids: [7, 8, 9] });
+
+  test("an answer's speed: the prompt up to the first token, then the others", () => {
+    const speed = answerSpeed("int8", [answer(2, 1), answer(4, 0.5)]);
+    expect(speed).toEqual({ name: "int8", prefill: (256 + 128) / 2, decode: 3, ids: [7, 8, 9] });
+  });
+
+  test("the precision that decodes faster is ours, and stands beside the peer", () => {
+    const all = [
+      { name: "fp32", prefill: 100, decode: 10, ids: [1, 2, 3] },
+      { name: "int8", prefill: 90, decode: 20, ids: [1, 2, 4] },
+    ];
+    const peer = { name: "llama.cpp", prefill: 30, decode: 40, ids: [1, 2, 5] };
+    const row = generateRow(all, peer, { rounds: 1, newTokens: 3 });
+    expect(row.ours.name).toBe("int8");
+    expect(row.ratio).toEqual({ prefill: 3, decode: 0.5 });
+    expect(remarks([row])[0]).toContain("The first 2 new tokens of ours in fp32 and of the peer are the same.");
+    expect(generateRow(all, null, { rounds: 1, newTokens: 3 }).ratio).toBeNull();
+  });
+
+  test("speeds are shares of both limits, where there are both", () => {
+    expect(shareOf(50, { fp32: 100, int8: 200 })).toEqual({ fp32: 0.5, int8: 0.25 });
+    expect(shareOf(50, { fp32: 100, int8: null })).toEqual({ fp32: 0.5, int8: null });
   });
 });
 
