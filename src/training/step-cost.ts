@@ -7,6 +7,16 @@ export interface StepCost {
   readonly activationBytes: number;
   /** Multiplications and additions of all matrix products. */
   readonly flops: number;
+  /** Those of `flops` that read a weight for which `isFaster` says so. */
+  readonly fasterFlops: number;
+}
+
+/** What a program's cost depends on beside its graph. */
+export interface StepWeights {
+  /** Bytes of the converted copy of a weight that the engine makes while a node reads it. */
+  readonly copyBytes?: (name: string) => number;
+  /** Whether products with a weight run at another speed than the others. */
+  readonly isFaster?: (name: string) => boolean;
 }
 
 const BYTES = { float32: 4, int64: 8, bool: 1 } as const;
@@ -14,17 +24,16 @@ const BYTES = { float32: 4, int64: 8, bool: 1 } as const;
 /**
  * Estimates a program without running it. The model: nodes run in the graph's order; a tensor that a node computes lives from
  * there to its last reader (for most of the forward pass, a node of the backward pass); a view shares its input's memory;
- * while a node runs, its operation's own intermediate values live too, and `weightCopyBytes` of each weight it reads.
+ * while a node runs, its operation's own intermediate values live too, and the copy of each weight it reads.
  * Left out: the weights themselves, what is fed, and outputs, which go to memory of the caller; and that the engine writes some
  * results over an operand, and keeps free memory for later runs.
  *
  * @param dimensions values of the graph's symbolic dimensions
- * @param weightCopyBytes bytes of the converted copy of a weight that the engine makes while a node reads it
  */
 export function stepCost(
   graph: Graph,
   dimensions: Readonly<Record<string, number>>,
-  weightCopyBytes: (name: string) => number = () => 0,
+  { copyBytes = () => 0, isFaster = () => false }: StepWeights = {},
 ): StepCost {
   const shapeOf = shapesUnder(new Map(Object.entries(dimensions)));
   const nodes = reachable(graph, graph.outputs.values());
@@ -34,6 +43,7 @@ export function stepCost(
   let live = 0;
   let activationBytes = 0;
   let flops = 0;
+  let fasterFlops = 0;
   for (const node of nodes) {
     for (const output of node.outputs) {
       if (storage(output) !== output || given.has(output)) continue;
@@ -45,15 +55,17 @@ export function stepCost(
       node.inputs.map((input) => (input === undefined ? [] : shapeOf(input))),
       node.attributes,
     );
-    const copies = node.inputs.reduce((sum, input) => sum + (input?.source.kind === "weight" ? weightCopyBytes(input.source.name) : 0), 0);
+    const weights = node.inputs.flatMap((input) => (input?.source.kind === "weight" ? [input.source.name] : []));
+    const copies = weights.reduce((sum, name) => sum + copyBytes(name), 0);
     flops += cost?.flops ?? 0;
+    if (weights.some(isFaster)) fasterFlops += cost?.flops ?? 0;
     activationBytes = Math.max(activationBytes, live + copies + BYTES.float32 * (cost?.scratch ?? 0));
     for (const tensor of lastReaders.get(node) ?? []) {
       live -= sizes.get(tensor) ?? 0;
       sizes.delete(tensor);
     }
   }
-  return { activationBytes, flops };
+  return { activationBytes, flops, fasterFlops };
 }
 
 /** After which node each computed tensor's memory is free: its last reader, or its own node where nothing reads it. */

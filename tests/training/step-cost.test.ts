@@ -21,7 +21,7 @@ describe("the cost of a graph", () => {
     for (let index = 0; index < 5; index++) x = add(x, x);
     graph.output("y", x);
     // Four of the five sums are the engine's, [10, 8] of float32 each.
-    expect(stepCost(graph, { n: 10 })).toEqual({ activationBytes: 2 * 320, flops: 0 });
+    expect(stepCost(graph, { n: 10 })).toEqual({ activationBytes: 2 * 320, flops: 0, fasterFlops: 0 });
   });
 
   test("what is read late stays alive until then; a view adds nothing", () => {
@@ -36,8 +36,16 @@ describe("the cost of a graph", () => {
     const graph = new Graph();
     const hidden = frozenLinear(rows(graph), graph.weight("w", [16, 8]));
     graph.output("y", linear(hidden, graph.input("b", { dtype: "float32", shape: [4, 16] })));
-    const cost = stepCost(graph, { n: 10 }, (name) => (name === "w" ? 512 : 0));
-    expect(cost).toEqual({ activationBytes: 10 * 16 * 4 + 512, flops: 2 * 10 * (8 * 16 + 16 * 4) });
+    const cost = stepCost(
+      graph,
+      { n: 10 },
+      {
+        copyBytes: (name) => (name === "w" ? 512 : 0),
+        isFaster: (name) => name === "w",
+      },
+    );
+    const flops = 2 * 10 * (8 * 16 + 16 * 4);
+    expect(cost).toEqual({ activationBytes: 10 * 16 * 4 + 512, flops, fasterFlops: 2 * 10 * 8 * 16 });
   });
 
   describe("a training step", () => {

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import type { Target } from "../../graph/op.js";
 import { lorikeetCacheFolder } from "../../hub/node/settings.js";
+import type { LanguageModelGraph } from "../../models/architecture.js";
 import type { StoredInt8, StoredWeight } from "../../runtime/emit.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { layerInputs } from "../../training/layer-inputs.js";
-import { type Int8Weights, mapInt8Weights } from "../../weights/node/int8-weights.js";
+import { type Int8Group, type Int8Weights, mapInt8Weights } from "../../weights/node/int8-weights.js";
 import { type MappedTensor, mapWeights } from "../../weights/node/mapped-weights.js";
 import type { Precision } from "../options.js";
 import type { DescribedModel, OpenOptions } from "./described-model.js";
@@ -53,6 +54,24 @@ function storedWeight(mapped: ReadonlyMap<string, MappedTensor>, name: string): 
   return { dtype, shape, data: { file, offset, byteLength } };
 }
 
+/** The weights that `--precision int8` holds in 8 bits, by the inputs that they share. */
+export function int8Groups({ linearGroups, weights, head }: LanguageModelGraph): readonly Int8Group[] {
+  const fits = (size: number) => size % INT8_MULTIPLE === 0;
+  const groups = linearGroups
+    .filter((group) => group.every(({ inputs, outputs }) => fits(inputs) && fits(outputs)))
+    .map((group) => ({ input: group[0]?.name ?? "", weights: group.map(({ name }) => `${name}.weight`) }));
+  return (weights.get(head) ?? []).every(fits) ? [...groups, { input: head, weights: [head], scalePerRow: true }] : groups;
+}
+
+/** Those that are not in float32 beside: of the head, single rows are read too. */
+export function int8Alone(model: LanguageModelGraph): ReadonlySet<string> {
+  return new Set(
+    int8Groups(model)
+      .flatMap(({ weights }) => weights)
+      .filter((name) => name !== model.head),
+  );
+}
+
 async function compileInt8(
   described: DescribedModel,
   { target, threads }: Device,
@@ -60,15 +79,12 @@ async function compileInt8(
   asFloat: () => Promise<CompileOptions>,
 ): Promise<CompileOptions> {
   const { model, checkpoint, codec } = described;
-  const groups = model.linearGroups
-    .filter((group) => group.every(({ inputs, outputs }) => inputs % INT8_MULTIPLE === 0 && outputs % INT8_MULTIPLE === 0))
-    .map((group) => ({ input: group[0]?.name ?? "", weights: group.map(({ name }) => `${name}.weight`) }));
-  const headFits = (model.weights.get(model.head) ?? []).every((size) => size % INT8_MULTIPLE === 0);
-  const inInt8 = new Set(groups.flatMap(({ weights }) => weights));
+  const groups = int8Groups(model);
+  const inInt8Alone = int8Alone(model);
   const weights = await mapInt8Weights(checkpoint, {
     cacheFolder: join(lorikeetCacheFolder(), "weights"),
-    groups: headFits ? [...groups, { input: model.head, weights: [model.head], scalePerRow: true }] : groups,
-    float: [...model.weights.keys()].filter((name) => !inInt8.has(name)),
+    groups,
+    float: [...model.weights.keys()].filter((name) => !inInt8Alone.has(name)),
     measureInputs: async () => {
       const { passages } = await readProbe();
       const ids = codec.encode(passages.join("\n\n")).slice(0, Math.min(MEASURED_TOKENS, model.dimensions.maxPositions));

@@ -5,8 +5,9 @@ import type { LanguageModelGraph } from "../../models/architecture.js";
 import { DropoutSource } from "../../training/dropout-source.js";
 import { buildGradientGraph } from "../../training/gradient-program.js";
 import { buildSequenceGraph, sequenceDimensions } from "../../training/sequence-graph.js";
-import { stepCost } from "../../training/step-cost.js";
-import type { PlanSettings } from "../options.js";
+import { type StepWeights, stepCost } from "../../training/step-cost.js";
+import type { PlanSettings, Precision } from "../options.js";
+import { int8Groups } from "./model-weights.js";
 import type { DescribedModel } from "./open-model.js";
 import type { RunData } from "./run-data.js";
 
@@ -25,6 +26,8 @@ export interface RunBatches {
   readonly tokensPerEpoch: number;
   /** How many batches of each shape. */
   readonly shapes: ReadonlyMap<string, { readonly shape: BatchShape; readonly count: number }>;
+  /** No batch of training has more learned tokens. */
+  readonly maxSupervised: number;
   /** The largest batch that measures during training. */
   readonly validation: BatchShape | undefined;
 }
@@ -36,7 +39,14 @@ export function planBatches(model: LanguageModelGraph, settings: PlanSettings, d
     const length = Math.min(maxLength, model.dimensions.maxPositions);
     const tokens = bucketOf(length);
     const shape = { batch: batchSize, tokens, supervised: bucketOf(batchSize * tokens) };
-    return { known: false, perEpoch: 1, tokensPerEpoch: batchSize * length, shapes: tally([shape]), validation: shape };
+    return {
+      known: false,
+      perEpoch: 1,
+      tokensPerEpoch: batchSize * length,
+      shapes: tally([shape]),
+      maxSupervised: batchSize * length,
+      validation: shape,
+    };
   }
   const lengths = data.train.map(({ ids }) => ids.length);
   const plan = epochPlan(lengths, batchSize, seed, 0);
@@ -46,15 +56,18 @@ export function planBatches(model: LanguageModelGraph, settings: PlanSettings, d
     perEpoch: plan.length,
     tokensPerEpoch: lengths.reduce((sum, length) => sum + length, 0),
     shapes: tally(plan.map((indexes) => shapeOf(indexes.flatMap((index) => data.train[index] ?? [])))),
+    maxSupervised: batchSize * data.train.reduce((most, example) => Math.max(most, supervisedOf(example)), 0),
     validation: longest.length === 0 ? undefined : shapeOf(longest),
   };
 }
 
 function shapeOf(examples: readonly Example[]): BatchShape {
-  const supervised = examples.reduce((sum, example) => sum + example.supervised.reduce((some, one) => some + one, 0), 0);
+  const supervised = examples.reduce((sum, example) => sum + supervisedOf(example), 0);
   const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 1);
   return { batch: examples.length, tokens: bucketOf(longest), supervised: bucketOf(supervised) };
 }
+
+const supervisedOf = ({ supervised }: Example) => supervised.reduce((sum, one) => sum + one, 0);
 
 function tally(shapes: readonly BatchShape[]): RunBatches["shapes"] {
   const counts = new Map<string, { shape: BatchShape; count: number }>();
@@ -67,30 +80,36 @@ function tally(shapes: readonly BatchShape[]): RunBatches["shapes"] {
 
 /** Operations of one epoch, and the activations of its fullest batch, those of the program that measures included. */
 export function batchCosts(
-  { shapes, validation }: RunBatches,
+  { shapes, validation, maxSupervised }: RunBatches,
   { model, checkpoint }: DescribedModel,
   layout: AdapterLayout,
-  dropoutRate: number,
-): { readonly flops: number; readonly activationBytes: number } {
+  { dropout: dropoutRate, precision }: { readonly dropout: number; readonly precision: Precision },
+): { readonly flops: number; readonly int8Flops: number; readonly activationBytes: number } {
   const maxTokens = Math.max(
     ...[...shapes.values(), ...(validation === undefined ? [] : [{ shape: validation }])].map(({ shape }) => shape.tokens),
   );
   const dropout = dropoutRate > 0 ? new DropoutSource(dropoutRate, 0) : undefined;
-  const { graph } = buildGradientGraph({ model, layout, maxTokens, dropout });
-  const copyBytes = (name: string) => {
-    const stored = checkpoint.tensors.get(name);
-    return stored?.type === "BF16" ? 2 * stored.byteLength : 0; // as float32
+  const { graph } = buildGradientGraph({ model, layout, maxTokens, maxSupervised, dropout });
+  const inInt8 = new Set(precision === "int8" ? int8Groups(model).flatMap(({ weights }) => weights) : []);
+  const weights: StepWeights = {
+    isFaster: (name) => inInt8.has(name),
+    copyBytes: (name) => {
+      const stored = checkpoint.tensors.get(name);
+      return precision === "fp32" && stored?.type === "BF16" ? 2 * stored.byteLength : 0; // as float32
+    },
   };
   let flops = 0;
+  let int8Flops = 0;
   let fullest = 0;
   for (const { shape, count } of shapes.values()) {
-    const cost = stepCost(graph, { ...sequenceDimensions(shape, maxTokens), ...dropout?.dimensions() }, copyBytes);
+    const cost = stepCost(graph, { ...sequenceDimensions(shape, maxTokens), ...dropout?.dimensions() }, weights);
     flops += count * cost.flops;
+    int8Flops += count * cost.fasterFlops;
     fullest = Math.max(fullest, cost.activationBytes);
   }
   const table = Object.values(dropout?.dimensions() ?? {}).reduce((sum, values) => sum + 4 * values, 0);
-  const measuring = validation === undefined ? 0 : measuringBytes(model, layout, maxTokens, validation, copyBytes);
-  return { flops, activationBytes: fullest + measuring + table };
+  const measuring = validation === undefined ? 0 : measuringBytes(model, layout, maxTokens, validation, weights);
+  return { flops, int8Flops, activationBytes: fullest + measuring + table };
 }
 
 /** The engine keeps the memory of the measuring program beside that of the training program. */
@@ -99,9 +118,9 @@ function measuringBytes(
   layout: AdapterLayout,
   maxTokens: number,
   shape: BatchShape,
-  copyBytes: (name: string) => number,
+  weights: StepWeights,
 ): number {
   const { graph, losses } = buildSequenceGraph({ model, layout, maxTokens });
   graph.output("losses", losses);
-  return stepCost(graph, sequenceDimensions(shape, maxTokens), copyBytes).activationBytes;
+  return stepCost(graph, sequenceDimensions(shape, maxTokens), weights).activationBytes;
 }

@@ -1,9 +1,12 @@
 import { type AdapterLayout, buildLayout } from "../../lora/layout.js";
 import { adaptGroups } from "../../lora/spec.js";
+import type { LanguageModelGraph } from "../../models/architecture.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import type { PlanResult } from "../api.js";
-import { inCode, type PlanSettings, parseOptions, planSet } from "../options.js";
+import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
 import { targetOf, trainingPrecision } from "./device.js";
+import { int8Support } from "./int8-support.js";
+import { int8Alone, int8Groups } from "./model-weights.js";
 import { type DescribedModel, describeModel } from "./open-model.js";
 import { batchCosts, planBatches, type RunBatches } from "./plan-batches.js";
 import { measureProductSpeed } from "./product-speed.js";
@@ -34,9 +37,11 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
   const target = targetOf(settings.device);
   const precision = await trainingPrecision(settings, described.model);
   const batches = planBatches(described.model, settings, data);
-  const costs = batchCosts(batches, described, layout, settings.dropout);
+  const costs = batchCosts(batches, described, layout, { dropout: settings.dropout, precision });
   const speed = (await measureProductSpeed({ target, threads: settings.threads })) * STEP_EFFICIENCY;
-  const memory = memoryOf(described.checkpoint, described, layout, settings, costs.activationBytes);
+  const speedup = precision === "int8" ? (await int8Support(settings.threads)).speedup : 1;
+  const seconds = (costs.flops - costs.int8Flops + costs.int8Flops / speedup) / speed;
+  const memory = memoryOf(described, layout, { ...settings, precision }, costs.activationBytes);
   return {
     model: settings.model,
     architecture: described.model.modelType,
@@ -47,7 +52,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
     device: target,
     precision,
     ...(data === undefined ? {} : { trainExamples: data.train.length, validationExamples: data.validation.length }),
-    ...lengthOf(settings, batches, costs.flops / batches.perEpoch / speed),
+    ...lengthOf(settings, batches, seconds / batches.perEpoch),
     notes: [...notesOf(data, memory), ...notices],
   };
 }
@@ -82,16 +87,14 @@ function lengthOf(
 
 /** Bytes at the peak of a step. The total counts the program itself too, as it stands now. */
 function memoryOf(
-  checkpoint: Checkpoint,
-  { model }: DescribedModel,
+  { model, checkpoint }: DescribedModel,
   layout: AdapterLayout,
-  settings: PlanSettings,
+  settings: PlanSettings & { readonly precision: Precision },
   activations: number,
 ): PlanResult["memory"] {
   let weights = 0;
-  for (const [name, shape] of model.weights) {
-    weights += bytesOfWeight(checkpoint, name, shape);
-  }
+  const bytesOf = settings.precision === "int8" ? bytesInInt8(model) : (name: string) => bytesOfWeight(checkpoint, name);
+  for (const [name, shape] of model.weights) weights += bytesOf(name) * shape.reduce((product, size) => product * size, 1);
   // The trainables, their gradient, the best so far, the optimizer's running means, and the sum over a window of batches.
   const vectors = 3 + (settings.optimizer.kind === "adamw" ? 2 : 1) + (settings.accumulate > 1 ? 1 : 0);
   const adapter = 4 * layout.length * vectors;
@@ -99,10 +102,16 @@ function memoryOf(
   return { weights, adapter, activations, total, available: process.availableMemory() };
 }
 
-/** What the engine maps: BF16 as it is stored, every other type as F32. */
-function bytesOfWeight(checkpoint: Checkpoint, name: string, shape: readonly number[]): number {
-  const count = shape.reduce((product, size) => product * size, 1);
-  return checkpoint.tensors.get(name)?.type === "BF16" ? 2 * count : 4 * count;
+/** Bytes of a value as the engine maps it: BF16 as it is stored, every other type as F32. */
+function bytesOfWeight(checkpoint: Checkpoint, name: string): number {
+  return checkpoint.tensors.get(name)?.type === "BF16" ? 2 : 4;
+}
+
+/** One byte of codes for each direction; what is read in floating point, too or alone, as F32. */
+function bytesInInt8(model: LanguageModelGraph): (name: string) => number {
+  const rounded = new Set(int8Groups(model).flatMap(({ weights }) => weights));
+  const alone = int8Alone(model);
+  return (name) => (rounded.has(name) ? 2 : 0) + (alone.has(name) ? 0 : 4);
 }
 
 function notesOf(data: RunData | undefined, memory: PlanResult["memory"]): string[] {
