@@ -101,6 +101,7 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   overflow: [{ overflow: "drop" }, (seen) => started(seen)?.trainExamples, { maxLength: 29 }],
   evalEvery: [{ evalEvery: 1 }, (seen) => evaluations(seen).length],
   saveEvery: [{ saveEvery: 1 }, saved],
+  precision: [{ precision: "int8" }, (seen) => steps(seen).map(({ loss }) => loss)],
   threads: [{ threads: 2 }, (seen) => seen.threads],
 };
 
@@ -114,8 +115,8 @@ const shownElsewhere: Readonly<Record<string, string>> = {
   device: "webgpu.test.ts",
 };
 
-/** Options that have one value, or two that mean the same, so that nothing can show. */
-const withoutChoice: Readonly<Record<string, readonly string[]>> = { method: ["lora"], task: ["sft"], precision: ["auto", "fp32"] };
+/** Options that have one value, so that nothing can show. */
+const withoutChoice: Readonly<Record<string, readonly string[]>> = { method: ["lora"], task: ["sft"] };
 
 test("every option of train stands here", () => {
   const named = [effects, shownElsewhere, withoutChoice].flatMap((each) => Object.keys(each));
