@@ -44,12 +44,12 @@ export interface Int8Weights {
 }
 
 /** Goes into the key of every cache file: raise it when what is written changes. */
-const LAYOUT_VERSION = 6;
+const LAYOUT_VERSION = 7;
 /** Channels of an input that are multiplied in float32 where rounding it costs more than this, relative to its size. */
 const OUTLIER_CHANNELS = 64;
 const LARGE_ERROR = 0.02;
 /** One scale serves a whole input where it costs at most this much more than one for each row. */
-const SHARED_SCALE = 1.2;
+const SHARED_SCALE = 1.0;
 
 export interface Int8Options {
   readonly cacheFolder: string;
@@ -210,7 +210,7 @@ async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Array> {
 }
 
 /** How much of a channel's range may go to the weight. */
-const ALPHAS = [0.5, 0.65, 0.8];
+const ALPHAS = [0.5];
 
 /** The smoothing and the kind of scales that bring the least error into the products of a group. */
 function chooseRounding(
