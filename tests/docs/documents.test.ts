@@ -8,7 +8,15 @@ import { infoOf } from "../../src/workflows/parse-options.js";
 
 // What the documents say can go stale; what of it can be checked is checked here.
 
-const documents = ["README.md", "README.zh-CN.md", "ARCHITECTURE.md", "docs/train-on-your-data.md", "docs/library.md", "docs/web-gpu.md", "docs/precision.md"];
+const documents = [
+  "README.md",
+  "README.zh-CN.md",
+  "ARCHITECTURE.md",
+  "docs/train-on-your-data.md",
+  "docs/library.md",
+  "docs/web-gpu.md",
+  "docs/precision.md",
+];
 const texts = new Map(documents.map((path) => [path, readFileSync(path, "utf8")]));
 
 /** Blocks of code in a language. */

@@ -44,12 +44,12 @@ export interface Int8Weights {
 }
 
 /** Goes into the key of every cache file: raise it when what is written changes. */
-const LAYOUT_VERSION = 7;
+const LAYOUT_VERSION = 9;
 /** Channels of an input that are multiplied in float32 where rounding it costs more than this, relative to its size. */
 const OUTLIER_CHANNELS = 64;
 const LARGE_ERROR = 0.02;
 /** One scale serves a whole input where it costs at most this much more than one for each row. */
-const SHARED_SCALE = 1.0;
+const SHARED_SCALE = 1.05;
 
 export interface Int8Options {
   readonly cacheFolder: string;
