@@ -1,5 +1,6 @@
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
 import { type Cost, defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
+import { chunksOf } from "./chunks.js";
 import { binary, concat, matMul, reduceSum, reshapeTo, softmax, splitEvenly, transpose } from "./engine-nodes.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
 
@@ -155,15 +156,9 @@ function attentionCost(
 
 /** Queries of about this number are a chunk. */
 const QUERIES_PER_CHUNK = 128;
-/** Lengths are padded to multiples of this, which the number of chunks divides. */
-const MOST_CHUNKS = 8;
 
-/** How many chunks the queries of sequences of up to `tokens` tokens are computed in: a power of two. */
-export function attentionChunks(tokens: number): number {
-  let chunks = 1;
-  while (chunks < MOST_CHUNKS && tokens / chunks > QUERIES_PER_CHUNK) chunks *= 2;
-  return chunks;
-}
+/** How many chunks the queries of sequences of up to `tokens` tokens are computed in. */
+export const attentionChunks = (tokens: number): number => chunksOf(tokens, QUERIES_PER_CHUNK);
 
 /** [B, T, K·D] → [B, K, T, D]. */
 export function splitHeads(e: Emitter, x: string, heads: number): string {

@@ -1,5 +1,6 @@
 import { applyAll, type Tensor } from "../graph/graph.js";
 import { defineOp, type Emitter, float32, type Int8Weight } from "../graph/op.js";
+import { chunksOf } from "./chunks.js";
 import { binary, concat, gemm, reduceMax, reshapeTo, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
 import { int8Forward } from "./int8.js";
 import { mul } from "./mul.js";
@@ -155,15 +156,9 @@ function separate(e: Emitter, packed: string, columns: number, { differentiable 
 
 /** Chunks of a vocabulary's loss that hold about this many rows: enough for fast products, few enough for the memory of logits. */
 const ROWS_PER_CHUNK = 256;
-/** Numbers of rows are padded to multiples of this, which the number of chunks divides. */
-const MOST_CHUNKS = 8;
 
-/** How many chunks a batch of up to `rows` learned tokens is computed in: a power of two. */
-export function lossChunks(rows: number): number {
-  let chunks = 1;
-  while (chunks < MOST_CHUNKS && rows / chunks > ROWS_PER_CHUNK) chunks *= 2;
-  return chunks;
-}
+/** How many chunks a batch of up to `rows` learned tokens is computed in. */
+export const lossChunks = (rows: number): number => chunksOf(rows, ROWS_PER_CHUNK);
 
 /** x [S, C], a frozen W [V, C], targets int64 [S] → the negative log-likelihood of each row's target [S], in nats. */
 export function vocabularyLoss(x: Tensor, weight: Tensor, targets: Tensor, attributes: VocabularyLossAttributes): Tensor {

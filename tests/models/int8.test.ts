@@ -29,20 +29,20 @@ describe("SmolLM2-135M-Instruct in int8 beside fp32", () => {
   test("the likeliest token after each of 500 positions, and the loss", async () => {
     const [want, got] = [await predictionsOf(fp32, ids), await predictionsOf(int8, ids)];
     const agreeing = got.best.filter((id, t) => id === want.best[t]).length / ids.length;
-    expect(agreeing).toBeGreaterThan(0.9);
+    expect(agreeing).toBeGreaterThan(0.92); // 0.938 was measured
     expect(agreeing).toBeLessThan(1); // or it was not in int8
     expect(Math.abs(got.loss / want.loss - 1)).toBeLessThan(0.01);
   });
 
-  // A gradient with an independent relative error e has a cosine of 1/√(1 + e²) with the exact one. Measured on this text: 0.957 in the
-  // worst block, 0.975 in the middle one, thus errors of 30 % and 23 %, nearly all of it from the forward pass. The bounds leave 10 % more.
+  // A gradient with an independent relative error e has a cosine of 1/√(1 + e²) with the exact one. Measured on this text: 0.970 in the
+  // worst block, 0.985 in the middle one, thus errors of 25 % and 17 %, nearly all of it from the forward pass. The bounds leave 17 % more.
   test("the gradient of every block's adapter at the start of a training points where fp32's does", async () => {
     const layout = buildLayout(fp32.model.linearGroups.map((group) => group.map((layer) => ({ ...layer, rank: 8, scale: 2 }))));
     const [want, got] = [await gradientOf(fp32, layout, ids), await gradientOf(int8, layout, ids)];
     const cosines = blocksOf(layout).map((entries) => cosine(entries.map((entry) => [viewOf(want, entry), viewOf(got, entry)])));
     expect(cosines).toHaveLength(30);
-    expect(Math.min(...cosines)).toBeGreaterThan(0.945);
-    expect(cosines.toSorted((a, b) => a - b)[15]).toBeGreaterThan(0.97);
+    expect(Math.min(...cosines)).toBeGreaterThan(0.96);
+    expect(cosines.toSorted((a, b) => a - b)[15]).toBeGreaterThan(0.98);
     const length = (vector: Float32Array) => Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
     expect(Math.abs(length(got) / length(want) - 1)).toBeLessThan(0.05); // neither do steps grow or shrink
   });

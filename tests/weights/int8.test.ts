@@ -3,6 +3,7 @@ import { mkdtemp, open, readdir, readFile, rm, statfs, truncate } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Int8Part } from "../../src/graph/op.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import {
   channelMeans,
@@ -12,7 +13,7 @@ import {
   roundingErrors,
   smoothingFactors,
 } from "../../src/weights/kernels/int8.js";
-import { type Int8Options, type Int8PartName, mapInt8Weights } from "../../src/weights/node/int8-weights.js";
+import { type Int8Options, mapInt8Weights } from "../../src/weights/node/int8-weights.js";
 import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
 import { writeSafetensors } from "../../src/weights/node/write-safetensors.js";
 import { golden as goldenOf } from "../support/golden.js";
@@ -176,7 +177,7 @@ describe("the int8 form of a checkpoint in the cache", () => {
   }
 
   /** A part's bytes at its mapped place, read without the code under test. */
-  async function partOf({ folder, file, int8 }: Awaited<ReturnType<typeof map>>, weight: string, name: Int8PartName) {
+  async function partOf({ folder, file, int8 }: Awaited<ReturnType<typeof map>>, weight: string, name: Int8Part) {
     const { offset = 0, byteLength = 0 } = int8.get(weight)?.parts.get(name) ?? {};
     const whole = await readFile(join(folder, file));
     return whole.buffer.slice(whole.byteOffset + offset, whole.byteOffset + offset + byteLength) as ArrayBuffer;

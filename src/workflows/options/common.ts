@@ -43,7 +43,7 @@ export const precision = () =>
     default: "auto",
     value: "PRECISION",
     group: groups.machine,
-    help: "How the frozen weights are held and multiplied: fp32 (exact), int8 (8 bits: about twice as fast on processors with 8-bit products, with small rounding errors) or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.",
+    help: "How the frozen weights are held and multiplied: fp32 (exact), int8 (8 bits: up to twice as fast on processors with 8-bit products where batches are long, no faster where they are short, with small rounding errors) or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.",
   });
 
 export const threads = () =>
