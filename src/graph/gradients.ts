@@ -1,6 +1,7 @@
 import { sameShape } from "./dimension.js";
 import { producer } from "./graph.js";
 import type { Node, OpenGraph, Tensor } from "./op.js";
+import { type Keeps, recomputing } from "./recomputation.js";
 
 /** The two pieces of arithmetic that the sweep needs; `graph` itself knows no operations. */
 export interface Arithmetic {
@@ -12,12 +13,21 @@ export interface Arithmetic {
 
 /**
  * Reverse-mode differentiation (Griewank & Walther 2008, ch. 3): gradients of `loss` for each of `trainables`, scaled by
- * `seed`, the gradient of the loss itself. Nothing that leads to no trainable tensor is visited.
+ * `seed`, the gradient of the loss itself. Nothing that leads to no trainable tensor is visited. Values of the forward pass that
+ * are not kept are computed again where the first rule reads them.
  *
  * @throws when a trainable does not reach the loss, or an operation on the way has no gradient.
  */
-export function gradients(loss: Tensor, seed: Tensor, trainables: readonly Tensor[], arithmetic: Arithmetic): Tensor[] {
+export function gradients(
+  loss: Tensor,
+  seed: Tensor,
+  trainables: readonly Tensor[],
+  arithmetic: Arithmetic,
+  keeps: Keeps = () => true,
+): Tensor[] {
   const graph = loss.graph;
+  const value = recomputing(keeps);
+  const read = (tensor: Tensor | undefined) => tensor && value(tensor);
   graph.seeds.add(seed);
   const active = dependents(graph, trainables);
   const cotangents = new Map<Tensor, Tensor>([[loss, seed]]);
@@ -29,7 +39,8 @@ export function gradients(loss: Tensor, seed: Tensor, trainables: readonly Tenso
     if (node.op.gradient === "noGradient")
       throw new Error(`the operation ${node.op.name} has no gradient, and a trainable tensor reaches the loss through it`);
 
-    const found = node.op.gradient({ inputs: node.inputs, outputs: node.outputs, attributes: node.attributes, dys, wants });
+    const { attributes } = node;
+    const found = node.op.gradient({ inputs: node.inputs.map(read), outputs: node.outputs.map(value), attributes, dys, wants });
     for (const [index, input] of node.inputs.entries()) {
       const gradient = found[index];
       if (input === undefined || !wants[index] || gradient === undefined) continue;

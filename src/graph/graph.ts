@@ -11,6 +11,8 @@ export class Graph implements OpenGraph {
   readonly outputs = new Map<string, Tensor>();
   /** Tensors at which a backward pass starts; the runtime orders the program by what depends on them. */
   readonly seeds = new Set<Tensor>();
+  /** Tensors from which the forward pass can be computed again, in pieces: the inputs of blocks, and the output of the last. */
+  readonly checkpoints = new Set<Tensor>();
   #tensors = 0;
 
   /** A value that every run is fed. Asking twice for a name gives the same tensor. */

@@ -148,6 +148,8 @@ export interface Op<A = unknown> {
   readonly cost?: (shapes: readonly (readonly number[])[], attributes: A) => Cost;
   /** The output is the first input's memory under another shape. */
   readonly isView?: boolean;
+  /** The output takes more memory than time: it is computed again for the backward pass rather than kept. */
+  readonly isCheap?: boolean;
 }
 
 /** An operation is one record: its shape rule, its gradient and its lowering for every target. */

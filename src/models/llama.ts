@@ -132,6 +132,7 @@ function hiddenStates(config: LlamaConfig, groups: readonly BlockGroups[], conte
 
   let x = gatherRows(context.weight(EMBEDDING, [vocabulary, hidden]), context.ids); // [N, C]
   for (const [block, { qkv, output, gateUp, down }] of groups.entries()) {
+    context.graph.checkpoints.add(x);
     const names = normNames(block);
     const [q, k, v] = context.linear(norm(x, names.attention), qkv); // [N, H·D], [N, K·D], [N, K·D]
     const mixed = context.attend(rotate(q), rotate(k), bySequence(v), block); // [B, T, H·D]
@@ -141,5 +142,6 @@ function hiddenStates(config: LlamaConfig, groups: readonly BlockGroups[], conte
     const [fed] = context.linear(swiglu(gate, up), down); // [N, C]
     x = add(x, fed);
   }
+  context.graph.checkpoints.add(x);
   return norm(x, FINAL_NORM);
 }

@@ -25,6 +25,7 @@ const dropoutOp: Op<DropoutAttributes> = defineOp({
     const mask = e.emit("Where", [binary(e, "Less", window, e.float(rate)), e.float(0), e.float(1 / (1 - rate))])[0];
     return binary(e, "Mul", x, mask);
   }),
+  isCheap: true,
 });
 
 /** x [N, C]; table [U] of uniforms in [0, 1), of which [start, end) are x's, N·C of them → [N, C]. */

@@ -1,5 +1,6 @@
 import { gradients as sweep } from "../graph/gradients.js";
 import type { Tensor } from "../graph/graph.js";
+import { type Keeps, keepsProducts } from "../graph/recomputation.js";
 import { add } from "./add.js";
 import { addToFrozenGradient } from "./frozen-linear.js";
 import { addToProduct } from "./matrix-product.js";
@@ -10,10 +11,8 @@ import { sumTo } from "./sum-to.js";
  *
  * @throws when a trainable does not reach the loss.
  */
-export function gradients(loss: Tensor, trainables: readonly Tensor[]): Tensor[] {
+export function gradients(loss: Tensor, trainables: readonly Tensor[], keeps: Keeps = keepsProducts): Tensor[] {
   const seed = loss.graph.scalar(1);
-  return sweep(loss, seed, trainables, {
-    accumulate: (sum, term) => addToProduct(sum, term) ?? addToFrozenGradient(sum, term) ?? add(sum, term),
-    sumTo,
-  });
+  const accumulate = (sum: Tensor, term: Tensor) => addToProduct(sum, term) ?? addToFrozenGradient(sum, term) ?? add(sum, term);
+  return sweep(loss, seed, trainables, { accumulate, sumTo }, keeps);
 }

@@ -28,6 +28,7 @@ const rmsNormOp = defineOp<{ readonly epsilon: number }>({
       inverseRms(e, x, epsilon),
     ],
   },
+  isCheap: true,
 });
 
 function normalise(e: Emitter, x: string, gain: string, epsilon: number, outputs: number): readonly string[] {

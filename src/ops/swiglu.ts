@@ -17,6 +17,7 @@ const swigluOp = defineOp<null>({
   gradient: ({ inputs: [gate, up], dys: [dy] }) => applyAll(swigluGradientOp, [gate, up, dy], null),
   lower: everywhere((e, { inputs: [gate = "", up = ""] }) => binary(e, "Mul", silu(e, gate), up)),
   cost: ([gate = []]) => ({ scratch: count(gate) }),
+  isCheap: true,
 });
 
 // ū = ȳ ⊙ silu(g);  ḡ = ȳ ⊙ u ⊙ (σ + silu(g)·(1 − σ))

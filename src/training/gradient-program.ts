@@ -1,5 +1,6 @@
 import { type Batch, padSupervised } from "../data/batch.js";
 import type { Graph, Tensor } from "../graph/graph.js";
+import { keepsCheckpoints, keepsProducts } from "../graph/recomputation.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
 import { viewOf } from "../lora/layout.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
@@ -22,6 +23,8 @@ export interface GradientProgramOptions {
   readonly maxTokens: number;
   readonly maxSupervised?: number | undefined;
   readonly dropout?: DropoutSource | undefined;
+  /** Keep only the inputs of blocks for the backward pass, which computes each block again: less memory, more time. */
+  readonly gradientCheckpointing?: boolean | undefined;
 }
 
 /** A batch and the trainables → the summed loss and the gradients of the trainables. */
@@ -86,7 +89,8 @@ export function buildGradientGraph(options: GradientProgramOptions): GradientGra
   const loss = weightedSum(losses, graph.input("weights", { dtype: "float32", shape: [SUPERVISED] }));
   const names = [...adapter.inputs.keys()];
   const trainables = names.map((name) => required(graph, name));
-  for (const [index, gradient] of gradients(loss, trainables).entries()) graph.output(gradientName(names[index] ?? ""), gradient);
+  const keeps = options.gradientCheckpointing ? keepsCheckpoints(graph) : keepsProducts;
+  for (const [index, gradient] of gradients(loss, trainables, keeps).entries()) graph.output(gradientName(names[index] ?? ""), gradient);
   graph.output("loss", loss);
   return { graph, inputs: adapter.inputs, supervisedMultiple };
 }

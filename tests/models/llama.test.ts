@@ -67,6 +67,7 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
   test.each([
     ...configs.map((config) => ({ config, sizes: { maxTokens: MAX_TOKENS }, parts: "whole" })),
     { config: "config.json", sizes: { maxTokens: 512, maxSupervised: 1024 }, parts: "queries and learned tokens in 4 chunks" },
+    { config: "config.json", sizes: { maxTokens: MAX_TOKENS, gradientCheckpointing: true }, parts: "blocks computed again" },
   ])("the summed loss and the gradient of every A and B, $config, $parts", async ({ config, sizes }) => {
     const tiny = await loadTinyModel(name, config);
     const program = await GradientProgram.compile(nodeEngine, { ...tiny, ...sizes }, options(tiny));

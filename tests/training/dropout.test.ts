@@ -165,6 +165,18 @@ describe("the gradient of a model under dropout", () => {
     expect(await run(0, tiny.adapter)).toEqual(first);
   });
 
+  test("is the same to the bit where blocks are computed again: they meet the same masks", async () => {
+    const kept = await run(2, tiny.adapter);
+    const dropout = new DropoutSource(0.4, 11);
+    const options = { ...tiny, maxTokens: MAX_TOKENS, dropout, gradientCheckpointing: true };
+    const again = await GradientProgram.compile(nodeEngine, options, compileOptions(tiny));
+    dropout.draw(2, batch);
+    const gradient = new Float32Array(tiny.layout.length);
+    const { loss } = await again.run(batch, tiny.adapter, gradient);
+    expect({ loss, gradient }).toEqual(kept);
+    await again.release();
+  });
+
   test("with B zero the loss is the base's, whatever the mask", async () => {
     const plain = await GradientProgram.compile(nodeEngine, { ...tiny, maxTokens: MAX_TOKENS }, compileOptions(tiny));
     const zero = new Float32Array(tiny.layout.length);
