@@ -18,6 +18,12 @@ export interface GenerationProgramOptions {
   readonly maxPositions: number;
 }
 
+/**
+ * Tokens that are fed at once. What a piece does not see yet, the later tokens of a prompt, is not computed, and no more than
+ * the scores of one piece live at a time.
+ */
+const TOKENS_PER_PIECE = 128;
+
 /** Next-token logits of sequences that grow: a step feeds each sequence its new tokens. */
 export class GenerationProgram {
   readonly vocabulary: number;
@@ -38,7 +44,9 @@ export class GenerationProgram {
 
   static async compile(engine: Engine, options: GenerationProgramOptions, compile: CompileOptions): Promise<GenerationProgram> {
     const { graph, adapter } = buildGenerationGraph({ ...options, layout: options.adapter?.layout });
-    return new GenerationProgram(await Program.compile(graph, engine, compile), adapter?.inputs ?? new Map(), options);
+    // In float32 the engine's products read the weights as they are: a copy of them would gain little.
+    const packWeights = compile.weights(options.model.head).int8 !== undefined;
+    return new GenerationProgram(await Program.compile(graph, engine, { ...compile, packWeights }), adapter?.inputs ?? new Map(), options);
   }
 
   /** An empty cache for a batch of sequences. */
@@ -48,32 +56,43 @@ export class GenerationProgram {
   }
 
   /**
-   * Feeds each sequence its new tokens and takes them into the cache. A sequence that has begun may be given none: it stays as
-   * it is, and its row of the result means nothing.
+   * Feeds each sequence its new tokens, a piece of all of them at a time, and takes them into the cache. A sequence that has begun
+   * may be given none: it stays as it is, and its row of the result means nothing.
    *
    * @returns the logits [B, V] of the token after each sequence's last
    * @throws InputError when a sequence is empty or becomes longer than the program's positions; the cache is then unchanged.
    */
   async step(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
+    for (const [sequence, ids] of sequences.entries()) this.#checkLength(cache.length(sequence) + ids.length);
+    const longest = Math.max(...sequences.map(({ length }) => length));
+    const result = await this.#run(cache, pieces(sequences, 0));
+    for (let from = TOKENS_PER_PIECE; from < longest; from += TOKENS_PER_PIECE) {
+      const logits = await this.#run(cache, pieces(sequences, from));
+      for (const [sequence, { length }] of sequences.entries()) {
+        const row = [sequence * this.vocabulary, (sequence + 1) * this.vocabulary] as const;
+        if (length > from) result.set(logits.subarray(...row), row[0]);
+      }
+    }
+    return result;
+  }
+
+  async #run(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
     const counts = sequences.map(({ length }) => length);
-    for (const [sequence, count] of counts.entries()) this.#checkLength(cache.length(sequence) + count);
     const tokens = Math.max(...counts);
     const size = sequences.length * tokens;
     const ids = new BigInt64Array(size);
     const positions = new BigInt64Array(size);
-    const segments = new Float32Array(size);
     for (const [sequence, newIds] of sequences.entries()) {
       const past = cache.length(sequence);
       for (const [index, id] of newIds.entries()) {
         ids[sequence * tokens + index] = BigInt(id);
         positions[sequence * tokens + index] = BigInt(past + index);
-        segments[sequence * tokens + index] = 1;
       }
     }
     const last = BigInt64Array.from(counts, (count, sequence) => BigInt(sequence * tokens + Math.max(count - 1, 0)));
-    const order = Float32Array.from({ length: tokens }, (_, index) => index);
-    const feeds = { ids, positions, segments, last, order, ...cache.feeds(), ...this.#adapterFeeds() };
-    const outputs = await this.#program.run(feeds, { batch: sequences.length, tokens, past: cache.capacity });
+    const feeds = { ids, positions, last, bias: cache.bias(counts), ...cache.feeds(), ...this.#adapterFeeds() };
+    const past = cache.rows;
+    const outputs = await this.#program.run(feeds, { batch: sequences.length, tokens, past, seen: past + tokens });
     cache.append(outputs, counts);
     const logits = outputs.logits?.data;
     if (!(logits instanceof Float32Array)) throw new Error("the program returned no logits");
@@ -95,4 +114,9 @@ export class GenerationProgram {
     if (this.#adapter !== undefined) for (const [name, entry] of this.#inputs) feeds[name] = viewOf(this.#adapter.vector, entry);
     return feeds;
   }
+}
+
+/** The piece of each sequence that begins at a place. */
+function pieces(sequences: readonly (readonly number[])[], from: number): readonly (readonly number[])[] {
+  return sequences.map((ids) => ids.slice(from, from + TOKENS_PER_PIECE));
 }

@@ -1,7 +1,7 @@
 import { MASKED } from "../ops/attention-bias.js";
 import type { HostData, HostTensor } from "../runtime/engine.js";
 
-/** Capacities are multiples of this, so that memory is reused and few shapes occur. */
+/** Capacities are multiples of this, so that a growing cache is seldom copied. */
 const CAPACITY_STEP = 128;
 
 interface CacheShape {
@@ -12,8 +12,9 @@ interface CacheShape {
 }
 
 /**
- * Keys and values of the tokens that a model has seen, for a batch of sequences of their own lengths: [B, K, P, D] for
- * each block, P the capacity. It belongs to one model with one adapter: another adapter makes other keys.
+ * Keys and values of the tokens that a model has seen, for a batch of sequences of their own lengths: [P, B, K, D] for
+ * each block. Tokens come first, so that the rows in use are one piece of memory, whatever the capacity. It belongs to one
+ * model with one adapter: another adapter makes other keys.
  */
 export class KeyValueCache {
   readonly #shape: CacheShape;
@@ -35,24 +36,49 @@ export class KeyValueCache {
     return this.#lengths[sequence] ?? 0;
   }
 
+  /** Rows that a program is fed: those of the longest sequence, and at least one, which is masked while nothing is held. */
+  get rows(): number {
+    return Math.max(1, ...this.#lengths);
+  }
+
   get capacity(): number {
     return this.#capacity;
   }
 
-  /** The cache as inputs of a program: views, not copies. */
+  /** The rows as inputs of a program: views, not copies. */
   feeds(): Record<string, HostData> {
-    const feeds: Record<string, HostData> = { pastBias: this.#bias() };
+    const feeds: Record<string, HostData> = {};
+    const size = this.rows * this.#rowSize();
     for (let block = 0; block < this.#shape.blocks; block++) {
-      feeds[`past.${block}.key`] = this.#block(this.#keys, block);
-      feeds[`past.${block}.value`] = this.#block(this.#values, block);
+      feeds[`past.${block}.key`] = this.#block(this.#keys, block).subarray(0, size);
+      feeds[`past.${block}.value`] = this.#block(this.#values, block).subarray(0, size);
     }
     return feeds;
   }
 
   /**
+   * The mask [B, 1, T, P + T] of T new tokens, of which the first `counts[b]` of a sequence are real: each sees what its
+   * sequence holds, itself and the new tokens before it.
+   */
+  bias(counts: readonly number[]): Float32Array {
+    const { rows } = this;
+    const tokens = Math.max(...counts);
+    const seen = rows + tokens;
+    const bias = new Float32Array(this.#shape.batch * tokens * seen).fill(MASKED);
+    for (const [sequence, count] of counts.entries()) {
+      for (let token = 0; token < tokens; token++) {
+        const at = (sequence * tokens + token) * seen;
+        bias.fill(0, at, at + this.length(sequence));
+        bias.fill(0, at + rows, at + rows + Math.min(token + 1, count));
+      }
+    }
+    return bias;
+  }
+
+  /**
    * Adds what a program returned for T new tokens, of which the first `counts[b]` of a sequence are real.
    *
-   * @param outputs `new.i.key` and `new.i.value`, [B, K, T, D]
+   * @param outputs `new.i.key` and `new.i.value`, [B, T, K·D]
    */
   append(outputs: Readonly<Record<string, HostTensor>>, counts: readonly number[]): void {
     const longest = Math.max(...counts.map((count, sequence) => this.length(sequence) + count));
@@ -69,10 +95,10 @@ export class KeyValueCache {
     for (const [sequence, held] of this.#lengths.entries()) this.#lengths[sequence] = Math.min(held, length);
   }
 
-  #bias(): Float32Array {
-    const bias = new Float32Array(this.#shape.batch * this.#capacity).fill(MASKED);
-    for (const [sequence, length] of this.#lengths.entries()) bias.fill(0, sequence * this.#capacity, sequence * this.#capacity + length);
-    return bias;
+  /** Values of one row, a token of every sequence. */
+  #rowSize(): number {
+    const { batch, kvHeads, headSize } = this.#shape;
+    return batch * kvHeads * headSize;
   }
 
   #block(store: readonly Float32Array[], block: number): Float32Array {
@@ -82,20 +108,20 @@ export class KeyValueCache {
   }
 
   #allocate(capacity: number): Float32Array[] {
-    const { batch, blocks, kvHeads, headSize } = this.#shape;
-    return Array.from({ length: blocks }, () => new Float32Array(batch * kvHeads * capacity * headSize));
+    return Array.from({ length: this.#shape.blocks }, () => new Float32Array(capacity * this.#rowSize()));
   }
 
   #copyRows(rows: HostTensor | undefined, target: Float32Array, counts: readonly number[]): void {
     if (!(rows?.data instanceof Float32Array)) throw new Error("the program returned no new rows of the cache");
-    const { kvHeads, headSize } = this.#shape;
-    const tokens = rows.dims[2] ?? 0;
+    const { batch, kvHeads, headSize } = this.#shape;
+    const size = kvHeads * headSize;
+    const tokens = rows.dims[1] ?? 0;
     for (const [sequence, count] of counts.entries()) {
-      for (let head = 0; head < kvHeads; head++) {
-        const index = sequence * kvHeads + head;
-        const from = index * tokens * headSize;
-        const to = (index * this.#capacity + this.length(sequence)) * headSize;
-        target.set(rows.data.subarray(from, from + count * headSize), to);
+      // The rows of a single sequence lie as they are kept.
+      const run = batch === 1 ? count : 1;
+      for (let token = 0; token < count; token += run) {
+        const from = (sequence * tokens + token) * size;
+        target.set(rows.data.subarray(from, from + run * size), ((this.length(sequence) + token) * batch + sequence) * size);
       }
     }
   }
@@ -107,11 +133,8 @@ export class KeyValueCache {
   }
 
   #widened(old: Float32Array, capacity: number): Float32Array {
-    const { batch, kvHeads, headSize } = this.#shape;
-    const wide = new Float32Array(batch * kvHeads * capacity * headSize);
-    const row = this.#capacity * headSize;
-    for (let index = 0; index < batch * kvHeads; index++)
-      wide.set(old.subarray(index * row, (index + 1) * row), index * capacity * headSize);
+    const wide = new Float32Array(capacity * this.#rowSize());
+    wide.set(old);
     return wide;
   }
 }

@@ -26,6 +26,11 @@ export interface SessionSettings {
   readonly target: Target;
   /** Folder of all files that the model's external tensors name. */
   readonly weightsFolder?: string | undefined;
+  /**
+   * Keep a copy of the weights in the order in which the engine's products read them. For a single row that is several times as
+   * fast in int8; with the rows of a training batch it gains nothing, and doubles the memory.
+   */
+  readonly packWeights?: boolean | undefined;
   /** Threads inside an operation; the engine's choice (one per core) by default. */
   readonly threads?: number | undefined;
   /** Path prefix of a profile of every node that runs. */

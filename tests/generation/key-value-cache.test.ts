@@ -9,7 +9,7 @@ import { answer, openGeneration, randomIds } from "./support.js";
 
 const SHAPE = { batch: 2, blocks: 2, kvHeads: 3, headSize: 4 };
 
-/** What a program returns for T new tokens: every number says which block, kind, sequence, head, token (from `first`) and column. */
+/** What a program returns for T new tokens, [B, T, K·D]: every number says which block, kind, sequence, head, token (from `first`) and column. */
 function newRows(tokens: number, first: readonly number[]) {
   const outputs: Record<string, { data: Float32Array; dims: number[] }> = {};
   for (let block = 0; block < SHAPE.blocks; block++) {
@@ -17,12 +17,12 @@ function newRows(tokens: number, first: readonly number[]) {
       const data = new Float32Array(SHAPE.batch * SHAPE.kvHeads * tokens * SHAPE.headSize);
       for (let i = 0; i < data.length; i++) {
         const column = i % SHAPE.headSize;
-        const token = Math.floor(i / SHAPE.headSize) % tokens;
-        const head = Math.floor(i / (SHAPE.headSize * tokens)) % SHAPE.kvHeads;
+        const head = Math.floor(i / SHAPE.headSize) % SHAPE.kvHeads;
+        const token = Math.floor(i / (SHAPE.headSize * SHAPE.kvHeads)) % tokens;
         const sequence = Math.floor(i / (SHAPE.headSize * tokens * SHAPE.kvHeads));
         data[i] = label(block, kind, sequence, head, first[sequence]! + token, column);
       }
-      outputs[`new.${block}.${kind}`] = { data, dims: [SHAPE.batch, SHAPE.kvHeads, tokens, SHAPE.headSize] };
+      outputs[`new.${block}.${kind}`] = { data, dims: [SHAPE.batch, tokens, SHAPE.kvHeads * SHAPE.headSize] };
     }
   }
   return outputs;
@@ -34,19 +34,22 @@ const label = (block: number, kind: "key" | "value", sequence: number, head: num
 /** Checks that the cache holds just the tokens 0 … length − 1 of each sequence, everywhere. */
 function expectHeld(cache: KeyValueCache, lengths: readonly number[]) {
   const feeds = cache.feeds();
-  const { capacity } = cache;
-  expect([...feeds.pastBias!]).toEqual(
-    lengths.flatMap((length) => Array.from({ length: capacity }, (_, index) => (index < length ? 0 : Math.fround(MASKED)))),
+  const rows = Math.max(1, ...lengths);
+  expect(cache.rows).toBe(rows);
+  // Two new tokens of each sequence: the first sees itself, the second both.
+  const flags = (length: number, news: readonly number[]) => [...Array.from({ length: rows }, (_, at) => Number(at < length)), ...news];
+  expect([...cache.bias(lengths.map(() => 2))].map((value) => Number(value === 0))).toEqual(
+    lengths.flatMap((length) => [...flags(length, [1, 0]), ...flags(length, [1, 1])]),
   );
   for (let block = 0; block < SHAPE.blocks; block++) {
     for (const kind of ["key", "value"] as const) {
       const data = feeds[`past.${block}.${kind}`]!;
-      expect(data.length).toBe(SHAPE.batch * SHAPE.kvHeads * capacity * SHAPE.headSize);
+      expect(data.length).toBe(rows * SHAPE.batch * SHAPE.kvHeads * SHAPE.headSize);
       for (const [sequence, length] of lengths.entries()) {
         expect(cache.length(sequence)).toBe(length);
         for (let head = 0; head < SHAPE.kvHeads; head++) {
           for (let token = 0; token < length; token++) {
-            const at = ((sequence * SHAPE.kvHeads + head) * capacity + token) * SHAPE.headSize;
+            const at = ((token * SHAPE.batch + sequence) * SHAPE.kvHeads + head) * SHAPE.headSize;
             for (let column = 0; column < SHAPE.headSize; column++) {
               if (data[at + column] !== label(block, kind, sequence, head, token, column)) expect.unreachable(`${kind} of token ${token}`);
             }
@@ -88,6 +91,19 @@ describe("the cache", () => {
     expectHeld(cache, [0, 0]);
   });
 
+  test("masks what is not there: padding, and what other sequences hold beyond a sequence's own end", () => {
+    const cache = new KeyValueCache(SHAPE, 1);
+    cache.append(newRows(3, [0, 0]), [3, 1]);
+    const seen = [...cache.bias([1, 2])].map((value) => (value === 0 ? 1 : 0));
+    expect(seen).toEqual([
+      ...[1, 1, 1, 1, 0],
+      ...[1, 1, 1, 1, 0], // padding
+      ...[1, 0, 0, 1, 0],
+      ...[1, 0, 0, 1, 1],
+    ]);
+    expect([...cache.bias([1, 2])].filter((value) => value !== 0).every((value) => value === Math.fround(MASKED))).toBe(true);
+  });
+
   test("refuses outputs without rows", () => {
     const cache = new KeyValueCache(SHAPE, 1);
     expect(() => cache.append({}, [1, 1])).toThrow("no new rows");
@@ -96,6 +112,19 @@ describe("the cache", () => {
 });
 
 describe("a program over a cache that grows", () => {
+  test("gives each sequence the logits after its own last token, in whichever piece of the batch it ends", async () => {
+    const tiny = await loadTinyModel("tiny-llama3");
+    const program = await openGeneration(tiny, "adapted");
+    const sequences = [randomIds(60, 5), randomIds(200, 6), randomIds(128, 7)];
+    const rows = await program.step(program.cache(3, 1), sequences);
+    for (const [index, ids] of sequences.entries()) {
+      const alone = await program.step(program.cache(1, 200), [ids]);
+      const row = rows.subarray(index * program.vocabulary, (index + 1) * program.vocabulary);
+      expect(largestDifference(row, alone), `sequence ${index}`).toBeLessThan(1e-4);
+    }
+    await program.release();
+  });
+
   test("gives the values of a cache that was large enough, and of no cache", async () => {
     const tiny = await loadTinyModel("tiny-llama3");
     const program = await openGeneration(tiny, "adapted");

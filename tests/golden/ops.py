@@ -138,28 +138,26 @@ def attention(heads, kv_heads, size):
 
 def cached_attention(heads, kv_heads, size):
     past, filled = 5, 3
-    past_bias = np.where(np.arange(past) < filled, 0, -1e30).astype(np.float32)
+    segments = np.array([[1, 1, 1], [1, 1, 0]], dtype=np.float32)
+    held = torch.arange(past).lt(filled).expand(2, 1, 3, past)
+    mask = torch.cat([held, visible(torch.from_numpy(segments))], 3)
 
-    def compute(q, k, v, pastKeys, pastValues, segments, order, pastBias):
-        new_keys, new_values = heads_of(k, kv_heads), heads_of(v, kv_heads)
-        keys = torch.cat([pastKeys[:, :, :filled], new_keys], 2).repeat_interleave(heads // kv_heads, 1)
-        values = torch.cat([pastValues[:, :, :filled], new_values], 2).repeat_interleave(heads // kv_heads, 1)
-        new = visible(segments)
-        mask = torch.cat([torch.ones(*new.shape[:3], filled, dtype=torch.bool), new], 3)
-        out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=mask, scale=0.7)
-        return [out.transpose(1, 2).flatten(2), new_keys, new_values]
+    def compute(q, k, v, pastKeys, pastValues, bias):
+        keys = torch.cat([pastKeys[:filled].permute(1, 2, 0, 3), heads_of(k, kv_heads)], 2).repeat_interleave(heads // kv_heads, 1)
+        values = torch.cat([pastValues[:filled].permute(1, 2, 0, 3), heads_of(v, kv_heads)], 2).repeat_interleave(heads // kv_heads, 1)
+        seen = torch.cat([mask[..., :filled], mask[..., past:]], 3)
+        out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=seen, scale=0.7)
+        return out.transpose(1, 2).flatten(2)
 
     inputs = dict(
         q=normal(2, 3, heads * size),
         k=normal(2, 3, kv_heads * size),
         v=normal(2, 3, kv_heads * size),
-        pastKeys=normal(2, kv_heads, past, size),
-        pastValues=normal(2, kv_heads, past, size),
-        segments=np.array([[1, 1, 1], [1, 1, 0]], dtype=np.float32),
-        order=np.arange(3, dtype=np.float32),
-        pastBias=np.broadcast_to(past_bias, (2, 1, 1, past)).copy(),
+        pastKeys=normal(past, 2, kv_heads, size),
+        pastValues=normal(past, 2, kv_heads, size),
+        bias=torch.where(mask, 0.0, -1e30).numpy().astype(np.float32),
     )
-    dimensions = {"batch": 2, "tokens": 3, "past": past}
+    dimensions = {"batch": 2, "tokens": 3, "past": past, "seen": past + 3}
     case(f"cachedAttention: {heads} heads on {kv_heads}", dimensions, inputs, [], compute)
 
 

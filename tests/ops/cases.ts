@@ -167,40 +167,33 @@ function chunkedSequences(chunks: number): { readonly segments: CaseInput; reado
 
 function cachedAttentionCase(shared: number, kvHeads: number, size: number): OpCase {
   const heads = shared * kvHeads;
-  const past = (name: string) => [name, fixed("batch", kvHeads, "past", size)] as const;
+  const past = fixed("past", "batch", kvHeads, size);
   return {
     name: `cachedAttention: ${heads} heads on ${kvHeads}`,
     inputs: {
       q: fixed("batch", "tokens", heads * size),
       k: fixed("batch", "tokens", kvHeads * size),
       v: fixed("batch", "tokens", kvHeads * size),
-      ...Object.fromEntries([past("pastKeys"), past("pastValues")]),
-      segments,
-      order,
-      // The unused end of a preallocated cache is masked.
-      pastBias: given(["batch", 1, 1, "past"], (_random, count, { past = 1 }) =>
-        Array.from({ length: count }, (_, at) => (at % past < Math.ceil(past / 2) ? 0 : -1e30)),
+      pastKeys: past,
+      pastValues: past,
+      // Rows of the cache that a shorter sequence does not hold are masked, and what comes later.
+      bias: given(["batch", 1, "tokens", "seen"], (_random, count, { tokens = 1, seen = 2 }) =>
+        Array.from({ length: count }, (_, at) => {
+          const [row, column] = [Math.floor(at / seen) % tokens, at % seen];
+          const held = seen - tokens;
+          return column < Math.ceil(held / 2) || (column >= held && column - held <= row) ? 0 : -1e30;
+        }),
       ),
     },
     dimensions: [
-      { batch: 1, tokens: 1, past: 4 },
-      { batch: 2, tokens: 3, past: 5 },
+      { batch: 1, tokens: 1, past: 4, seen: 5 },
+      { batch: 2, tokens: 3, past: 5, seen: 8 },
     ],
     build: (inputs) => {
       const x = use(inputs);
-      const { output, keys, values } = cachedAttention(
-        {
-          q: x("q"),
-          k: x("k"),
-          v: x("v"),
-          pastKeys: x("pastKeys"),
-          pastValues: x("pastValues"),
-          bias: attentionBias(x("segments"), x("order"))[0]!,
-          pastBias: x("pastBias"),
-        },
-        { heads, kvHeads, scale: 0.7 },
-      );
-      return [output, keys, values];
+      const names = ["q", "k", "v", "pastKeys", "pastValues", "bias"] as const;
+      const [q, k, v, pastKeys, pastValues, bias] = names.map((name) => x(name)) as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+      return [cachedAttention({ q, k, v, pastKeys, pastValues, bias }, { heads, kvHeads, scale: 0.7 })];
     },
   };
 }

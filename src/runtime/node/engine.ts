@@ -11,7 +11,7 @@ export const nodeEngine: Engine = {
 };
 
 function sessionOptions(settings: SessionSettings): ort.InferenceSession.SessionOptions {
-  const { session, optimization } = sessionConfig(settings.refuseFallback);
+  const { session, optimization } = sessionConfig(settings);
   const folder = settings.weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: settings.weightsFolder };
   return {
     executionProviders: settings.target === "webgpu" ? ["webgpu"] : ["cpu"],

@@ -40,7 +40,7 @@ function sessionOptions(
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
     externalData: [...files].map(([path, data]) => ({ path, data })),
-    extra: sessionConfig(settings.refuseFallback),
+    extra: sessionConfig(settings),
   };
 }
 
