@@ -1,12 +1,14 @@
 import { type Batch, buildBatch } from "../src/data/batch.js";
 
-// The batches that both sides read: a JSON object a line, {"input_ids": [[…]], "labels": [[…]]}, as transformers takes them. The rows of a
-// batch have one length. labels[t] is the id at t, not shifted, or -100 where the token is not learned; padding is learned nowhere.
+// The batches that both sides read: a JSON object a line, {"input_ids": [[…]], "labels": [[…]], "lengths": […]}, the first two as
+// transformers takes them. The rows of a batch have one length, "lengths" says how much of each is not padding. labels[t] is the id at t, not
+// shifted, or -100 where the token is not learned; padding is learned nowhere.
 
 /** One batch, B rows of T tokens. */
 export interface FileBatch {
   readonly input_ids: readonly (readonly number[])[]; // [B, T]
   readonly labels: readonly (readonly number[])[]; // [B, T]
+  readonly lengths: readonly number[]; // [B]
 }
 
 /** What transformers leaves out of the loss. */
@@ -27,7 +29,7 @@ export function cutIntoBatches(ids: readonly number[], length: number, batchSize
       const start = (batch * batchSize + row) * length;
       return ids.slice(start, start + length);
     });
-    return { input_ids: rows, labels: rows };
+    return { input_ids: rows, labels: rows, lengths: rows.map(() => length) };
   });
 }
 
@@ -43,20 +45,21 @@ function padded(rows: readonly Row[]): FileBatch {
   return {
     input_ids: rows.map(({ ids }) => places.map((place) => ids[place] ?? PADDING)),
     labels: rows.map(({ ids, supervised }) => places.map((place) => (supervised[place] ? (ids[place] ?? UNLEARNED) : UNLEARNED))),
+    lengths: rows.map(({ ids }) => ids.length),
   };
 }
 
-/** The speed counts every element of a batch, padding too, on both sides. */
-export function elementsOf(batch: FileBatch): number {
-  return batch.input_ids.reduce((sum, row) => sum + row.length, 0);
+/** The speed counts the tokens of the rows, on both sides: padding teaches nothing, however many places a side gives to it. */
+export function tokensOf({ lengths }: FileBatch): number {
+  return lengths.reduce((sum, length) => sum + length, 0);
 }
 
-/** The batch as this library's training step reads it. */
+/** The batch as this library's training step reads it: laid out anew from the rows without their padding. */
 export function toBatch(batch: FileBatch): Batch {
   return buildBatch(
     batch.input_ids.map((ids, row) => ({
-      ids: Int32Array.from(ids),
-      supervised: Uint8Array.from(batch.labels[row] ?? [], (label) => (label === UNLEARNED ? 0 : 1)),
+      ids: Int32Array.from(ids.slice(0, batch.lengths[row])),
+      supervised: Uint8Array.from(batch.labels[row]?.slice(0, batch.lengths[row]) ?? [], (label) => (label === UNLEARNED ? 0 : 1)),
     })),
   );
 }

@@ -96,14 +96,14 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
-/** Elements of the counted steps' batches over their seconds. `elements` holds those of each batch of the file, which is read around. */
-export function tokensPerSecond(steps: readonly StepMeasure[], elements: readonly number[]): number {
+/** Tokens of the counted steps' batches over their seconds. `batchTokens` holds those of each batch of the file, which is read around. */
+export function tokensPerSecond(steps: readonly StepMeasure[], batchTokens: readonly number[]): number {
   const warm = warmSteps(steps.length);
   let tokens = 0;
   let seconds = 0;
   for (const [index, step] of steps.entries()) {
     if (index < warm) continue;
-    tokens += elements[index % elements.length] ?? 0;
+    tokens += batchTokens[index % batchTokens.length] ?? 0;
     seconds += step.seconds;
   }
   return tokens / seconds;
@@ -120,11 +120,11 @@ export function largestDifference(ours: readonly number[], theirs: readonly numb
 }
 
 /** Medians of a side's rounds. */
-export function summarise(runs: readonly RunMeasure[], elements: readonly number[]): Side {
+export function summarise(runs: readonly RunMeasure[], batchTokens: readonly number[]): Side {
   const peaks = runs.flatMap(({ peakBytes }) => (peakBytes === null ? [] : [peakBytes]));
   const losses = lossesOf(runs[0]);
   return {
-    tokensPerSecond: median(runs.map(({ steps }) => tokensPerSecond(steps, elements))),
+    tokensPerSecond: median(runs.map(({ steps }) => tokensPerSecond(steps, batchTokens))),
     peakBytes: peaks.length === 0 ? null : median(peaks),
     loss: losses.at(-1) ?? Number.NaN,
     losses,
@@ -134,12 +134,12 @@ export function summarise(runs: readonly RunMeasure[], elements: readonly number
 /** A work's row from its runs. */
 export function compare(
   work: string,
-  elements: readonly number[],
+  batchTokens: readonly number[],
   ours: readonly SideRuns[],
   peers: readonly PeerRuns[],
   measuring: Measuring,
 ): TrainRow {
-  const named = ({ name, runs }: SideRuns): NamedSide => ({ name, ...summarise(runs, elements) });
+  const named = ({ name, runs }: SideRuns): NamedSide => ({ name, ...summarise(runs, batchTokens) });
   const all = ours.map(named);
   const best = fastest(all);
   if (best === undefined) throw new RangeError(`${work} was not measured`);

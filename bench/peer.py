@@ -40,7 +40,8 @@ def load_model(path, precision, adapter):
 
 def read_batches(path):
     with open(path, encoding="utf-8") as file:
-        return [{key: torch.tensor(rows) for key, rows in json.loads(line).items()} for line in file]
+        batches = [json.loads(line) for line in file]
+    return [{key: torch.tensor(batch[key]) for key in ("input_ids", "labels")} for batch in batches]
 
 
 def reset_peak():

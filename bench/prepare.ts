@@ -9,7 +9,7 @@ import { writeAdapterFolder } from "../src/lora/node/adapter-folder.js";
 import { type AdapterSpec, adaptGroups } from "../src/lora/spec.js";
 import { nodeEngine } from "../src/runtime/node/engine.js";
 import { type DescribedModel, type OpenedModel, openModel } from "../src/workflows/node/open-model.js";
-import { elementsOf, encodeBatches, type FileBatch } from "./batch-file.js";
+import { encodeBatches, type FileBatch, tokensOf } from "./batch-file.js";
 import type { PeerPython } from "./python.js";
 import { adapter as recipe } from "./recipe.js";
 import type { MachineRecord } from "./result.js";
@@ -18,8 +18,8 @@ import type { MachineRecord } from "./result.js";
 export interface PreparedWork {
   readonly name: string;
   readonly batches: string;
-  /** Elements of each batch of the file. */
-  readonly elements: readonly number[];
+  /** Tokens of each batch of the file, padding left out. */
+  readonly tokens: readonly number[];
 }
 
 /** Opens the model once, so that its download and conversion are in the caches before anything is timed. */
@@ -52,7 +52,7 @@ export async function writeBatches(name: string, batches: readonly FileBatch[], 
   const file = join(folder, `${name}.jsonl`);
   await mkdir(folder, { recursive: true });
   await writeFile(file, encodeBatches(batches));
-  return { name, batches: file, elements: batches.map(elementsOf) };
+  return { name, batches: file, tokens: batches.map(tokensOf) };
 }
 
 /**

@@ -91,7 +91,7 @@ export function conditions({ machine, run }: BenchResult): string[] {
     `${machine.processor}, ${machine.processors} processors, ${(machine.memoryBytes / 1e9).toFixed(0)} GB, ${machine.platform}`,
     versions.join(", "),
     `${run.model}, LoRA rank 16, alpha 32 on all linear layers, AdamW, gradients clipped to norm 1`,
-    "tokens/s over batch elements, padding included",
+    "tokens/s of the examples, padding not counted",
   ];
 }
 

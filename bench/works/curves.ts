@@ -54,7 +54,7 @@ async function measure(surroundings: Surroundings): Promise<CurvesRow> {
       const side = ourSide(script, { model: model.name, adapter, work, steps }, precision);
       const run = await runSide(side.command, { signal, onStep: () => {} });
       if (run === undefined) throw new Error("only a side with a limit is given up");
-      const { tokensPerSecond, peakBytes } = summarise([run], work.elements);
+      const { tokensPerSecond, peakBytes } = summarise([run], work.tokens);
       const speed = (tokensPerSecond * stepOperations(model, batches[0], size)) / (size.rows * size.tokens);
       note(`  ${tokensPerSecond.toFixed(0)} tokens/s`);
       points.push({ ...size, side: precision, tokensPerSecond, peakBytes, speed, ofLimits: shareOf(speed, limits) });

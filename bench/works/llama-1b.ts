@@ -31,9 +31,9 @@ async function measure({ root, bench, scratch, options, model: small, precisions
   const adapter = join(folder, "adapter");
   await writeInitialAdapter(model, adapter);
   const { vocabulary } = model.model.dimensions;
-  const batches = (await textBatches(root, small.codec, ROWS, TOKENS, 2)).map(({ input_ids }) => {
+  const batches = (await textBatches(root, small.codec, ROWS, TOKENS, 2)).map(({ input_ids, lengths }) => {
     const rows = input_ids.map((row) => row.map((id) => id % vocabulary));
-    return { input_ids: rows, labels: rows };
+    return { input_ids: rows, labels: rows, lengths };
   });
   const work = await writeBatches("llama-1b", batches, scratch);
   const precision = precisions.includes("int8") ? "int8" : "fp32";
@@ -53,6 +53,6 @@ async function measure({ root, bench, scratch, options, model: small, precisions
     parameters: model.parameters,
     batch: [ROWS, TOKENS],
     peakOf: run.peakOf,
-    ours: { name: precision, ...summarise([run], work.elements) },
+    ours: { name: precision, ...summarise([run], work.tokens) },
   };
 }

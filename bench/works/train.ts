@@ -75,7 +75,7 @@ async function measure({ name, steps: own, batches }: TrainWork, surroundings: S
       if (peer.exact) patience = patienceAfter((performance.now() - started) / 1000);
     }
   }
-  return compare(name, work.elements, ours, peers, { date: new Date().toISOString(), steps, rounds: options.rounds });
+  return compare(name, work.tokens, ours, peers, { date: new Date().toISOString(), steps, rounds: options.rounds });
 }
 
 function present(measured: RunMeasure | undefined): RunMeasure[] {

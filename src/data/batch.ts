@@ -1,74 +1,89 @@
 import { InputError } from "../errors.js";
 import type { Example } from "./example.js";
+import { bucketOf, packRows } from "./packing.js";
 import { createRandom } from "./random.js";
 
-/** What a step of training reads. B examples of T tokens, padded on the right; S places where a token is predicted. */
+/**
+ * What a step of training reads: examples in B rows of T tokens, several to a row where that costs less, padded on the right;
+ * S places where a token is predicted.
+ */
 export interface Batch {
   /** B */
   readonly batch: number;
   /** T */
   readonly tokens: number;
   readonly ids: BigInt64Array; // [B·T], 0 in padding
-  readonly positions: BigInt64Array; // [B·T]
-  readonly segments: Float32Array; // [B·T], 1 for a token, 0 for padding
-  /** Row b·T + t whose NEXT token is supervised; row 0 in padding. */
+  readonly positions: BigInt64Array; // [B·T], from 0 on in each example, 0 in padding
+  readonly segments: Float32Array; // [B·T], 1 for the first example of a row, 2 for the second, …; 0 for padding
+  /** Row b·T + t whose NEXT token is supervised; row 0 in padding. The places of an example stand together, examples in the order given. */
   readonly supervisedRows: BigInt64Array; // [S]
   readonly targets: BigInt64Array; // [S], 0 in padding
   readonly weights: Float32Array; // [S], 0 in padding
   /** How many of the S places are real. */
   readonly supervisedCount: number;
-}
-
-/** The smallest bucket, in tokens. */
-const smallestBucket = 8;
-
-/**
- * Rounds a count of tokens up to its bucket: multiples of a sixteenth of the next power of two, of 8 at least (8, 16, …, 128,
- * 144, …, 256, 288, …). Equal shapes let the engine's arena use the memory of earlier steps again; steps that grow with the
- * length keep the padding under an eighth of any batch beyond 64 tokens, a sixteenth on average. The same rule serves the
- * length T and the number of supervised places S.
- */
-export function bucketOf(count: number): number {
-  let power = smallestBucket;
-  while (power < count) power *= 2;
-  const step = Math.max(smallestBucket, power / 16);
-  return Math.max(smallestBucket, Math.ceil(count / step) * step);
+  /** Tokens that the examples have, those that need not be read included. */
+  readonly exampleTokens: number;
 }
 
 type Tokens = Pick<Example, "ids" | "supervised">;
 
-/** Lays examples out as one batch. The first token of an example has nothing before it and is never a target. */
+/** The sizes of a batch as a program is fed it. */
+export interface BatchShape {
+  readonly batch: number;
+  readonly tokens: number;
+  readonly supervised: number;
+}
+
+/** The shape of the batch that `buildBatch` makes of these examples. */
+export function batchShape(examples: readonly Tokens[]): BatchShape {
+  const targets = examples.map(targetsOf);
+  const { tokens, rows } = packRows(targets.map(tokensRead));
+  return { batch: rows.length, tokens, supervised: bucketOf(targets.reduce((sum, { length }) => sum + length, 0)) };
+}
+
+/** Places of the tokens that an example teaches. The first has nothing before it and is never a target. */
+function targetsOf({ ids, supervised }: Tokens): readonly number[] {
+  return Array.from(ids.keys()).filter((t) => t > 0 && supervised[t] === 1);
+}
+
+/** A token learns from those before it alone: the last target and what follows it need not be read. */
+const tokensRead = (targets: readonly number[]): number => targets.at(-1) ?? 0;
+
+/** Lays examples out as one batch: the loss and its gradients are the sums of those of each example alone. */
 export function buildBatch(examples: readonly Tokens[]): Batch {
-  const longest = examples.reduce((most, example) => Math.max(most, example.ids.length), 1);
-  const tokens = bucketOf(longest);
-  const size = examples.length * tokens;
+  const learned = examples.map(targetsOf);
+  const { tokens, rows } = packRows(learned.map(tokensRead));
+  const size = rows.length * tokens;
   const ids = new BigInt64Array(size);
   const positions = new BigInt64Array(size);
   const segments = new Float32Array(size);
-  const rows: number[] = [];
-  const wanted: number[] = [];
-  examples.forEach((example, b) => {
-    const start = b * tokens;
-    for (let t = 0; t < tokens; t++) positions[start + t] = BigInt(t);
-    example.ids.forEach((id, t) => {
-      ids[start + t] = BigInt(id);
-      segments[start + t] = 1;
-      if (t > 0 && example.supervised[t] === 1) {
-        rows.push(start + t - 1);
-        wanted.push(id);
-      }
+  const starts = examples.map(() => 0);
+  rows.forEach((row, b) => {
+    let place = b * tokens;
+    row.forEach((index, segment) => {
+      starts[index] = place;
+      examples[index]?.ids.subarray(0, tokensRead(learned[index] ?? [])).forEach((id, t) => {
+        ids[place] = BigInt(id);
+        positions[place] = BigInt(t);
+        segments[place] = segment + 1;
+        place++;
+      });
     });
   });
-  const places = bucketOf(rows.length);
-  const supervisedRows = new BigInt64Array(places);
-  const targets = new BigInt64Array(places);
-  const weights = new Float32Array(places);
-  rows.forEach((row, s) => {
+  const places = learned.flatMap((targets, index) =>
+    targets.map((t) => ({ row: (starts[index] ?? 0) + t - 1, target: examples[index]?.ids[t] ?? 0 })),
+  );
+  const supervisedRows = new BigInt64Array(bucketOf(places.length));
+  const targets = new BigInt64Array(supervisedRows.length);
+  const weights = new Float32Array(supervisedRows.length);
+  places.forEach(({ row, target }, s) => {
     supervisedRows[s] = BigInt(row);
-    targets[s] = BigInt(wanted[s] ?? 0);
+    targets[s] = BigInt(target);
     weights[s] = 1;
   });
-  return { batch: examples.length, tokens, ids, positions, segments, supervisedRows, targets, weights, supervisedCount: rows.length };
+  const exampleTokens = examples.reduce((sum, example) => sum + example.ids.length, 0);
+  const supervisedCount = places.length;
+  return { batch: rows.length, tokens, ids, positions, segments, supervisedRows, targets, weights, supervisedCount, exampleTokens };
 }
 
 /** The batch with its learned places padded to a multiple of `multiple`. */
@@ -167,15 +182,22 @@ export function openBatches(examples: readonly Example[], options: { batchSize: 
   };
 }
 
-/** All examples once, for measuring: sorted by length, so that padding is little. `indexes` says which example each row of a batch is. */
-export function* measuringBatches<E extends Tokens>(
-  examples: readonly E[],
-  batchSize: number,
-): Generator<{ readonly batch: Batch; readonly indexes: readonly number[] }> {
+/** A batch that measures. */
+export interface MeasuringBatch {
+  readonly batch: Batch;
+  /** Which examples it holds. */
+  readonly indexes: readonly number[];
+  /** How many of its learned places, from the first on, belong to each of them. */
+  readonly counts: readonly number[];
+}
+
+/** All examples once, for measuring: sorted by length, so that padding is little. */
+export function* measuringBatches<E extends Tokens>(examples: readonly E[], batchSize: number): Generator<MeasuringBatch> {
   const length = (index: number) => examples[index]?.ids.length ?? 0;
   const order = examples.map((_, index) => index).sort((a, b) => length(a) - length(b) || a - b);
   for (let start = 0; start < order.length; start += batchSize) {
     const indexes = order.slice(start, start + batchSize);
-    yield { batch: buildBatch(indexes.flatMap((index) => examples[index] ?? [])), indexes };
+    const together = indexes.flatMap((index) => examples[index] ?? []);
+    yield { batch: buildBatch(together), indexes, counts: together.map((example) => targetsOf(example).length) };
   }
 }

@@ -29,13 +29,14 @@ export function modelSubject({ loss, generation, trainables, codec, batchSize, b
       );
       const losses: TokenLoss[] = examples.map(() => ({ nll: 0, count: 0 }));
       const sequences = examples.map(asExample);
-      for (const { batch, indexes } of measuringBatches(sequences, together)) {
+      for (const { batch, indexes, counts } of measuringBatches(sequences, together)) {
         signal?.throwIfAborted();
         const values = await loss.run(batch, trainables);
-        for (const [place, value] of values.entries()) {
-          const index = indexes[Math.floor(Number(batch.supervisedRows[place]) / batch.tokens)] ?? 0;
-          const { nll, count } = losses[index] ?? { nll: 0, count: 0 };
-          losses[index] = { nll: nll + value, count: count + 1 };
+        let place = 0;
+        for (const [position, index] of indexes.entries()) {
+          const count = counts[position] ?? 0;
+          losses[index] = { nll: values.subarray(place, place + count).reduce((sum, value) => sum + value, 0), count };
+          place += count;
         }
         onProgress?.(indexes.length);
         await breathe();

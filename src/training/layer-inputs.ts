@@ -18,7 +18,10 @@ export async function layerInputs(
   compile: CompileOptions,
   ids: readonly number[],
 ): Promise<ReadonlyMap<string, Float32Array>> {
-  const batch = buildBatch([{ ids: Int32Array.from(ids), supervised: new Uint8Array(ids.length).fill(1) }]);
+  const target = ids.length; // a token behind the text: what is before a target is read
+  const batch = buildBatch([
+    { ids: Int32Array.of(...ids, 0), supervised: Uint8Array.from({ length: target + 1 }, (_, t) => Number(t === target)) },
+  ]);
   const inputs = new Map<string, Tensor>();
   const { graph, hidden } = buildSequenceGraph({
     model,

@@ -245,7 +245,7 @@ class Run {
       sum.batches++;
       sum.loss += part.loss;
       sum.count += part.count;
-      sum.tokens += realTokens(batch);
+      sum.tokens += batch.exampleTokens;
       if (sum.batches === most) break;
       await breathe();
       if (this.aborted) return undefined;
@@ -327,10 +327,4 @@ function timeLimit(length: RunLength): number {
 function epochsOf(stream: BatchStream): number {
   const { epoch, position } = stream.cursor();
   return epoch + position / stream.batchesPerEpoch;
-}
-
-function realTokens({ segments }: Batch): number {
-  let count = 0;
-  for (const segment of segments) if (segment > 0) count++;
-  return count;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { cutIntoBatches, decodeBatches, elementsOf, encodeBatches, padIntoBatches, toBatch } from "../../bench/batch-file.js";
+import { cutIntoBatches, decodeBatches, encodeBatches, padIntoBatches, toBatch, tokensOf } from "../../bench/batch-file.js";
 import { chart } from "../../bench/chart.js";
 import {
   compare,
@@ -34,6 +34,10 @@ describe("batches", () => {
       ],
     ]);
     expect(batches.map((batch) => batch.labels)).toEqual(batches.map((batch) => batch.input_ids));
+    expect(batches.map((batch) => batch.lengths)).toEqual([
+      [4, 4],
+      [4, 4],
+    ]);
   });
 
   test("rows of unequal length are padded to the longest of their batch, prompts and padding unlearned", () => {
@@ -52,6 +56,7 @@ describe("batches", () => {
           [-100, 6, 7],
           [-100, 9, -100],
         ],
+        lengths: [3, 2],
       },
     ]);
   });
@@ -60,7 +65,7 @@ describe("batches", () => {
     expect(repeated([1, 2, 3], 7)).toEqual([1, 2, 3, 1, 2, 3, 1]);
   });
 
-  test("a batch comes back from the file, and its speed counts padding", () => {
+  test("a batch comes back from the file, and its speed does not count padding", () => {
     const batches = padIntoBatches(
       [
         { ids: [5, 6, 7], supervised: [0, 1, 1] },
@@ -69,7 +74,7 @@ describe("batches", () => {
       2,
     );
     expect(decodeBatches(encodeBatches(batches))).toEqual(batches);
-    expect(batches.map(elementsOf)).toEqual([6]);
+    expect(batches.map(tokensOf)).toEqual([4]);
   });
 
   test("our step learns the tokens that transformers learns: labels shifted by one, -100 left out", () => {
@@ -82,11 +87,12 @@ describe("batches", () => {
         [-100, 6, 7],
         [8, 9, -100],
       ],
+      lengths: [3, 2],
     });
-    const { tokens, supervisedCount } = batch;
-    expect(supervisedCount).toBe(3);
-    expect([...batch.supervisedRows.slice(0, 3)]).toEqual([0n, 1n, BigInt(tokens)]);
+    expect(batch.supervisedCount).toBe(3);
+    expect(batch.exampleTokens).toBe(5);
     expect([...batch.targets.slice(0, 3)]).toEqual([6n, 7n, 9n]);
+    expect([...batch.supervisedRows.slice(0, 3)].map((row) => batch.ids[Number(row)])).toEqual([5n, 6n, 8n]);
   });
 });
 

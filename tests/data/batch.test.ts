@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Batch, bucketOf, buildBatch, type Cursor, epochPlan, measuringBatches, openBatches } from "../../src/data/batch.js";
+import { type Batch, batchShape, buildBatch, type Cursor, epochPlan, measuringBatches, openBatches } from "../../src/data/batch.js";
 import type { Example } from "../../src/data/example.js";
 import { InputError } from "../../src/errors.js";
 
@@ -10,50 +11,78 @@ function example(ids: number[], learnedFrom: number): Example {
 
 /** Examples of lengths from 2 to 301, whose first id says which they are. */
 const many = Array.from({ length: 103 }, (_, index) => example([index + 1, ...new Array<number>(1 + ((index * 37) % 300)).fill(5)], 1));
-const firstIds = (batch: Batch) => Array.from({ length: batch.batch }, (_, b) => Number(batch.ids[b * batch.tokens]));
+/** The first ids of a batch's examples, in the order of its rows. */
+const firstIds = ({ ids, positions, segments }: Batch) =>
+  [...ids].flatMap((id, place) => (segments[place]! > 0 && positions[place] === 0n ? [Number(id)] : []));
 
-describe("buckets", () => {
-  test("few shapes, little padding", () => {
-    const buckets = new Set(Array.from({ length: 1024 }, (_, index) => bucketOf(index + 1)));
-    expect(buckets.size).toBe(40);
-    for (let count = 0; count <= 5000; count++) {
-      expect(bucketOf(count)).toBeGreaterThanOrEqual(count);
-      expect(bucketOf(bucketOf(count))).toBe(bucketOf(count));
-      if (count > 64) expect((bucketOf(count) - count) / bucketOf(count)).toBeLessThan(1 / 8);
+/** What a batch teaches of each example, read out of its rows: the tokens before each target, and the target. */
+function taught(batch: Batch): { context: number[]; target: number }[] {
+  const at = (values: ArrayLike<number | bigint>, place: number) => Number(values[place]);
+  return Array.from({ length: batch.supervisedCount }, (_, s) => {
+    const place = at(batch.supervisedRows, s);
+    const length = at(batch.positions, place) + 1;
+    const start = place - length + 1;
+    const row = Math.floor(place / batch.tokens) * batch.tokens;
+    const context: number[] = [];
+    for (let other = row; other <= place; other++) {
+      if (batch.segments[other] !== batch.segments[place]) continue; // what attention does not see
+      if (at(batch.positions, other) !== other - start) throw new Error(`place ${other} has position ${batch.positions[other]}`);
+      context.push(at(batch.ids, other));
     }
-    expect([0, 1, 32, 33, 129, 257, 1000].map(bucketOf)).toEqual([8, 8, 32, 40, 144, 288, 1024]);
+    return { context, target: at(batch.targets, s) };
   });
-});
+}
 
 describe("one batch", () => {
-  const batch = buildBatch([example([11, 12, 13, 14], 2), example([21, 22], 0), example([31, 32, 33], 3)]);
+  const examples = [example([11, 12, 13, 14, 15], 2), example([21, 22], 0), example([31, 32, 33], 3), example([41, 42, 43, 44, 45, 46], 4)];
+  examples[0]!.supervised[4] = 0;
+  const batch = buildBatch(examples);
 
-  test("ids, positions and segments, padded on the right", () => {
-    expect([batch.batch, batch.tokens]).toEqual([3, 8]);
-    const row = (values: ArrayLike<number | bigint>, b: number) => Array.from(values, Number).slice(b * 8, b * 8 + 6);
-    expect(row(batch.ids, 0)).toEqual([11, 12, 13, 14, 0, 0]);
-    expect(row(batch.ids, 1)).toEqual([21, 22, 0, 0, 0, 0]);
-    expect(row(batch.segments, 0)).toEqual([1, 1, 1, 1, 0, 0]);
-    expect(row(batch.positions, 2)).toEqual([0, 1, 2, 3, 4, 5]);
+  test("examples side by side in a row, numbered, their positions from 0 on, padded on the right", () => {
+    // Read are 11 12 13, 21, nothing of the third, and 41 to 45: what comes before the last target of each.
+    expect([batch.batch, batch.tokens]).toEqual([2, 8]);
+    const padding = new Array<number>(7).fill(0);
+    expect(Array.from(batch.ids, Number)).toEqual([41, 42, 43, 44, 45, 11, 12, 13, 21, ...padding]);
+    expect(Array.from(batch.segments)).toEqual([1, 1, 1, 1, 1, 2, 2, 2, 1, ...padding]);
+    expect(Array.from(batch.positions, Number)).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 0, ...padding]);
+    expect(batch.exampleTokens).toBe(5 + 2 + 3 + 6);
   });
 
-  test("each supervised token is the target of the row before it; a first token never is", () => {
-    // 13 and 14 from rows 1 and 2, 22 from row 8; 21 has nothing before it; the third example has nothing learned.
-    expect(batch.supervisedCount).toBe(3);
-    expect(Array.from(batch.supervisedRows.slice(0, 4), Number)).toEqual([1, 2, 8, 0]);
-    expect(Array.from(batch.targets.slice(0, 4), Number)).toEqual([13, 14, 22, 0]);
-    expect(Array.from(batch.weights)).toEqual([1, 1, 1, ...new Array(5).fill(0)]);
+  test("each supervised token is the target of the place before it, in the order of the examples; a first token never is", () => {
+    expect(batch.supervisedCount).toBe(5);
+    expect(Array.from(batch.supervisedRows, Number)).toEqual([6, 7, 8, 3, 4, 0, 0, 0]);
+    expect(Array.from(batch.targets, Number)).toEqual([13, 14, 22, 45, 46, 0, 0, 0]);
+    expect(Array.from(batch.weights)).toEqual([1, 1, 1, 1, 1, 0, 0, 0]);
   });
 
-  test("no padding token is ever a target", () => {
-    for (const { batch: one } of measuringBatches(many, 8)) {
-      for (let s = 0; s < one.supervisedCount; s++) {
-        const row = Number(one.supervisedRows[s]);
-        expect(one.segments[row + 1]).toBe(1);
-        expect(one.ids[row + 1]).toBe(one.targets[s]);
-      }
-      expect(one.weights.reduce((sum, weight) => sum + weight, 0)).toBe(one.supervisedCount);
-    }
+  test("a batch that teaches nothing is a row of padding", () => {
+    const { batch: rows, tokens, supervisedCount, segments } = buildBatch([example([1, 2], 2), example([3], 0)]);
+    expect([rows, tokens, supervisedCount]).toEqual([1, 8, 0]);
+    expect([...segments]).toEqual(new Array(8).fill(0));
+  });
+
+  test("for any examples: every target once, after just the tokens of its example before it", () => {
+    const anyExample = fc.array(fc.tuple(fc.integer({ min: 1, max: 999 }), fc.boolean()), { minLength: 1, maxLength: 150 });
+    fc.assert(
+      fc.property(fc.array(anyExample, { minLength: 1, maxLength: 12 }), (drawn) => {
+        const given = drawn.map((tokens) => ({
+          ids: Int32Array.from(tokens, ([id]) => id),
+          supervised: Uint8Array.from(tokens, ([, learned]) => Number(learned)),
+        }));
+        const built = buildBatch(given);
+        const wanted = given.flatMap(({ ids, supervised }) =>
+          [...ids].flatMap((target, t) => (t > 0 && supervised[t] === 1 ? [{ context: [...ids.slice(0, t)], target }] : [])),
+        );
+        expect(taught(built)).toEqual(wanted);
+        expect(built.ids.length).toBe(built.batch * built.tokens);
+        expect(batchShape(given)).toEqual({ batch: built.batch, tokens: built.tokens, supervised: built.targets.length });
+        const read = given.map(({ supervised }) => Math.max(0, supervised.lastIndexOf(1)));
+        expect(built.segments.filter((segment) => segment > 0).length).toBe(read.reduce((sum, length) => sum + length, 0));
+        built.segments.forEach((segment, place) => {
+          if (segment === 0) expect([built.ids[place], built.positions[place]]).toEqual([0n, 0n]);
+        });
+      }),
+    );
   });
 });
 
@@ -103,9 +132,12 @@ describe("the stream of batches", () => {
     expect(() => openBatches(many, { batchSize: 0, seed: 1 })).toThrow(/whole number from 1 on, found 0/);
   });
 
-  test("measuring visits each example once, shortest first, and says which rows are whose", () => {
-    const seen = [...measuringBatches(many, 8)].flatMap(({ batch, indexes }) => {
-      expect(firstIds(batch)).toEqual(indexes.map((index) => index + 1));
+  test("measuring visits each example once, shortest first, and says which places are whose", () => {
+    const seen = [...measuringBatches(many, 8)].flatMap(({ batch, indexes, counts }) => {
+      const lengths = indexes.map((index) => many[index]!.ids.length);
+      expect(lengths).toEqual([...lengths].sort((a, b) => a - b));
+      const owners = indexes.flatMap((index, position) => new Array<number>(counts[position]!).fill(index));
+      expect(taught(batch).map(({ context }) => context[0]! - 1)).toEqual(owners);
       return indexes;
     });
     expect([...seen].sort((a, b) => a - b)).toEqual(many.map((_, index) => index));

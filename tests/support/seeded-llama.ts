@@ -65,5 +65,6 @@ function seededBatch(random: Random, { batch, tokens, vocabulary }: { batch: num
     targets: BigInt64Array.from([...rows.map((row) => ids[row + 1] ?? 0n), 0n]),
     weights: Float32Array.from([...rows.map(() => 1), 0]),
     supervisedCount: rows.length,
+    exampleTokens: cells.filter(real).length,
   };
 }

@@ -92,7 +92,18 @@ export async function adapterVector(layout: AdapterLayout, tensors: Checkpoint, 
   return vector;
 }
 
-/** A golden batch as programs over whole sequences are fed it. */
+/** A golden batch as examples, without its padding. */
+export function examplesOf({ input_ids, attention_mask, labels }: GoldenBatch): { ids: Int32Array; supervised: Uint8Array }[] {
+  return input_ids.map((row, b) => {
+    const real = (_: number, t: number) => attention_mask[b]?.[t] === 1;
+    return {
+      ids: Int32Array.from(row.filter(real)),
+      supervised: Uint8Array.from(labels[b]?.filter(real) ?? [], (label) => Number(label !== -100)),
+    };
+  });
+}
+
+/** A golden batch as programs over whole sequences are fed it: one example a row. */
 export function batchOf({ input_ids, attention_mask, labels }: GoldenBatch): Batch {
   const batch = input_ids.length;
   const tokens = input_ids[0]?.length ?? 0;
@@ -112,5 +123,6 @@ export function batchOf({ input_ids, attention_mask, labels }: GoldenBatch): Bat
     targets: BigInt64Array.from(supervised, ({ target }) => BigInt(target)),
     weights: new Float32Array(supervised.length).fill(1),
     supervisedCount: supervised.length,
+    exampleTokens: attention_mask.flat().filter((mask) => mask === 1).length,
   };
 }

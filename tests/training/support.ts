@@ -9,7 +9,7 @@ import { Random } from "../support/random.js";
 import { adapterVector, type TinyModel } from "../support/tiny-model.js";
 
 /** Longer than any batch of these tests. */
-export const MAX_TOKENS = 64;
+export const MAX_TOKENS = 128;
 
 /** One thread: the order of every sum, and so every bit, is then the same in each run. */
 export const compileOptions = (tiny: TinyModel) =>

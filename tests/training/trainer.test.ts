@@ -71,7 +71,7 @@ describe("only the adapter changes", () => {
     const lossWith = async (vector: Float32Array) => (await trainee.gradient(batches[0]!, 0, vector, scratchGradient)).loss;
     const withoutAdapter = () => lossWith(new Float32Array(trainables.length));
     const [base, adapted] = [await withoutAdapter(), await lossWith(trainables)];
-    const run = runTrainer(settingsOf({ length: { kind: "steps", steps: 5 }, learningRate: 0.1 }), {
+    const run = runTrainer(settingsOf({ length: { kind: "steps", steps: 5 }, learningRate: 0.02 }), {
       ...surroundings(),
       gradient: trainee.gradient,
       stream: inTurn(batches),
@@ -97,7 +97,7 @@ describe("only the adapter changes", () => {
     const before = bytes();
     const program = await GradientProgram.compile(nodeEngine, { model, layout, maxTokens: 64 }, { target: "cpu", weights });
     const trainables = adapter.slice();
-    const run = runTrainer(settingsOf({ length: { kind: "steps", steps: 5 }, learningRate: 0.1 }), {
+    const run = runTrainer(settingsOf({ length: { kind: "steps", steps: 5 }, learningRate: 0.02 }), {
       ...surroundings(),
       gradient: (given, _number, values, gradient) => program.run(given, values, gradient),
       stream: inTurn([batch]),

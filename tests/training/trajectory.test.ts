@@ -8,15 +8,16 @@ import { runTrainer } from "../../src/training/trainer.js";
 import { compileUpdate } from "../../src/training/update-program.js";
 import { largestDifference, relativeError } from "../support/compare.js";
 import { golden } from "../support/golden.js";
-import { batchOf, loadTinyModel, type TinyFacts, tinyModelNames } from "../support/tiny-model.js";
+import { batchOf, examplesOf, loadTinyModel, type TinyFacts, tinyModelNames } from "../support/tiny-model.js";
 import { drain, initialVector, inTurn, openTrainee, randomExamples, settingsOf, stepsOf, surroundings } from "./support.js";
 
 describe.each(tinyModelNames)("%s", (name) => {
   test.each([
-    ["adamw", "loops"],
-    ["adamw", "a program of the engine"],
-    ["sgd", "loops"],
-  ] as const)("the trajectory of %s by %s follows PEFT's from the same A and B", async (kind, by) => {
+    ["adamw", "loops", "an example a row"],
+    ["adamw", "loops", "several examples a row"],
+    ["adamw", "a program of the engine", "an example a row"],
+    ["sgd", "loops", "an example a row"],
+  ] as const)("the trajectory of %s by %s, %s, follows PEFT's from the same A and B", async (kind, by, layout) => {
     const tiny = await loadTinyModel(name);
     const { options, steps, loss, gradientNorm } = tiny.facts.trajectories[kind];
     const trainee = await openTrainee(tiny);
@@ -31,7 +32,9 @@ describe.each(tinyModelNames)("%s", (name) => {
       learningRate: options.learningRate!,
       clip: options.clip!,
     });
-    const stream = inTurn(tiny.facts.batches.map(batchOf));
+    const stream = inTurn(
+      tiny.facts.batches.map((batch) => (layout === "an example a row" ? batchOf(batch) : buildBatch(examplesOf(batch)))),
+    );
     const run = runTrainer(settings, { gradient: trainee.gradient, stream, optimizer, trainables, ...surroundings() });
     const taken = stepsOf((await drain(run)).events);
 

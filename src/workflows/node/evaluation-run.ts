@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
-import { bucketOf } from "../../data/batch.js";
 import { type Example, encodeRows } from "../../data/example.js";
 import { readRows } from "../../data/node/read-rows.js";
+import { longestRow } from "../../data/packing.js";
 import { questionOf, type SourceRow } from "../../data/row.js";
 import { exactMatch } from "../../evaluation/exact-match.js";
 import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evaluation/general.js";
@@ -101,7 +101,7 @@ async function measureSide(
   const lengths = [...examples.map(({ ids }) => ids.length), ...questions.map(({ ids }) => ids.length + settings.maxNewTokens)];
   const longest = lengths.reduce((most, length) => Math.max(most, length), PROBE_TOKENS);
   const probe = settings.general ? await readProbe() : undefined;
-  const programs = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
+  const programs = await compileMeasures(opened, adapter?.layout, vector, longestRow(longest));
   const total = examples.length + questions.length + (probe === undefined ? 0 : probeSequences(probe));
   let done = 0;
   const onProgress = (sequences: number) => {

@@ -1,4 +1,4 @@
-import { bucketOf, epochPlan } from "../../data/batch.js";
+import { type BatchShape, batchShape, epochPlan } from "../../data/batch.js";
 import type { Example } from "../../data/example.js";
 import type { AdapterLayout } from "../../lora/layout.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
@@ -10,13 +10,6 @@ import type { PlanSettings, Precision } from "../options.js";
 import { int8Groups } from "./model-weights.js";
 import type { DescribedModel } from "./open-model.js";
 import type { RunData } from "./run-data.js";
-
-/** The sizes of a batch as a program is fed it: every one a bucket. */
-interface BatchShape {
-  readonly batch: number;
-  readonly tokens: number;
-  readonly supervised: number;
-}
 
 /** The batches of one epoch. */
 export interface RunBatches {
@@ -37,8 +30,8 @@ export function planBatches(model: LanguageModelGraph, settings: PlanSettings, d
   const { batchSize, seed, maxLength } = settings;
   if (data === undefined) {
     const length = Math.min(maxLength, model.dimensions.maxPositions);
-    const tokens = bucketOf(length);
-    const shape = { batch: batchSize, tokens, supervised: bucketOf(batchSize * tokens) };
+    const whole = { ids: new Int32Array(length), supervised: new Uint8Array(length).fill(1) };
+    const shape = batchShape(new Array<typeof whole>(batchSize).fill(whole));
     return {
       known: false,
       perEpoch: 1,
@@ -55,16 +48,10 @@ export function planBatches(model: LanguageModelGraph, settings: PlanSettings, d
     known: true,
     perEpoch: plan.length,
     tokensPerEpoch: lengths.reduce((sum, length) => sum + length, 0),
-    shapes: tally(plan.map((indexes) => shapeOf(indexes.flatMap((index) => data.train[index] ?? [])))),
+    shapes: tally(plan.map((indexes) => batchShape(indexes.flatMap((index) => data.train[index] ?? [])))),
     maxSupervised: batchSize * data.train.reduce((most, example) => Math.max(most, supervisedOf(example)), 0),
-    validation: longest.length === 0 ? undefined : shapeOf(longest),
+    validation: longest.length === 0 ? undefined : batchShape(longest),
   };
-}
-
-function shapeOf(examples: readonly Example[]): BatchShape {
-  const supervised = examples.reduce((sum, example) => sum + supervisedOf(example), 0);
-  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 1);
-  return { batch: examples.length, tokens: bucketOf(longest), supervised: bucketOf(supervised) };
 }
 
 const supervisedOf = ({ supervised }: Example) => supervised.reduce((sum, one) => sum + one, 0);

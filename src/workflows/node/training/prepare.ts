@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { cpus } from "node:os";
-import { bucketOf } from "../../../data/batch.js";
 import type { Example } from "../../../data/example.js";
+import { longestRow } from "../../../data/packing.js";
 import { InputError } from "../../../errors.js";
 import { type AdapterConfig, configOf } from "../../../lora/adapter.js";
 import { type AdapterLayout, buildLayout } from "../../../lora/layout.js";
@@ -23,7 +23,7 @@ export interface PreparedRun {
   readonly layout: AdapterLayout;
   readonly config: AdapterConfig;
   readonly identity: RunIdentity;
-  /** Tokens of the longest example, padded as in its batch. */
+  /** Tokens of the longest row of a batch. */
   readonly maxTokens: number;
   /** No batch of training has more learned tokens. */
   readonly maxSupervised: number;
@@ -49,7 +49,7 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
     layout,
     config: configOf(spec, layout, opened.model.linearGroups.flat(), opened.name),
     identity: await identityOf(settings, opened, data, layout),
-    maxTokens: bucketOf(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
+    maxTokens: longestRow(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
     maxSupervised:
       settings.batchSize *
       data.train.reduce(

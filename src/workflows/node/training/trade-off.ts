@@ -1,5 +1,5 @@
-import { bucketOf } from "../../../data/batch.js";
 import type { Example } from "../../../data/example.js";
+import { longestRow } from "../../../data/packing.js";
 import { type GeneralMeasure, measureGeneral, type Probe, probeSequences } from "../../../evaluation/general.js";
 import { modelSubject } from "../../../evaluation/model-subject.js";
 import { writeReport } from "../../../evaluation/node/report-file.js";
@@ -131,7 +131,7 @@ async function measureModel(
     ...task.questions.map(({ ids }) => ids.length + task.maxNewTokens),
   );
   const vector = adapter?.vector ?? new Float32Array();
-  const { loss, generation, release } = await compileMeasures(opened, adapter?.layout, vector, bucketOf(longest));
+  const { loss, generation, release } = await compileMeasures(opened, adapter?.layout, vector, longestRow(longest));
   const total = task.questions.length + task.sequences.length + probeSequences(probe);
   const words = adapter === undefined ? "measuring without the adapter" : "measuring with the adapter";
   let done = 0;
