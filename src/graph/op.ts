@@ -62,6 +62,8 @@ export interface Emitter {
   byte(value: number): string;
   /** The int8 form of a frozen weight, by the name of its value; undefined where it is stored in floating point alone. */
   int8(weight: string): Int8Weight | undefined;
+  /** A frozen weight that is stored in blocks with scales, by the name of its value; undefined where it is not. */
+  blocks(weight: string): BlockWeight | undefined;
   /** Values that several operations share, written by the first of them. */
   once(key: string, write: () => readonly string[]): readonly string[];
   /**
@@ -69,6 +71,14 @@ export interface Emitter {
    * an input of its own, which the runtime feeds with the same numbers.
    */
   column(input: string): string;
+}
+
+/** A frozen W [out, in] in blocks of few bits. Each call brings values to float32 for one reader. */
+export interface BlockWeight {
+  /** Some of its rows, all by default: [count, in]. */
+  rows(start?: number, count?: number): string;
+  /** The rows of an index int64 [N]: [N, in]. */
+  gather(index: string): string;
 }
 
 /**

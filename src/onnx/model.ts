@@ -16,7 +16,7 @@ import {
 const OPERATOR_SET = 21n;
 const IR_VERSION = 10n;
 
-export const onnxTypes = { float32: 1, uint8: 2, int8: 3, int64: 7, bool: 9, bfloat16: 16 } as const;
+export const onnxTypes = { float32: 1, uint8: 2, int8: 3, int64: 7, bool: 9, bfloat16: 16, uint4: 21, int4: 22 } as const;
 export type OnnxType = keyof typeof onnxTypes;
 
 export type OnnxAttribute =
@@ -41,7 +41,7 @@ export interface OnnxValue {
   readonly shape: readonly (number | string)[];
 }
 
-/** A tensor stored in the model, or pointing into a file beside it. */
+/** A tensor stored in the model, or pointing into a file beside it. Of 4-bit types a byte holds two, the first in its low half. */
 export interface OnnxInitializer {
   readonly name: string;
   readonly dtype: OnnxType;

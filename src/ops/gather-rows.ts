@@ -1,5 +1,6 @@
 import { apply, type Tensor } from "../graph/graph.js";
 import { defineOp, type Emitter, everywhere, float32, type TensorType } from "../graph/op.js";
+import { rowsOfTable } from "./table.js";
 import { expectEqual, extent, input } from "./types.js";
 
 // yᵢ = tableₖ, k = indexᵢ;  the gradient of the table adds each ȳᵢ to row k
@@ -12,7 +13,7 @@ const gatherRowsOp = defineOp<null>({
   },
   gradient: ({ inputs: [table, index], dys: [dy], wants }) =>
     table !== undefined && index !== undefined && dy !== undefined && wants[0] ? [scatterRows(dy, index, table)] : [],
-  lower: everywhere((e, { inputs: [table = "", index = ""] }) => e.emit("Gather", [table, index], { attributes: { axis: { int: 0 } } })[0]),
+  lower: everywhere((e, { inputs: [table = "", index = ""] }) => rowsOfTable(e, table, index)),
 });
 
 // y = 0 [rows, C], then y_{indexᵢ} += dyᵢ

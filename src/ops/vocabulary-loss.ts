@@ -1,10 +1,11 @@
 import { applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, type Emitter, float32, type Int8Weight } from "../graph/op.js";
+import { defineOp, type Emitter, float32, type Int8Weight, type TensorType } from "../graph/op.js";
 import { chunksOf } from "./chunks.js";
-import { binary, concat, gemm, reduceMax, reshapeTo, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
+import { binary, concat, reduceMax, reshapeTo, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
 import { int8Forward } from "./int8.js";
 import { mul } from "./mul.js";
 import { reshape } from "./reshape.js";
+import { rowsOfTable, timesTable, timesTableTransposed } from "./table.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
 
 interface VocabularyLossAttributes {
@@ -37,20 +38,20 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   },
   lower: {
     cpu: (e, { inputs: [x = "", weight = "", targets = ""], attributes, types }) => {
-      const vocabulary = fixed("VocabularyLoss", extent(types[1]?.shape ?? [], 0));
+      const shape = weightShape(types);
       const rows = splitEvenly(e, x, attributes.chunks, 0);
       const wanted = splitEvenly(e, targets, attributes.chunks, 0);
       const chunks = rows.map((row, index) => {
         const target = wanted[index] ?? "";
-        return lossOfChunk(e, { x: row, weight, targets: target, column: unsqueeze(e, target, [1]), vocabulary }, attributes);
+        return lossOfChunk(e, { x: row, weight, targets: target, column: unsqueeze(e, target, [1]), shape }, attributes);
       });
-      return separate(e, concat(e, chunks, 0), fixed("VocabularyLoss", extent(types[0]?.shape ?? [], 1)), attributes);
+      return separate(e, concat(e, chunks, 0), shape[1], attributes);
     },
     // int64 cannot be split there: the rows are one chunk.
     webgpu: (e, { inputs: [x = "", weight = "", targets = ""], attributes, types }) => {
-      const vocabulary = fixed("VocabularyLoss", extent(types[1]?.shape ?? [], 0));
-      const whole = lossOfChunk(e, { x, weight, targets, column: e.column(targets), vocabulary }, attributes);
-      return separate(e, whole, fixed("VocabularyLoss", extent(types[0]?.shape ?? [], 1)), attributes);
+      const shape = weightShape(types);
+      const whole = lossOfChunk(e, { x, weight, targets, column: e.column(targets), shape }, attributes);
+      return separate(e, whole, shape[1], attributes);
     },
   },
   cost: ([x = [], weight = []], { chunks, differentiable }) => ({
@@ -59,13 +60,19 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   }),
 });
 
+function weightShape([, weight]: readonly (TensorType | undefined)[]): readonly [number, number] {
+  const size = (axis: number) => fixed("VocabularyLoss", extent(weight?.shape ?? [], axis));
+  return [size(0), size(1)];
+}
+
 interface Chunk {
   readonly x: string;
   readonly weight: string;
   readonly targets: string;
   /** The targets as [S, 1]. */
   readonly column: string;
-  readonly vocabulary: number;
+  /** Of the weight, [V, C]. */
+  readonly shape: readonly [number, number];
 }
 
 /**
@@ -75,19 +82,19 @@ interface Chunk {
  * The log-sum-exp is max(z) − log max(softmax(z)): the softmax of the largest logit is never below 1/V. (The CPU's own
  * ReduceLogSumExp, which adds one by one, is 5e-5 too small over a vocabulary of 49,152, and four times slower.)
  */
-function lossOfChunk(e: Emitter, { x, weight, targets, column, vocabulary }: Chunk, { differentiable }: VocabularyLossAttributes): string {
+function lossOfChunk(e: Emitter, { x, weight, targets, column, shape }: Chunk, { differentiable }: VocabularyLossAttributes): string {
   const int8 = e.target === "cpu" ? e.int8(weight) : undefined;
-  const logits = int8 === undefined ? gemm(e, x, weight, { transposeB: true }) : int8Forward(e, x, int8); // [S, V]
+  const logits = int8 === undefined ? timesTableTransposed(e, x, weight, shape) : int8Forward(e, x, int8); // [S, V]
   const chosen = e.emit("GatherElements", [logits, column], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
   const probabilities = softmax(e, logits);
   const top = binary(e, "Sub", reduceMax(e, logits, 1), e.emit("Log", [reduceMax(e, probabilities, 1)])[0]); // log Σ exp, [S, 1]
   const losses = binary(e, "Sub", top, chosen);
   if (!differentiable) return losses;
-  const rows = e.emit("Gather", [weight, targets], { attributes: { axis: { int: 0 } } })[0]; // Wₜ [S, C]
+  const rows = rowsOfTable(e, weight, targets); // Wₜ [S, C]
   const gradients =
     int8 === undefined
-      ? gemm(e, probabilities, weight, { addend: rows, addendScale: -1 })
-      : int8Gradients(e, probabilities, int8, { losses, column, rows, vocabulary });
+      ? timesTable(e, probabilities, weight, shape, { addend: rows, addendScale: -1 })
+      : int8Gradients(e, probabilities, int8, { losses, column, rows, vocabulary: shape[0] });
   return concat(e, [gradients, losses], 1);
 }
 

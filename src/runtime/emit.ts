@@ -1,14 +1,16 @@
 import type { Shape } from "../graph/dimension.js";
 import { type Graph, reachable, type Tensor } from "../graph/graph.js";
-import type { EmitOptions, Emitter, Int8Part, Int8Weight, Target, TensorType } from "../graph/op.js";
+import type { BlockWeight, EmitOptions, Emitter, Int8Part, Int8Weight, Target, TensorType } from "../graph/op.js";
 import type { OnnxInitializer, OnnxNode } from "../onnx/model.js";
+import { blockWeight, type StoredBlocks } from "./block-weight.js";
 
 /** A frozen weight as it is stored: in memory, or in a file at an offset. */
 export interface StoredWeight {
   readonly dtype: "float32" | "bfloat16";
   readonly shape: readonly number[];
-  /** Its values in floating point; undefined where it is stored in int8 alone. */
+  /** Its values in floating point; undefined where it is stored in blocks, or in int8 alone. */
   readonly data: OnnxInitializer["data"] | undefined;
+  readonly blocks?: StoredBlocks | undefined;
   readonly int8?: StoredInt8 | undefined;
 }
 
@@ -104,11 +106,20 @@ class GraphEmitter implements Emitter {
     this.#weights = weights;
   }
 
-  emit(type: string, inputs: readonly string[], { attributes = {}, domain, outputs = 1, shape }: EmitOptions = {}): [string, ...string[]] {
+  emit(type: string, inputs: readonly string[], options?: EmitOptions): [string, ...string[]] {
+    return this.#add(this.#nodes, type, inputs, options);
+  }
+
+  #add(
+    to: OnnxNode[],
+    type: string,
+    inputs: readonly string[],
+    { attributes = {}, domain, outputs = 1, shape }: EmitOptions = {},
+  ): [string, ...string[]] {
     const name = `${type}_${this.#names++}`;
     if (shape !== undefined) this.#shapes.set(name, { dtype: "float32", shape });
     const more = Array.from({ length: outputs - 1 }, (_, index) => `${name}:${index + 1}`);
-    this.#nodes.push({ type, domain, name, inputs, outputs: [name, ...more], attributes });
+    to.push({ type, domain, name, inputs, outputs: [name, ...more], attributes });
     return [name, ...more];
   }
 
@@ -148,6 +159,11 @@ class GraphEmitter implements Emitter {
     return { range: form.range, hasOutliers: form.parts.has("outliers"), part };
   }
 
+  blocks(value: string): BlockWeight | undefined {
+    const weight = this.#weightNames.get(value);
+    return weight === undefined ? undefined : this.#blocks(weight);
+  }
+
   once(key: string, write: () => readonly string[]): readonly string[] {
     const names = this.#shared.get(key) ?? write();
     this.#shared.set(key, names);
@@ -157,7 +173,9 @@ class GraphEmitter implements Emitter {
   /** Whether a value is a weight without a form in floating point. */
   lacksFloat(value: string): boolean {
     const weight = this.#weightNames.get(value);
-    return weight !== undefined && this.#weights(weight).data === undefined;
+    if (weight === undefined) return false;
+    const { data, blocks } = this.#weights(weight);
+    return data === undefined && blocks === undefined;
   }
 
   shape(dimensions: Shape): string {
@@ -212,16 +230,32 @@ class GraphEmitter implements Emitter {
    * engine keeps a shared one alive from the first reader to the last, which would hold every weight twice.
    */
   #weight(name: string): string {
-    const initializer = `weight:${name}`;
     const { dtype, shape, data } = this.#weights(name);
-    this.#weightNames.set(initializer, name);
-    if (data === undefined) return initializer;
-    this.#initializers.set(initializer, { name: initializer, dtype, shape, data });
-    if (dtype === "float32") return initializer;
-    const cast = `Cast_${this.#names++}`;
-    this.#weightNames.set(cast, name);
-    this.#weightNodes.push({ type: "Cast", name: cast, inputs: [initializer], outputs: [cast], attributes: { to: { int: 1 } } });
-    return cast;
+    const initializer = `weight:${name}`;
+    if (data !== undefined) this.#initializers.set(initializer, { name: initializer, dtype, shape, data });
+    const value = this.#blocks(name)?.rows() ?? (data === undefined || dtype === "float32" ? initializer : this.#widened(initializer));
+    this.#weightNames.set(value, name);
+    return value;
+  }
+
+  #blocks(name: string): BlockWeight | undefined {
+    const { shape, blocks } = this.#weights(name);
+    if (blocks === undefined) return undefined;
+    const initializer = (stored: OnnxInitializer) => {
+      this.#initializers.set(stored.name, stored);
+      return stored.name;
+    };
+    const writer = {
+      fromStored: (...node: Parameters<Emitter["emit"]>) => this.#add(this.#weightNodes, ...node)[0],
+      emit: this.emit.bind(this),
+      ints: this.ints.bind(this),
+      initializer,
+    };
+    return blockWeight(writer, `weight:${name}`, shape, blocks);
+  }
+
+  #widened(initializer: string): string {
+    return this.#add(this.#weightNodes, "Cast", [initializer], { attributes: { to: { int: 1 } } })[0];
   }
 }
 

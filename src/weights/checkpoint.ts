@@ -1,6 +1,6 @@
 import { InputError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
-import { blockFormats, dequantise, type StoredType, storedTypeNames } from "./stored-types.js";
+import { dequantise, type StoredType, storedFormats, storedTypeNames } from "./stored-types.js";
 
 export type { StoredType } from "./stored-types.js";
 
@@ -76,31 +76,33 @@ export async function readStoredTensor(tensor: StoredTensor): Promise<Float32Arr
 
 /** The values of one tensor in order, a slab at a time, so that a large one is never in memory as a whole. */
 export async function* readSlabs(tensor: StoredTensor, slabElements = SLAB_ELEMENTS): AsyncGenerator<Float32Array<ArrayBuffer>> {
-  const total = elementCount(tensor.shape) ?? 0;
-  const { weights, bytes } = blockFormats[tensor.type];
-  const heads = tensor.interleavedHeads;
+  for await (const { bytes, count } of readStoredSlabs(tensor, slabElements)) yield dequantise(tensor.type, bytes, count);
+}
+
+/** The bytes of one tensor as they are stored, but for the order of its rows, a slab of whole blocks at a time. */
+export async function* readStoredSlabs(
+  { type, shape, source, offset, interleavedHeads: heads }: StoredTensor,
+  slabElements = SLAB_ELEMENTS,
+): AsyncGenerator<{ readonly bytes: Uint8Array; readonly count: number }> {
+  const total = elementCount(shape) ?? 0;
+  const { weights, bytes } = storedFormats[type];
   const unit = heads === undefined || total === 0 ? weights : total / heads; // whole heads, whole blocks
   const step = Math.max(1, Math.floor(slabElements / unit)) * unit;
   for (let at = 0; at < total; at += step) {
     const count = Math.min(step, total - at);
-    const stored = await tensor.source.read(tensor.offset + (at / weights) * bytes, (count / weights) * bytes);
-    const values = dequantise(tensor.type, stored, count);
-    yield heads === undefined ? values : deinterleaveHeads(values, count / unit, rowsOf(tensor) / heads);
+    const stored = await source.read(offset + (at / weights) * bytes, (count / weights) * bytes);
+    yield { count, bytes: heads === undefined ? stored : deinterleaveHeads(stored, count / unit, (shape[0] ?? 1) / heads) };
   }
-}
-
-function rowsOf(tensor: StoredTensor): number {
-  return tensor.shape[0] ?? 1;
 }
 
 /**
  * Undoes the row order that llama.cpp's converter gives q and k of architecture `llama`: in each head the stored rows are
  * 0, D/2, 1, D/2+1, … (`reshape(heads, 2, D/2, …).swapaxes(1, 2)`), so that rotary pairs are neighbours; Hugging Face
- * pairs row i with row i + D/2.
+ * pairs row i with row i + D/2. A row is whole blocks, so that its bytes move as they are.
  */
-function deinterleaveHeads(stored: Float32Array<ArrayBuffer>, heads: number, headSize: number): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(stored.length);
-  const width = stored.length / (heads * headSize);
+function deinterleaveHeads(stored: Uint8Array, heads: number, headSize: number): Uint8Array {
+  const out = new Uint8Array(stored.length);
+  const width = stored.length / (heads * headSize); // bytes of a row
   const half = headSize / 2;
   for (let head = 0; head < heads; head++) {
     for (let pair = 0; pair < half; pair++) {

@@ -12,7 +12,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 const MAX_NAME_CHARACTERS = 4096;
 
 /** The types that tensors are written in. */
-export type SafetensorsType = "F32" | "F16" | "BF16" | "I8" | "I64";
+export type SafetensorsType = "F32" | "F16" | "BF16" | "U8" | "I8" | "I64";
 
 /** Bytes of one element of every type the format knows; tensors of the others are listed, not read. */
 const elementBytes: Readonly<Record<string, number>> = {

@@ -39,10 +39,11 @@ export async function askingPrecision({
 }
 
 async function checked(precision: Precision, device: TrainSettings["device"], threads: number | undefined): Promise<Precision> {
-  if (precision !== "int8") return precision;
+  if (precision === "fp32") return precision;
   if (targetOf(device) !== "cpu") {
-    throw new InputError("--precision int8 runs on the processor alone. Leave out --device, or take --precision fp32.");
+    throw new InputError(`--precision ${precision} runs on the processor alone. Leave out --device, or take --precision fp32.`);
   }
+  if (precision === "4bit") return precision;
   const { exact } = await int8Support(threads);
   if (!exact) {
     throw new InputError(

@@ -10,6 +10,7 @@ import { type Int8Group, type Int8Weights, mapInt8Weights } from "../../weights/
 import { type MappedTensor, mapWeights } from "../../weights/node/mapped-weights.js";
 import type { Precision } from "../options.js";
 import type { DescribedModel, OpenOptions } from "./described-model.js";
+import { compileFourBit } from "./four-bit-weights.js";
 import { readProbe } from "./probe.js";
 
 /** Where a model runs and how its frozen weights are held. */
@@ -28,7 +29,8 @@ const INT8_MULTIPLE = 16;
 /** Puts a model's weights where the engine maps them, converting them into the cache where needed. */
 export async function compileWithWeights(described: DescribedModel, device: Device, options: OpenOptions): Promise<CompileOptions> {
   const asFloat = async () => compileOptions(await mapFloat(described, device, options), device);
-  return device.precision === "int8" ? compileInt8(described, device, options, asFloat) : asFloat();
+  if (device.precision === "int8") return compileInt8(described, device, options, asFloat);
+  return device.precision === "4bit" ? compileFourBit(described, device, options) : asFloat();
 }
 
 function mapFloat({ checkpoint }: DescribedModel, { target }: Device, { onProgress, signal }: OpenOptions) {

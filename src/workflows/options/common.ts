@@ -3,7 +3,7 @@ import { choice, integer, option, text, toggle } from "../option.js";
 // What several workflows share: headings of help, and options that mean the same everywhere.
 
 /** How the frozen weights are held and multiplied. A new form is one name here, and its words in `precision`. */
-const precisions = ["auto", "fp32", "int8"] as const;
+const precisions = ["auto", "fp32", "int8", "4bit"] as const;
 /** A form in which frozen weights are held. */
 export type Precision = Exclude<(typeof precisions)[number], "auto">;
 const devices = ["auto", "cpu", "webgpu"] as const;
@@ -43,7 +43,7 @@ export const precision = () =>
     default: "auto",
     value: "PRECISION",
     group: groups.machine,
-    help: "How the frozen weights are held and multiplied: fp32 (exact), int8 (8 bits: up to twice as fast on processors with 8-bit products where batches are long, no faster where they are short, with small rounding errors) or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.",
+    help: "How the frozen weights are held and multiplied: fp32 (exact), int8 (8 bits: up to twice as fast on processors with 8-bit products where batches are long, no faster where they are short, with small rounding errors), 4bit (least memory: a quantised GGUF is used exactly as it is, other weights are rounded to 4 bits; slower, since each weight is unpacked where it is read) or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.",
   });
 
 export const threads = () =>
