@@ -29,6 +29,7 @@ function taught(batch: Batch): { context: number[]; target: number }[] {
       if (at(batch.positions, other) !== other - start) throw new Error(`place ${other} has position ${batch.positions[other]}`);
       context.push(at(batch.ids, other));
     }
+    expect(context).toHaveLength(length); // the first of the example has position 0
     return { context, target: at(batch.targets, s) };
   });
 }
