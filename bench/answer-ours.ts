@@ -6,7 +6,7 @@ import { openModel } from "../src/workflows/node/open-model.js";
 import { readTask, timeAnswer } from "./answer-task.js";
 
 const { model, precision, prompt, newTokens, threads } = readTask();
-const opened = await openModel(model, { target: "cpu", precision, threads });
+const opened = await openModel(model, { target: "cpu", precision, threads, answering: true });
 const maxPositions = prompt.length + newTokens;
 const program = await GenerationProgram.compile(nodeEngine, { model: opened.model, maxPositions }, opened.compile);
 

@@ -1,6 +1,7 @@
 import { InputError } from "../errors.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
+import type { CacheUse } from "../ops/cached-attention.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import { buildGenerationGraph } from "./generation-graph.js";
@@ -19,22 +20,30 @@ export interface GenerationProgramOptions {
 }
 
 /**
- * Tokens that are fed at once. What a piece does not see yet, the later tokens of a prompt, is not computed, and no more than
+ * The most tokens of a sequence that are fed at once. What a piece does not see yet, the later tokens of a prompt, is not computed, and no more than
  * the scores of one piece live at a time.
  */
-const TOKENS_PER_PIECE = 128;
+const TOKENS_PER_PIECE = 192;
+
+interface Programs {
+  readonly any: Program;
+  readonly oneToken: Program | undefined;
+}
 
 /** Next-token logits of sequences that grow: a step feeds each sequence its new tokens. */
 export class GenerationProgram {
   readonly vocabulary: number;
   readonly maxPositions: number;
   readonly #program: Program;
+  /** For a single token of a single sequence, where that is a program of its own. */
+  readonly #oneToken: Program | undefined;
   readonly #model: LanguageModelGraph;
   readonly #adapter: AppliedAdapter | undefined;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
 
-  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>, options: GenerationProgramOptions) {
-    this.#program = program;
+  private constructor(programs: Programs, inputs: ReadonlyMap<string, LayoutEntry>, options: GenerationProgramOptions) {
+    this.#program = programs.any;
+    this.#oneToken = programs.oneToken;
     this.#inputs = inputs;
     this.#model = options.model;
     this.#adapter = options.adapter;
@@ -43,10 +52,15 @@ export class GenerationProgram {
   }
 
   static async compile(engine: Engine, options: GenerationProgramOptions, compile: CompileOptions): Promise<GenerationProgram> {
-    const { graph, adapter } = buildGenerationGraph({ ...options, layout: options.adapter?.layout });
+    const forms = [...options.model.weights.keys()].map(compile.weights);
+    const ownForm = forms.some(({ answering }) => answering !== undefined);
     // In float32 the engine's products read the weights as they are: a copy of them would gain little.
-    const packWeights = compile.weights(options.model.head).int8 !== undefined;
-    return new GenerationProgram(await Program.compile(graph, engine, { ...compile, packWeights }), adapter?.inputs ?? new Map(), options);
+    const packed = { ...compile, packWeights: ownForm || forms.some(({ int8 }) => int8 !== undefined) };
+    const build = (use: CacheUse) => buildGenerationGraph({ ...options, layout: options.adapter?.layout, use });
+    const { graph, adapter } = build(ownForm ? "joined" : "apart");
+    const any = await Program.compile(graph, engine, packed);
+    const oneToken = ownForm ? await Program.compile(build("oneToken").graph, engine, packed) : undefined;
+    return new GenerationProgram({ any, oneToken }, adapter?.inputs ?? new Map(), options);
   }
 
   /** An empty cache for a batch of sequences. */
@@ -65,9 +79,11 @@ export class GenerationProgram {
   async step(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
     for (const [sequence, ids] of sequences.entries()) this.#checkLength(cache.length(sequence) + ids.length);
     const longest = Math.max(...sequences.map(({ length }) => length));
-    const result = await this.#run(cache, pieces(sequences, 0));
-    for (let from = TOKENS_PER_PIECE; from < longest; from += TOKENS_PER_PIECE) {
-      const logits = await this.#run(cache, pieces(sequences, from));
+    const piece = Math.ceil(longest / Math.ceil(longest / TOKENS_PER_PIECE)); // as equal as can be
+    const tokensFrom = (from: number) => sequences.map((ids) => ids.slice(from, from + piece));
+    const result = await this.#run(cache, tokensFrom(0));
+    for (let from = piece; from < longest; from += piece) {
+      const logits = await this.#run(cache, tokensFrom(from));
       for (const [sequence, { length }] of sequences.entries()) {
         const row = [sequence * this.vocabulary, (sequence + 1) * this.vocabulary] as const;
         if (length > from) result.set(logits.subarray(...row), row[0]);
@@ -90,17 +106,20 @@ export class GenerationProgram {
       }
     }
     const last = BigInt64Array.from(counts, (count, sequence) => BigInt(sequence * tokens + Math.max(count - 1, 0)));
-    const feeds = { ids, positions, last, bias: cache.bias(counts), ...cache.feeds(), ...this.#adapterFeeds() };
+    const alone = sequences.length === 1 && tokens === 1 && cache.length(0) > 0 ? this.#oneToken : undefined;
+    const bias = alone === undefined ? { bias: cache.bias(counts) } : {};
+    const feeds = { ids, positions, last, ...bias, ...cache.feeds(), ...this.#adapterFeeds() };
     const past = cache.rows;
-    const outputs = await this.#program.run(feeds, { batch: sequences.length, tokens, past, seen: past + tokens });
+    const outputs = await (alone ?? this.#program).run(feeds, { batch: sequences.length, tokens, past, seen: past + tokens });
     cache.append(outputs, counts);
     const logits = outputs.logits?.data;
     if (!(logits instanceof Float32Array)) throw new Error("the program returned no logits");
     return logits;
   }
 
-  release(): Promise<void> {
-    return this.#program.release();
+  async release(): Promise<void> {
+    await this.#program.release();
+    await this.#oneToken?.release();
   }
 
   #checkLength(length: number): void {
@@ -114,9 +133,4 @@ export class GenerationProgram {
     if (this.#adapter !== undefined) for (const [name, entry] of this.#inputs) feeds[name] = viewOf(this.#adapter.vector, entry);
     return feeds;
   }
-}
-
-/** The piece of each sequence that begins at a place. */
-function pieces(sequences: readonly (readonly number[])[], from: number): readonly (readonly number[])[] {
-  return sequences.map((ids) => ids.slice(from, from + TOKENS_PER_PIECE));
 }

@@ -43,7 +43,9 @@ export function assertNumbers(logits: Float32Array, position: number): void {
 export function argMax(values: Float32Array): number {
   let best = 0;
   let top = Number.NEGATIVE_INFINITY;
-  for (const [index, value] of values.entries()) {
+  // A plain loop: this runs over the whole vocabulary for each token, and an iterator would make a pair for each logit.
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? Number.NaN;
     if (value > top) {
       top = value;
       best = index;

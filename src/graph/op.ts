@@ -64,6 +64,8 @@ export interface Emitter {
   int8(weight: string): Int8Weight | undefined;
   /** A frozen weight that is stored in blocks with scales, by the name of its value; undefined where it is not. */
   blocks(weight: string): BlockWeight | undefined;
+  /** The form for answers of frozen layers that read one input, by the names of their values; undefined where there is none. */
+  answering(weights: readonly string[]): AnsweringWeights | undefined;
   /** Values that several operations share, written by the first of them. */
   once(key: string, write: () => readonly string[]): readonly string[];
   /**
@@ -106,6 +108,16 @@ export interface Int8Weight {
   /** The name of a part's value. */
   part(name: Int8Part): string;
 }
+
+/**
+ * Frozen weights as products with few rows read them. As `rows`, all layers of one input side by side, M outputs together: `codes`
+ * int8 [in, M] of the weights divided by `smooth` [in], which multiplies the input, `scales` [M], and `sums` [1, M], what an input of
+ * ones gives; `fine` asks for the input in 16 bits. As `blocks`, one layer: `codes` uint8 [out, in / block, block] around 128, and
+ * `scales` [out, in / block].
+ */
+export type AnsweringWeights =
+  | { readonly kind: "rows"; readonly fine: boolean; part(name: "smooth" | "codes" | "scales" | "sums"): string }
+  | { readonly kind: "blocks"; readonly inputs: number; readonly block: number; part(name: "codes" | "scales"): string };
 
 export interface EmitOptions {
   readonly attributes?: Readonly<Record<string, EngineAttribute>>;

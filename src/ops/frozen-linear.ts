@@ -1,5 +1,5 @@
 import { apply, producer, type Tensor } from "../graph/graph.js";
-import { defineOp, float32 } from "../graph/op.js";
+import { defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
 import { binary, gemm } from "./engine-nodes.js";
 import { int8Backward, int8Forward } from "./int8.js";
 import { inferLinear, linearCost } from "./linear.js";
@@ -14,15 +14,15 @@ const frozenLinearOp = defineOp<null>({
     if (wants[1]) throw new Error("FrozenLinear: its weight is frozen and has no gradient; use linear for a trained one");
     return [apply(frozenLinearGradientOp, [dy, weight, undefined], null)]; // x̄ = ȳ·W
   },
-  lower: {
-    cpu: (e, { inputs: [x = "", weight = ""] }) => {
-      const int8 = e.int8(weight);
-      return int8 === undefined ? gemm(e, x, weight, { transposeB: true }) : int8Forward(e, x, int8);
-    },
-    webgpu: (e, { inputs: [x = "", weight = ""] }) => gemm(e, x, weight, { transposeB: true }),
-  },
+  lower: everywhere((e, { inputs: [x = "", weight = ""] }) => frozenProduct(e, x, weight)),
   cost: linearCost,
 });
+
+/** x·Wᵀ in the precision in which W is stored. */
+export function frozenProduct(e: Emitter, x: string, weight: string): string {
+  const int8 = e.target === "cpu" ? e.int8(weight) : undefined;
+  return int8 === undefined ? gemm(e, x, weight, { transposeB: true }) : int8Forward(e, x, int8);
+}
 
 // x̄ = c + ȳ·W
 const frozenLinearGradientOp = defineOp<null>({

@@ -1,6 +1,6 @@
 import type { Shape } from "../graph/dimension.js";
 import { type Graph, reachable, type Tensor } from "../graph/graph.js";
-import type { BlockWeight, EmitOptions, Emitter, Int8Part, Int8Weight, Target, TensorType } from "../graph/op.js";
+import type { AnsweringWeights, BlockWeight, EmitOptions, Emitter, Int8Part, Int8Weight, Target, TensorType } from "../graph/op.js";
 import type { OnnxInitializer, OnnxNode } from "../onnx/model.js";
 import { blockWeight, type StoredBlocks } from "./block-weight.js";
 
@@ -12,12 +12,22 @@ export interface StoredWeight {
   readonly data: OnnxInitializer["data"] | undefined;
   readonly blocks?: StoredBlocks | undefined;
   readonly int8?: StoredInt8 | undefined;
+  readonly answering?: StoredAnswering | undefined;
 }
 
 /** The int8 form of a frozen weight. */
 export interface StoredInt8 {
   readonly range: Int8Weight["range"];
   readonly parts: ReadonlyMap<Int8Part, Omit<OnnxInitializer, "name">>;
+}
+
+/** The form for answers of layers that read one input: each of them has the same. */
+export interface StoredAnswering {
+  readonly weights: readonly string[];
+  readonly form:
+    | { readonly kind: "rows"; readonly fine: boolean }
+    | { readonly kind: "blocks"; readonly inputs: number; readonly block: number };
+  readonly parts: ReadonlyMap<string, Omit<OnnxInitializer, "name">>;
 }
 
 /** Engine nodes of a graph, not yet in the wanted order. */
@@ -162,6 +172,21 @@ class GraphEmitter implements Emitter {
   blocks(value: string): BlockWeight | undefined {
     const weight = this.#weightNames.get(value);
     return weight === undefined ? undefined : this.#blocks(weight);
+  }
+
+  answering(values: readonly string[]): AnsweringWeights | undefined {
+    const names = values.map((value) => this.#weightNames.get(value) ?? "");
+    const [first = ""] = names;
+    const stored = first === "" ? undefined : this.#weights(first).answering;
+    if (stored === undefined || stored.weights.join() !== names.join()) return undefined;
+    const part = (name: string) => {
+      const tensor = stored.parts.get(name);
+      if (tensor === undefined) throw new Error(`${first} has no ${name} for answers`);
+      const initializer = `answering:${first}:${name}`;
+      this.#initializers.set(initializer, { name: initializer, ...tensor });
+      return initializer;
+    };
+    return { ...stored.form, part };
   }
 
   once(key: string, write: () => readonly string[]): readonly string[] {

@@ -289,6 +289,8 @@ def main():
     case("swiglu", n, dict(gate=gate, up=normal(4, 5)), ["gate", "up"], lambda gate, up: F.silu(gate) * up)
     case("weightedSum", {"n": 5}, dict(values=normal(5), weights=normal(5)), ["values", "weights"], lambda values, weights: torch.dot(values, weights))
     update()
+    three = dict(x=normal(3, 4), first=normal(5, 4), second=normal(2, 4))
+    case("frozenLayers", {"n": 3}, three, [], lambda x, first, second: [x @ first.T, x @ second.T])
 
 
 if __name__ == "__main__":

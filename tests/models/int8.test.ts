@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { buildBatch, padSupervised } from "../../src/data/batch.js";
+import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { argMax } from "../../src/generation/sampling.js";
 import { initialiseAdapter } from "../../src/lora/initialise.js";
 import { type AdapterLayout, buildLayout, viewOf } from "../../src/lora/layout.js";
@@ -47,6 +48,44 @@ describe("SmolLM2-135M-Instruct in int8 beside fp32", () => {
     expect(Math.abs(length(got) / length(want) - 1)).toBeLessThan(0.05); // neither do steps grow or shrink
   });
 });
+
+// Both are compared with fp32 at every position of a text, of which the form for answers has seen nothing either.
+describe("SmolLM2-135M-Instruct in the form for answers", () => {
+  const { ids } = golden<{ readonly ids: readonly number[] }>("smollm2/golden.json");
+
+  // llama.cpp with the model in Q8_0, which its users take for as good as exact, has a divergence of 0.005 nats and 96 % of equal
+  // choices on other texts; this form has 0.007 and 94 % there, and 0.009 and 95 % on this one. Training's int8 has 0.012.
+  test("tokens follow with nearly the probabilities of fp32, prompt and single tokens alike", async () => {
+    const path = await smollm2Path();
+    const rows = async (precision: "fp32" | "int8") => {
+      const { model, compile } = await openModel(path, { target: "cpu", precision, answering: true });
+      const program = await GenerationProgram.compile(nodeEngine, { model, maxPositions: 512 }, compile);
+      const cache = program.cache(1, 512);
+      const found = [await program.step(cache, [ids.slice(0, 200)])];
+      for (const id of ids.slice(200, 400)) found.push(await program.step(cache, [[id]]));
+      await program.release();
+      return found;
+    };
+    const [want, got] = [await rows("fp32"), await rows("int8")];
+    const divergences = want.map((row, t) => divergence(row, got[t]!));
+    const agreeing = want.filter((row, t) => argMax(row) === argMax(got[t]!)).length / want.length;
+    expect(divergences.reduce((sum, value) => sum + value, 0) / want.length).toBeLessThan(0.012);
+    expect(Math.max(...divergences)).toBeLessThan(0.3);
+    expect(agreeing).toBeGreaterThan(0.9);
+    expect(agreeing).toBeLessThan(1); // or it was not in 8 bits
+  }, 300_000);
+});
+
+/** Kullback and Leibler's divergence of one distribution from another, in nats, of their logits. */
+function divergence(want: Float32Array, got: Float32Array): number {
+  const logs = (logits: Float32Array) => {
+    const top = logits.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+    const sum = Math.log(logits.reduce((total, value) => total + Math.exp(value - top), 0)) + top;
+    return Float64Array.from(logits, (value) => value - sum);
+  };
+  const [p, q] = [logs(want), logs(got)];
+  return p.reduce((sum, value, id) => sum + Math.exp(value) * (value - q[id]!), 0);
+}
 
 /** The likeliest token at each position of a text, and its mean loss by the training's own operation. */
 async function predictionsOf({ model, compile }: OpenedModel, ids: readonly number[]) {

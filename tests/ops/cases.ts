@@ -4,9 +4,10 @@ import { adamw } from "../../src/ops/adamw.js";
 import { add } from "../../src/ops/add.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias, QUERIES } from "../../src/ops/attention-bias.js";
-import { cachedAttention } from "../../src/ops/cached-attention.js";
+import { type CacheUse, cachedAttention } from "../../src/ops/cached-attention.js";
 import { clipByNorm } from "../../src/ops/clip-by-norm.js";
 import { dropout } from "../../src/ops/dropout.js";
+import { frozenLayers } from "../../src/ops/frozen-layers.js";
 import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { gatherRows } from "../../src/ops/gather-rows.js";
 import { linear } from "../../src/ops/linear.js";
@@ -165,11 +166,14 @@ function chunkedSequences(chunks: number): { readonly segments: CaseInput; reado
   return { segments: { ...segments, shape: ["batch", tokens] }, order: { ...order, shape: [tokens] } };
 }
 
-function cachedAttentionCase(shared: number, kvHeads: number, size: number): OpCase {
+function cachedAttentionCase(shared: number, kvHeads: number, size: number, cacheUse: CacheUse): OpCase {
   const heads = shared * kvHeads;
   const past = fixed("past", "batch", kvHeads, size);
+  const golden = `cachedAttention: ${heads} heads on ${kvHeads}`;
   return {
-    name: `cachedAttention: ${heads} heads on ${kvHeads}`,
+    ...(cacheUse === "apart"
+      ? { name: golden }
+      : { name: `${golden}, ${cacheUse}`, whole: { golden, dimensions: (extents: Dimensions) => extents } }),
     inputs: {
       q: fixed("batch", "tokens", heads * size),
       k: fixed("batch", "tokens", kvHeads * size),
@@ -193,7 +197,7 @@ function cachedAttentionCase(shared: number, kvHeads: number, size: number): OpC
       const x = use(inputs);
       const names = ["q", "k", "v", "pastKeys", "pastValues", "bias"] as const;
       const [q, k, v, pastKeys, pastValues, bias] = names.map((name) => x(name)) as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-      return [cachedAttention({ q, k, v, pastKeys, pastValues, bias }, { heads, kvHeads, scale: 0.7 })];
+      return [cachedAttention({ q, k, v, pastKeys, pastValues, bias }, { heads, kvHeads, scale: 0.7, use: cacheUse })];
     },
   };
 }
@@ -329,8 +333,16 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     ...attentionCases(1, extent(2), extent(4)),
     ...attentionCases(2, extent(2), extent(2)),
     ...attentionCases(extent(3, 2), 1, extent(2)),
-    cachedAttentionCase(1, extent(2), extent(2)),
-    cachedAttentionCase(2, extent(2), extent(2)),
+    ...(["apart", "joined"] as const).flatMap((use) => [
+      cachedAttentionCase(1, extent(2), extent(2), use),
+      cachedAttentionCase(2, extent(2), extent(2), use),
+    ]),
+    {
+      name: "frozenLayers",
+      inputs: { x: fixed("n", extent(4)), first: fixed(extent(5), extent(4)), second: fixed(extent(2), extent(4)) },
+      dimensions: rows,
+      build: ({ x, first, second }) => frozenLayers(x!, [first!, second!]),
+    },
     {
       name: "attentionBias",
       inputs: { segments, order },

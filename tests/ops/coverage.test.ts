@@ -11,6 +11,7 @@ const withoutGradient = [
   "CachedAttention",
   "ClipByNorm",
   "ConcatColumns",
+  "FrozenLayers",
   "FrozenLinearGradient",
   "MatrixProduct",
   "RmsNormGradient",

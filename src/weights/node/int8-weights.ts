@@ -180,14 +180,15 @@ function roomFor({ float }: Int8Options, checkpoint: Checkpoint, total: number):
   return 2 * total + float.reduce((sum, name) => sum + 4 * (elementCount(checkpoint.tensors.get(name)?.shape ?? []) ?? 0), 0);
 }
 
-async function columnMaxima(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
+/** The largest magnitude of each column of a matrix. */
+export async function columnMaxima(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
   const maxima = new Float32Array(tensor.shape[1] ?? 0);
   for await (const rows of readRows(tensor)) raiseColumnMaxima(maxima, rows);
   return maxima;
 }
 
 /** Whole rows of a matrix, many at a time. */
-async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Array> {
+export async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Array> {
   const columns = tensor.shape[1] ?? 1;
   let rest = new Float32Array(0);
   for await (const slab of readSlabs(tensor)) {
@@ -237,7 +238,7 @@ function chooseRounding(
 const SAMPLED_ROWS = 128;
 
 /** Some rows of a matrix, evenly spread. */
-async function sampleRows(tensor: StoredTensor): Promise<Float32Array> {
+export async function sampleRows(tensor: StoredTensor): Promise<Float32Array> {
   const [outputs, inputs] = [tensor.shape[0] ?? 0, tensor.shape[1] ?? 0];
   const stride = Math.max(1, Math.floor(outputs / SAMPLED_ROWS));
   const sampled: Float32Array[] = [];

@@ -46,7 +46,12 @@ export async function loadHostedModel(name: string, { scratch, ...options }: Hos
   const described = await describeModel(name, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const placed: PlacedAdapter[] = [];
   for (const directory of directories) placed.push(await readFittingAdapter(directory, described));
-  const on: Device = { target: targetOf(device), threads, precision: await askingPrecision({ precision, device, threads }) };
+  const on: Device = {
+    target: targetOf(device),
+    threads,
+    precision: await askingPrecision({ precision, device, threads }),
+    answering: true,
+  };
   host = merged ? await hostMerged(described, placed, on, scratch, context) : await hostBeside(described, placed, on, context);
   return {
     architecture: described.model.modelType,

@@ -9,6 +9,7 @@ import { layerInputs } from "../../training/layer-inputs.js";
 import { type Int8Group, type Int8Weights, mapInt8Weights } from "../../weights/node/int8-weights.js";
 import { type MappedTensor, mapWeights } from "../../weights/node/mapped-weights.js";
 import type { Precision } from "../options.js";
+import { compileAnswering } from "./answering-weights.js";
 import type { DescribedModel, OpenOptions } from "./described-model.js";
 import { compileFourBit } from "./four-bit-weights.js";
 import { readProbe } from "./probe.js";
@@ -19,6 +20,8 @@ export interface Device {
   readonly threads?: number | undefined;
   /** Float32 by default. */
   readonly precision?: Precision | undefined;
+  /** The model answers and is not trained: in int8 its weights take another form then. */
+  readonly answering?: boolean | undefined;
 }
 
 /** Tokens of the text in which the inputs of layers are measured before they are rounded to 8 bits. */
@@ -29,6 +32,9 @@ const INT8_MULTIPLE = 16;
 /** Puts a model's weights where the engine maps them, converting them into the cache where needed. */
 export async function compileWithWeights(described: DescribedModel, device: Device, options: OpenOptions): Promise<CompileOptions> {
   const asFloat = async () => compileOptions(await mapFloat(described, device, options), device);
+  if (device.precision === "int8" && device.answering) {
+    return compileAnswering(described, device, options, () => measuredInputs(described, asFloat));
+  }
   if (device.precision === "int8") return compileInt8(described, device, options, asFloat);
   return device.precision === "4bit" ? compileFourBit(described, device, options) : asFloat();
 }
@@ -74,24 +80,30 @@ export function int8Alone(model: LanguageModelGraph): ReadonlySet<string> {
   );
 }
 
+/** What the layers of a model read in a typical text, measured in float32. */
+async function measuredInputs(
+  { model, codec }: DescribedModel,
+  asFloat: () => Promise<CompileOptions>,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const { passages } = await readProbe();
+  const ids = codec.encode(passages.join("\n\n")).slice(0, Math.min(MEASURED_TOKENS, model.dimensions.maxPositions));
+  return layerInputs(nodeEngine, model, await asFloat(), ids);
+}
+
 async function compileInt8(
   described: DescribedModel,
   { target, threads }: Device,
   { onProgress, signal }: OpenOptions,
   asFloat: () => Promise<CompileOptions>,
 ): Promise<CompileOptions> {
-  const { model, checkpoint, codec } = described;
+  const { model, checkpoint } = described;
   const groups = int8Groups(model);
   const inInt8Alone = int8Alone(model);
   const weights = await mapInt8Weights(checkpoint, {
     cacheFolder: join(lorikeetCacheFolder(), "weights"),
     groups,
     float: [...model.weights.keys()].filter((name) => !inInt8Alone.has(name)),
-    measureInputs: async () => {
-      const { passages } = await readProbe();
-      const ids = codec.encode(passages.join("\n\n")).slice(0, Math.min(MEASURED_TOKENS, model.dimensions.maxPositions));
-      return layerInputs(nodeEngine, model, await asFloat(), ids);
-    },
+    measureInputs: () => measuredInputs(described, asFloat),
     onProgress: ({ done, total }) => onProgress?.({ task: "rounding the weights to 8 bits (once)", done, total, unit: "items" }),
     signal,
   });
