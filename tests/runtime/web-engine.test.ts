@@ -41,7 +41,7 @@ test("a session is made with the engine's settings and the files of the weights"
     executionProviders: ["webgpu"],
     externalData: [{ path: "weights.bin", data: bytes }],
     extra: {
-      session: { disable_prepacking: "1", disable_cpu_ep_fallback: "1" },
+      session: { disable_prepacking: "1", set_denormal_as_zero: "1", disable_cpu_ep_fallback: "1" },
       optimization: { disable_specified_optimizers: "CommonSubexpressionElimination;ConstantFolding" },
     },
   });

@@ -107,7 +107,7 @@ async function compileInt8(
     onProgress: ({ done, total }) => onProgress?.({ task: "rounding the weights to 8 bits (once)", done, total, unit: "items" }),
     signal,
   });
-  return { target, threads, weightsFolder: weights.folder, weights: (name) => int8Weight(weights, name) };
+  return { target, threads, packWeights: true, weightsFolder: weights.folder, weights: (name) => int8Weight(weights, name) };
 }
 
 const partTypes = { F32: "float32", I8: "int8", I64: "int64" } as const;
