@@ -89,6 +89,7 @@ export function gemm(
     alpha: { float: scale },
     beta: { float: addendScale },
   };
+  if (addend !== "" && e.target === "cpu" && addendScale === 1) return binary(e, "Add", e.emit("Gemm", [a, b], { attributes })[0], addend);
   return e.emit("Gemm", addend === "" ? [a, b] : [a, b, addend], { attributes })[0];
 }
 
