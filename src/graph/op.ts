@@ -86,25 +86,14 @@ export interface BlockWeight {
 /**
  * A frozen W [out, in] in int8, once for each direction. Forward, the input is multiplied by `smooth` [in], which tames its
  * outlying channels (Xiao et al. 2022, eq. 3), and W's columns are divided by it: `forwardCodes` int8 [in, out] with a scale
- * for each output, `forwardScales` [out], and `forwardBias` [out], what rounding W took from the mean output. Backward, `backwardCodes` int8 [out, in] have a scale for each input,
- * `backwardScales` [in]. The channels of which `smooth` is zero are multiplied in float32: `outliers` int64 [K] with their
- * columns of W, `outlierWeights` [out, K].
+ * for each output, `forwardScales` [out]. Backward, `backwardCodes` int8 [out, in] have a scale for each input,
+ * `backwardScales` [in].
  */
-export type Int8Part =
-  | "smooth"
-  | "forwardCodes"
-  | "forwardScales"
-  | "forwardBias"
-  | "backwardCodes"
-  | "backwardScales"
-  | "outliers"
-  | "outlierWeights";
+export type Int8Part = "smooth" | "forwardCodes" | "forwardScales" | "backwardCodes" | "backwardScales";
 
 export interface Int8Weight {
-  /** Whether one scale serves the whole input, or each row needs its own. */
-  readonly range: "tensor" | "row";
-  /** Whether some channels are multiplied in float32. */
-  readonly hasOutliers: boolean;
+  /** How the input is rounded: with one scale for all of it, with one for each row, or so in two codes for each value, which are 16 bits. */
+  readonly range: "tensor" | "row" | "fine";
   /** The name of a part's value. */
   part(name: Int8Part): string;
 }

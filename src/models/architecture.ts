@@ -5,6 +5,8 @@ export interface LinearLayer {
   readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
+  /** Its output becomes attention scores: their exponentials amplify what rounding does to it. */
+  readonly makesScores?: boolean;
 }
 
 /** Layers that read the same input; they share its stacked adapters and, later, its quantised form. */

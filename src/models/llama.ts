@@ -90,15 +90,16 @@ interface BlockGroups {
 
 function blockGroups({ dimensions, feedForward }: LlamaConfig, block: number): BlockGroups {
   const { hidden, heads, kvHeads, headSize } = dimensions;
-  const layer = (name: string, inputs: number, outputs: number): LinearLayer => ({
+  const layer = (name: string, inputs: number, outputs: number, makesScores = false): LinearLayer => ({
     name: `model.layers.${block}.${name}`,
     inputs,
     outputs,
+    makesScores,
   });
   return {
     qkv: [
-      layer("self_attn.q_proj", hidden, heads * headSize),
-      layer("self_attn.k_proj", hidden, kvHeads * headSize),
+      layer("self_attn.q_proj", hidden, heads * headSize, true),
+      layer("self_attn.k_proj", hidden, kvHeads * headSize, true),
       layer("self_attn.v_proj", hidden, kvHeads * headSize),
     ],
     output: [layer("self_attn.o_proj", heads * headSize, hidden)],

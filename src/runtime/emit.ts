@@ -166,7 +166,7 @@ class GraphEmitter implements Emitter {
       this.#initializers.set(initializer, { name: initializer, ...stored });
       return initializer;
     };
-    return { range: form.range, hasOutliers: form.parts.has("outliers"), part };
+    return { range: form.range, part };
   }
 
   blocks(value: string): BlockWeight | undefined {

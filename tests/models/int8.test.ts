@@ -10,6 +10,7 @@ import { Program } from "../../src/runtime/program.js";
 import { batchDimensions, batchFeeds, GradientProgram } from "../../src/training/gradient-program.js";
 import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
 import { type OpenedModel, openModel } from "../../src/workflows/node/open-model.js";
+import { readProbe } from "../../src/workflows/node/probe.js";
 import { golden } from "../support/golden.js";
 import { smollm2Path } from "../support/smollm2.js";
 
@@ -35,15 +36,16 @@ describe("SmolLM2-135M-Instruct in int8 beside fp32", () => {
     expect(Math.abs(got.loss / want.loss - 1)).toBeLessThan(0.01);
   });
 
-  // A gradient with an independent relative error e has a cosine of 1/√(1 + e²) with the exact one. Measured on this text: 0.970 in the
-  // worst block, 0.985 in the middle one, thus errors of 25 % and 17 %, nearly all of it from the forward pass. The bounds leave 17 % more.
-  test("the gradient of every block's adapter at the start of a training points where fp32's does", async () => {
+  // A gradient with an independent relative error e has a cosine of 1/√(1 + e²) with the exact one: 0.99 is an error of 14 %. Measured on
+  // this text: 0.992 in the worst block, 0.995 in the middle one.
+  test("the gradient of every block's adapter in a batch of 4 × 256 tokens points where fp32's does", async () => {
     const layout = buildLayout(fp32.model.linearGroups.map((group) => group.map((layer) => ({ ...layer, rank: 8, scale: 2 }))));
-    const [want, got] = [await gradientOf(fp32, layout, ids), await gradientOf(int8, layout, ids)];
+    const text = fp32.codec.encode((await readProbe()).passages.join("\n\n")).slice(2048, 3072); // its beginning was measured
+    const [want, got] = [await gradientOf(fp32, layout, text), await gradientOf(int8, layout, text)];
     const cosines = blocksOf(layout).map((entries) => cosine(entries.map((entry) => [viewOf(want, entry), viewOf(got, entry)])));
     expect(cosines).toHaveLength(30);
-    expect(Math.min(...cosines)).toBeGreaterThan(0.96);
-    expect(cosines.toSorted((a, b) => a - b)[15]).toBeGreaterThan(0.98);
+    expect(Math.min(...cosines)).toBeGreaterThan(0.99);
+    expect(cosines.toSorted((a, b) => a - b)[15]).toBeGreaterThan(0.993);
     const length = (vector: Float32Array) => Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
     expect(Math.abs(length(got) / length(want) - 1)).toBeLessThan(0.05); // neither do steps grow or shrink
   });

@@ -1,9 +1,18 @@
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { RunError } from "../../errors.js";
-import type { Int8Part } from "../../graph/op.js";
-import { type Checkpoint, elementCount, readSlabs, readStoredTensor, type StoredTensor } from "../checkpoint.js";
-import { channelMeans, type Int8Encoder, int8Encoder, raiseColumnMaxima, roundingErrors, smoothingFactors } from "../kernels/int8.js";
+import type { Int8Part, Int8Weight } from "../../graph/op.js";
+import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../checkpoint.js";
+import {
+  backwardEncoder,
+  type ChannelMoments,
+  channelMoments,
+  forwardEncoder,
+  type Int8Encoder,
+  raiseColumnMaxima,
+  roundingErrors,
+  smoothingFactors,
+} from "../kernels/int8.js";
 import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
 import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
@@ -15,13 +24,13 @@ export interface Int8Group {
   /** The name under which the input was measured. */
   readonly input: string;
   readonly weights: readonly string[];
-  /** Each row of the input gets its own scale, even where one for all would cost little. */
-  readonly scalePerRow?: boolean;
+  /** How the input is rounded, where that is not chosen by what it costs. */
+  readonly range?: "row" | "fine";
 }
 
 /** A weight's int8 form in a file that the engine maps. */
 export interface MappedInt8 {
-  readonly range: "tensor" | "row";
+  readonly range: Int8Weight["range"];
   readonly shape: readonly [number, number];
   readonly parts: ReadonlyMap<Int8Part, TensorPlace>;
 }
@@ -35,9 +44,8 @@ export interface Int8Weights {
 }
 
 /** Goes into the key of every cache file: raise it when what is written changes. */
-const LAYOUT_VERSION = 9;
-/** Channels of an input that are multiplied in float32 where rounding it costs more than this, relative to its size. */
-const OUTLIER_CHANNELS = 64;
+const LAYOUT_VERSION = 10;
+/** An input gets two codes for each value where one costs its products more than this, relative to their size. */
 const LARGE_ERROR = 0.02;
 /** One scale serves a whole input where it costs at most this much more than one for each row. */
 const SHARED_SCALE = 1.05;
@@ -95,7 +103,7 @@ async function openCached(path: string, { groups, float }: Int8Options): Promise
       if (range === undefined || codes === undefined) return undefined;
       const parts = new Map<Int8Part, TensorPlace>();
       for (const part of partNames) {
-        const place = header.places.get(partName(isShared(part) ? input : weight, part));
+        const place = header.places.get(partName(part === "smooth" ? input : weight, part));
         if (place !== undefined) parts.set(part, place);
       }
       int8.set(weight, { range, shape: [codes[0] ?? 0, codes[1] ?? 0], parts });
@@ -104,26 +112,15 @@ async function openCached(path: string, { groups, float }: Int8Options): Promise
   return { folder, file, int8, float: floats };
 }
 
-const partNames = [
-  "smooth",
-  "forwardCodes",
-  "forwardScales",
-  "forwardBias",
-  "backwardCodes",
-  "backwardScales",
-  "outliers",
-  "outlierWeights",
-] as const;
-/** Belongs to the input, not to one of the weights that read it. */
-const isShared = (part: Int8Part) => part === "smooth" || part === "outliers";
+/** The smoothing belongs to the input, the rest to each of the weights that read it. */
+const partNames = ["smooth", "forwardCodes", "forwardScales", "backwardCodes", "backwardScales"] as const;
 const partName = (owner: string, part: Int8Part) => `${owner}#${part}`;
 
 /** How the input of a group is rounded. */
 interface Rounding {
   readonly smooth: Float32Array<ArrayBuffer>;
   readonly range: MappedInt8["range"];
-  readonly outliers: readonly number[];
-  readonly mean: Float32Array;
+  readonly moments: ChannelMoments;
 }
 
 async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Options): Promise<void> {
@@ -147,12 +144,8 @@ async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Opti
     const tensors = group.weights.map(tensorOf);
     const maxima = await Promise.all(tensors.map(columnMaxima));
     const samples = await Promise.all(tensors.map(sampleRows));
-    const rounding = chooseRounding(inputs.get(group.input) ?? new Float32Array(0), maxima, joined(samples), group.scalePerRow);
+    const rounding = chooseRounding(inputs.get(group.input) ?? new Float32Array(0), maxima, joined(samples), group.range);
     entries.push({ name: partName(group.input, "smooth"), dtype: "F32", shape: [rounding.smooth.length], data: () => rounding.smooth });
-    if (rounding.outliers.length > 0) {
-      const indexes = BigInt64Array.from(rounding.outliers, BigInt);
-      entries.push({ name: partName(group.input, "outliers"), dtype: "I64", shape: [indexes.length], data: () => indexes });
-    }
     for (const [index, tensor] of tensors.entries()) {
       ranges[tensor.name] = rounding.range;
       entries.push(...encodedParts(tensor, rounding, maxima[index] ?? new Float32Array(0)));
@@ -166,7 +159,7 @@ async function writeInt8(path: string, checkpoint: Checkpoint, options: Int8Opti
       const data = await entry.data();
       if (Symbol.asyncIterator in data) yield* data;
       else yield data;
-      if (entry.name.endsWith("#forwardCodes")) {
+      if (entry.name.endsWith("#backwardCodes")) {
         done += entry.shape.reduce((product, size) => product * size, 1);
         options.onProgress?.({ done, total });
       }
@@ -207,31 +200,25 @@ export async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Arr
  */
 const ALPHA = 0.5;
 
-/** The smoothing of a group's input, and whether one scale serves all of it. */
+/** The smoothing of a group's input, and how it is rounded. */
 function chooseRounding(
   input: Float32Array,
   weightMaxima: readonly Float32Array[],
   weightRows: Float32Array,
-  scalePerRow = false,
+  given: Int8Group["range"],
 ): Rounding {
   const columns = weightMaxima[0]?.length ?? 0;
   const ofWeights = new Float32Array(columns);
   for (const maxima of weightMaxima) raiseColumnMaxima(ofWeights, maxima);
   const ofInput = new Float32Array(columns);
   raiseColumnMaxima(ofInput, input);
-  const mean = channelMeans(input, columns);
+  const moments = channelMoments(input, columns);
   const smooth = smoothingFactors(ofInput, ofWeights, ALPHA);
   const errors = roundingErrors(input, weightRows, smooth);
   const [shared, separate] = [Math.hypot(errors.tensor, errors.weight), Math.hypot(errors.row, errors.weight)];
-  if (!scalePerRow && shared <= SHARED_SCALE * separate) return { smooth, mean, range: "tensor", outliers: [] };
-  if (scalePerRow || separate <= LARGE_ERROR || columns < 4 * OUTLIER_CHANNELS) return { smooth, mean, range: "row", outliers: [] };
-  const reach = (channel: number) => (ofInput[channel] ?? 0) * (smooth[channel] ?? 0);
-  const outliers = [...smooth.keys()]
-    .sort((a, b) => reach(b) - reach(a))
-    .slice(0, OUTLIER_CHANNELS)
-    .sort((a, b) => a - b);
-  for (const channel of outliers) smooth[channel] = 0;
-  return { smooth, mean, range: "row", outliers };
+  if (given !== undefined) return { smooth, moments, range: given };
+  if (Math.min(shared, separate) > LARGE_ERROR) return { smooth, moments, range: "fine" };
+  return { smooth, moments, range: shared <= SHARED_SCALE * separate ? "tensor" : "row" };
 }
 
 /** Rows of W that stand for all of them when the choice is made. */
@@ -261,50 +248,42 @@ function joined(parts: readonly Float32Array[]): Float32Array {
   return whole;
 }
 
-/** The parts of one matrix, encoded together when the first of them is asked for and let go with the last. */
-function encodedParts(tensor: StoredTensor, rounding: Rounding, maxima: Float32Array): TensorToWrite[] {
+/** The parts of one matrix. */
+function encodedParts(tensor: StoredTensor, { smooth, moments }: Rounding, maxima: Float32Array): TensorToWrite[] {
   const [outputs, inputs] = [tensor.shape[0] ?? 0, tensor.shape[1] ?? 0];
-  const { outliers } = rounding;
-  let encoded: Promise<Int8Encoder> | undefined;
-  const encode = () => {
-    encoded ??= encodeMatrix(tensor, rounding, maxima);
-    return encoded;
-  };
-  const part = (name: Int8Part, dtype: TensorToWrite["dtype"], shape: readonly number[], data: TensorToWrite["data"]) => ({
-    name: partName(tensor.name, name),
-    dtype,
-    shape,
-    data,
-  });
-  const parts: TensorToWrite[] = [
-    part("forwardScales", "F32", [outputs], async () => (await encode()).forwardScales),
-    part("forwardBias", "F32", [outputs], async () => (await encode()).forwardBias),
-    part("backwardScales", "F32", [inputs], async () => (await encode()).backwardScales),
-    part("forwardCodes", "I8", [inputs, outputs], async () => (await encode()).forwardCodes),
-    part("backwardCodes", "I8", [outputs, inputs], async () => {
-      const codes = (await encode()).backwardCodes;
-      encoded = undefined;
-      return codes;
-    }),
+  const forward = encodedForm(tensor, () => forwardEncoder(outputs, smooth, moments));
+  const backward = encodedForm(tensor, () => backwardEncoder(outputs, maxima));
+  return [
+    { name: partName(tensor.name, "forwardScales"), dtype: "F32", shape: [outputs], data: forward.scales },
+    { name: partName(tensor.name, "forwardCodes"), dtype: "I8", shape: [inputs, outputs], data: forward.codes },
+    { name: partName(tensor.name, "backwardScales"), dtype: "F32", shape: [inputs], data: backward.scales },
+    { name: partName(tensor.name, "backwardCodes"), dtype: "I8", shape: [outputs, inputs], data: backward.codes },
   ];
-  if (outliers.length === 0) return parts;
-  const columnsOf = async () => {
-    const values = await readStoredTensor(tensor);
-    const columns = new Float32Array(outputs * outliers.length);
-    for (let row = 0; row < outputs; row++) {
-      for (const [index, channel] of outliers.entries()) columns[row * outliers.length + index] = values[row * inputs + channel] ?? 0;
-    }
-    return columns;
-  };
-  return [part("outlierWeights", "F32", [outputs, outliers.length], columnsOf), ...parts];
 }
 
-async function encodeMatrix(tensor: StoredTensor, rounding: Rounding, maxima: Float32Array): Promise<Int8Encoder> {
-  const encoder = int8Encoder(tensor.shape[0] ?? 0, rounding, maxima);
-  let row = 0;
-  for await (const rows of readRows(tensor)) {
-    encoder.addRows(rows, row);
-    row += rows.length / rounding.smooth.length;
-  }
-  return encoder;
+/** Scales and codes of one form, encoded together when the scales are asked for and let go with the codes. */
+function encodedForm(tensor: StoredTensor, create: () => Int8Encoder) {
+  let encoded: Promise<Int8Encoder> | undefined;
+  const encode = async () => {
+    const encoder = create();
+    const columns = tensor.shape[1] ?? 1;
+    let row = 0;
+    for await (const rows of readRows(tensor)) {
+      encoder.addRows(rows, row);
+      row += rows.length / columns;
+    }
+    return encoder;
+  };
+  const started = () => {
+    encoded ??= encode();
+    return encoded;
+  };
+  return {
+    scales: async () => (await started()).scales,
+    codes: async () => {
+      const { codes } = await started();
+      encoded = undefined;
+      return codes;
+    },
+  };
 }

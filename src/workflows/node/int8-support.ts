@@ -71,7 +71,6 @@ function int8Weight(): StoredWeight {
     ["smooth", { dtype: "float32", shape: [INPUTS], data: floats(INPUTS, 1) }],
     ["forwardCodes", { dtype: "int8", shape: [INPUTS, OUTPUTS], data: codes }],
     ["forwardScales", { dtype: "float32", shape: [OUTPUTS], data: floats(OUTPUTS, 1) }],
-    ["forwardBias", { dtype: "float32", shape: [OUTPUTS], data: floats(OUTPUTS, 0) }],
   ]);
   return { dtype: "float32", shape: [OUTPUTS, INPUTS], data: undefined, int8: { range: "row", parts } };
 }

@@ -67,8 +67,12 @@ export function int8Groups({ linearGroups, weights, head }: LanguageModelGraph):
   const fits = (size: number) => size % INT8_MULTIPLE === 0;
   const groups = linearGroups
     .filter((group) => group.every(({ inputs, outputs }) => fits(inputs) && fits(outputs)))
-    .map((group) => ({ input: group[0]?.name ?? "", weights: group.map(({ name }) => `${name}.weight`) }));
-  return (weights.get(head) ?? []).every(fits) ? [...groups, { input: head, weights: [head], scalePerRow: true }] : groups;
+    .map((group) => ({
+      input: group[0]?.name ?? "",
+      weights: group.map(({ name }) => `${name}.weight`),
+      ...(group.some(({ makesScores }) => makesScores) ? { range: "fine" as const } : {}),
+    }));
+  return (weights.get(head) ?? []).every(fits) ? [...groups, { input: head, weights: [head], range: "row" }] : groups;
 }
 
 /** Those that are not in float32 beside: of the head, single rows are read too. */
