@@ -130,16 +130,26 @@ export interface PlanResult {
   }[];
   readonly trainableParameters: number;
   readonly totalParameters: number;
-  /** Bytes in memory at the peak of a step. */
+  /** Bytes in memory at the fullest moment of the training. */
   readonly memory: {
+    /** Counted for each program that maps them, as the system does. */
     readonly weights: number;
     readonly adapter: number;
+    /** Values of a batch, in training and in measuring, with the gaps that the engine leaves between them. */
     readonly activations: number;
+    /** The process and its compiled programs. */
+    readonly own: number;
     readonly total: number;
+    /** What must be free before the run: pages of weights are there once, whoever maps them. */
+    readonly needed: number;
     readonly available: number;
   };
   readonly device: string;
   readonly precision: string;
+  /** Whether blocks are computed again in the backward pass. */
+  readonly gradientCheckpointing: boolean;
+  /** What would lower the peak, each by itself: options and the total, most first. */
+  readonly changes: readonly { readonly options: string; readonly total: number; readonly fits: boolean }[];
   readonly trainExamples?: number;
   readonly validationExamples?: number;
   /** Updates; absent where the data is needed to know. */

@@ -68,7 +68,12 @@ const planned: PlanResult = {
   layers: [0, 1].map((n) => ({ name: `model.layers.${n}.mlp.up_proj`, inFeatures: 576, outFeatures: 1536, parameters: 33_792 })),
   trainableParameters: 67_584,
   totalParameters: 134_515_008,
-  memory: { weights: 5.4e8, adapter: 8e5, activations: 1e9, total: 1.6e9, available: 1e9 },
+  memory: { weights: 5.4e8, adapter: 8e5, activations: 1e9, own: 1e8, total: 1.6e9, needed: 1.3e9, available: 1e9 },
+  gradientCheckpointing: false,
+  changes: [
+    { options: "--gradient-checkpointing on", total: 9e8, fits: true },
+    { options: "--max-length 512", total: 1.4e9, fits: false },
+  ],
   device: "cpu",
   precision: "fp32",
   trainExamples: 900,
@@ -174,7 +179,7 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     { plan: async () => planned },
     planned,
     [
-      "free now  1.0 GB: not enough; lower --batch-size or --max-length",
+      "free now  1.0 GB: not enough. What each change alone would make of it:",
       "time      about 1 h 02 min at 430 tokens/s",
       "model.layers.*.mlp.up_proj      2  576 → 1536   67.6 k\n",
     ],

@@ -19,6 +19,7 @@ interface Seen {
   /** Of the adapter's weights. */
   readonly digest: string;
   readonly threads: unknown;
+  readonly gradientCheckpointing: unknown;
 }
 
 type Options = Readonly<Record<string, unknown>>;
@@ -54,7 +55,7 @@ async function run(options: Options, folder?: string): Promise<Seen> {
   const out = folder ?? join(await temporaryFolder(), "run");
   const compile = vi.spyOn(GradientProgram, "compile");
   const events = await runHere({ ...common, out, ...options });
-  const [, , settings] = compile.mock.calls[0] ?? [];
+  const [, program, settings] = compile.mock.calls[0] ?? [];
   vi.restoreAllMocks();
   const adapter = (file: string) => readFile(join(out, "adapter", file));
   return {
@@ -64,6 +65,7 @@ async function run(options: Options, folder?: string): Promise<Seen> {
       .update(await adapter("adapter_model.safetensors"))
       .digest("hex"),
     threads: settings?.threads,
+    gradientCheckpointing: program?.gradientCheckpointing,
   };
 }
 
@@ -102,6 +104,7 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   evalEvery: [{ evalEvery: 1 }, (seen) => evaluations(seen).length],
   saveEvery: [{ saveEvery: 1 }, saved],
   precision: [{ precision: "int8" }, (seen) => steps(seen).map(({ loss }) => loss)],
+  gradientCheckpointing: [{ gradientCheckpointing: "on" }, (seen) => seen.gradientCheckpointing],
   threads: [{ threads: 2 }, (seen) => seen.threads],
 };
 

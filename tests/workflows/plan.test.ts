@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { runPlan } from "../../src/workflows/node/plan-run.js";
+import { chooseCheckpointing } from "../../src/workflows/node/run-memory.js";
 import { fakeContext, jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 
 const rows = Array.from({ length: 40 }, (_, index) => ({ prompt: `What is ${index} plus one?`, completion: String(index + 1) }));
@@ -26,11 +27,12 @@ test("with data: layers, parameters, memory, updates and tokens; nothing is writ
   expect(result.steps).toBe(Math.ceil((3 * 8 * 4) / 4)); // eight batches of up to four examples an epoch
   expect(result.tokens).toBeGreaterThan(3 * 30 * 10);
   expect(result.seconds).toBeGreaterThan(0);
-  const { weights, adapter, activations, total, available } = result.memory;
-  expect(weights).toBe(4 * result.totalParameters);
+  const { weights, adapter, activations, own, total, needed, available } = result.memory;
+  expect(weights).toBe(2 * 4 * result.totalParameters); // mapped by the program that trains and by the one that measures
   expect(adapter).toBe(4 * 5 * result.trainableParameters); // trainables, gradient, best, two moments
   expect(activations).toBeGreaterThan(0);
-  expect(total).toBeGreaterThan(weights + adapter + activations);
+  expect(total).toBe(weights + adapter + activations + own);
+  expect(needed).toBeLessThan(total - weights / 2); // its pages are there once; this process is there already
   expect(available).toBeGreaterThan(0);
   expect(await readdir(join(out, ".."))).toEqual([]);
   expect(structuredClone(result)).toEqual(result);
@@ -67,7 +69,7 @@ test("in int8: two bytes a weight of linear layers, the head's beside its float3
   const [int8, fp32] = [await planned({ maxLength: 64, precision: "int8" }), await planned({ maxLength: 64, precision: "fp32" })];
   expect([int8.precision, fp32.precision]).toEqual(["int8", "fp32"]);
   const layers = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 64 * 32);
-  expect(int8.memory.weights).toBe(2 * layers + 6 * 640 * 32 + 4 * 5 * 32);
+  expect(int8.memory.weights).toBe(2 * (2 * layers + 6 * 640 * 32 + 4 * 5 * 32));
   expect(int8.memory).toMatchObject({ adapter: fp32.memory.adapter, activations: fp32.memory.activations });
 });
 
@@ -75,4 +77,46 @@ test("what training would refuse, a plan refuses", async () => {
   await expect(planned({ layers: "no_proj" })).rejects.toThrow(/no_proj/);
   await expect(planned({ layers: "no_proj" })).rejects.toBeInstanceOf(InputError);
   await expect(planned({ data: await jsonlFile([{ nothing: 1 }]) })).rejects.toThrow(/rows\.jsonl:1: /);
+});
+
+test("gradient checkpointing: a batch takes less and costs a forward pass more; nothing else changes", async () => {
+  const [off, on] = [await planned({ maxLength: 64 }), await planned({ maxLength: 64, gradientCheckpointing: "on" })];
+  expect([off.gradientCheckpointing, on.gradientCheckpointing]).toEqual([false, true]);
+  expect(on.memory.activations).toBeLessThan(off.memory.activations);
+  expect({ ...on.memory, activations: 0, own: 0, total: 0, available: 0 }).toEqual({
+    ...off.memory,
+    activations: 0,
+    own: 0,
+    total: 0,
+    available: 0,
+    needed: on.memory.needed,
+  });
+});
+
+test("auto takes checkpointing where the run would not fit without it, and says so", () => {
+  const needed = () => 3e9;
+  expect(chooseCheckpointing("auto", needed, 4e9)).toEqual({ gradientCheckpointing: false, note: undefined });
+  const { gradientCheckpointing, note } = chooseCheckpointing("auto", needed, 2.5e9);
+  expect(gradientCheckpointing).toBe(true);
+  expect(note).toBe("gradient checkpointing is on: without it the run would take 3.0 GB, and 2.5 GB are free");
+  for (const [setting, is] of [
+    ["on", true],
+    ["off", false],
+  ] as const)
+    expect(chooseCheckpointing(setting, needed, 2.5e9)).toEqual({ gradientCheckpointing: is, note: undefined });
+});
+
+test("what would lower the peak, with the total that a plan of it gives", async () => {
+  const { changes, memory } = await planned({ maxLength: 64, batchSize: 4, precision: "fp32" });
+  // Half of this model is its vocabulary's table, of which int8 holds two forms: that lowers nothing.
+  const options = ["--batch-size 2 --accumulate 2", "--gradient-checkpointing on", "--max-length 32", "--precision 4bit"];
+  expect(changes.map((change) => change.options).sort()).toEqual(options.sort());
+  expect(changes.map(({ total }) => total)).toEqual(changes.map(({ total }) => total).toSorted((a, b) => a - b));
+  const shorter = changes.find(({ options }) => options === "--max-length 32")?.total ?? Number.NaN;
+  const again = (await planned({ maxLength: 32, precision: "fp32" })).memory;
+  expect(memory.total - shorter).toBe(memory.activations - again.activations);
+  expect(changes.every(({ fits }) => fits)).toBe(true);
+  // What is chosen already is not proposed.
+  const fewest = await planned({ maxLength: 64, batchSize: 1, gradientCheckpointing: "on", precision: "4bit" });
+  expect(fewest.changes.map(({ options }) => options)).toEqual(["--max-length 32"]);
 });

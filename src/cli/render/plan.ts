@@ -11,15 +11,16 @@ export function planText(plan: PlanResult): string {
       "trained",
       `${countText(plan.trainableParameters)} parameters, ${plainNumber((100 * plan.trainableParameters) / plan.totalParameters)} %`,
     ],
-    ["runs on", `${plan.device}, ${plan.precision}`],
+    ["runs on", `${plan.device}, ${plan.precision}${plan.gradientCheckpointing ? ", gradient checkpointing" : ""}`],
     [
       "memory",
-      `${bytesText(memory.total)} at the peak: weights ${bytesText(memory.weights)}, adapter ${bytesText(memory.adapter)}, one batch ${bytesText(memory.activations)}`,
+      `${bytesText(memory.total)} at the peak: weights ${bytesText(memory.weights)}, adapter ${bytesText(memory.adapter)}, batches ${bytesText(memory.activations)}`,
     ],
     [
       "free now",
-      `${bytesText(memory.available)}${memory.available < memory.total ? ": not enough; lower --batch-size or --max-length" : ""}`,
+      `${bytesText(memory.available)}${memory.available < memory.needed ? ": not enough. What each change alone would make of it:" : ""}`,
     ],
+    ...(memory.available < memory.needed ? changes(plan) : []),
   ];
   if (plan.trainExamples !== undefined)
     pairs.push(["examples", `${plan.trainExamples} to learn from, ${plan.validationExamples ?? 0} held out`]);
@@ -32,6 +33,11 @@ export function planText(plan: PlanResult): string {
     ]);
   }
   return [facts(pairs), "", layerTable(plan.layers), ...plan.notes].join("\n");
+}
+
+/** What would lower the peak, a line each. */
+function changes({ changes }: PlanResult): readonly (readonly [string, string])[] {
+  return changes.map(({ options, total, fits }) => ["", `${options}: ${bytesText(total)}${fits ? ", which fits" : ""}`]);
 }
 
 /** Layers of one kind (model.layers.N.… differing by N alone) on one row. */

@@ -6,7 +6,7 @@ import { DropoutSource } from "../../training/dropout-source.js";
 import { buildGradientGraph } from "../../training/gradient-program.js";
 import { buildSequenceGraph, sequenceDimensions } from "../../training/sequence-graph.js";
 import { type StepWeights, stepCost } from "../../training/step-cost.js";
-import type { PlanSettings, Precision } from "../options.js";
+import type { PlanSettings, Precision, TrainSettings } from "../options.js";
 import { int8Groups } from "./model-weights.js";
 import type { DescribedModel } from "./open-model.js";
 import type { RunData } from "./run-data.js";
@@ -26,7 +26,11 @@ export interface RunBatches {
 }
 
 /** The batches that a run would take, by the rules of training. */
-export function planBatches(model: LanguageModelGraph, settings: PlanSettings, data: RunData | undefined): RunBatches {
+export function planBatches(
+  model: LanguageModelGraph,
+  settings: Pick<PlanSettings, "batchSize" | "seed" | "maxLength">,
+  data: Pick<RunData, "train" | "validation"> | undefined,
+): RunBatches {
   const { batchSize, seed, maxLength } = settings;
   if (data === undefined) {
     const length = Math.min(maxLength, model.dimensions.maxPositions);
@@ -65,26 +69,37 @@ function tally(shapes: readonly BatchShape[]): RunBatches["shapes"] {
   return counts;
 }
 
-/** Operations of one epoch, and the activations of its fullest batch, those of the program that measures included. */
+/** How the batches of a run are computed. */
+export interface BatchChoice extends Pick<TrainSettings, "dropout"> {
+  readonly precision: Precision;
+  readonly gradientCheckpointing: boolean;
+}
+
+/** What the batches of a run cost. */
+export interface BatchCosts {
+  /** Multiplications and additions of one epoch. */
+  readonly flops: number;
+  /** Those with weights in int8. */
+  readonly int8Flops: number;
+  /** Bytes of activations of the fullest batch that is trained on, what dropout draws included. */
+  readonly trainingBytes: number;
+  /** Those of the program that measures, which the engine keeps beside; 0 where nothing is measured. */
+  readonly measuringBytes: number;
+}
+
+/** Estimates the cost of one epoch. */
 export function batchCosts(
   { shapes, validation, maxSupervised }: RunBatches,
-  { model, checkpoint }: DescribedModel,
+  { model, checkpoint }: Pick<DescribedModel, "model" | "checkpoint">,
   layout: AdapterLayout,
-  { dropout: dropoutRate, precision }: { readonly dropout: number; readonly precision: Precision },
-): { readonly flops: number; readonly int8Flops: number; readonly activationBytes: number } {
-  const maxTokens = Math.max(
-    ...[...shapes.values(), ...(validation === undefined ? [] : [{ shape: validation }])].map(({ shape }) => shape.tokens),
-  );
+  { dropout: dropoutRate, precision, gradientCheckpointing }: BatchChoice,
+): BatchCosts {
+  const measured = validation === undefined ? [] : [{ shape: validation }];
+  const maxTokens = Math.max(...[...shapes.values(), ...measured].map(({ shape }) => shape.tokens));
   const dropout = dropoutRate > 0 ? new DropoutSource(dropoutRate, 0) : undefined;
-  const { graph } = buildGradientGraph({ model, layout, maxTokens, maxSupervised, dropout });
+  const { graph } = buildGradientGraph({ model, layout, maxTokens, maxSupervised, dropout, gradientCheckpointing });
   const inInt8 = new Set(precision === "int8" ? int8Groups(model).flatMap(({ weights }) => weights) : []);
-  const weights: StepWeights = {
-    isFaster: (name) => inInt8.has(name),
-    copyBytes: (name) => {
-      const stored = checkpoint.tensors.get(name);
-      return precision === "fp32" && stored?.type === "BF16" ? 2 * stored.byteLength : 0; // as float32
-    },
-  };
+  const weights: StepWeights = { isFaster: (name) => inInt8.has(name), copyBytes: copyBytes(model, checkpoint, precision) };
   let flops = 0;
   let int8Flops = 0;
   let fullest = 0;
@@ -96,7 +111,20 @@ export function batchCosts(
   }
   const table = Object.values(dropout?.dimensions() ?? {}).reduce((sum, values) => sum + 4 * values, 0);
   const measuring = validation === undefined ? 0 : measuringBytes(model, layout, maxTokens, validation, weights);
-  return { flops, int8Flops, activationBytes: fullest + measuring + table };
+  return { flops, int8Flops, trainingBytes: fullest + table, measuringBytes: measuring };
+}
+
+/** Bytes of the float32 copy of a weight that a product makes for itself: of BF16, and of blocks of few bits. */
+function copyBytes(
+  { weights, linearGroups }: LanguageModelGraph,
+  { tensors }: DescribedModel["checkpoint"],
+  precision: Precision,
+): NonNullable<StepWeights["copyBytes"]> {
+  const layers = new Set(linearGroups.flat().map(({ name }) => `${name}.weight`));
+  return (name) => {
+    const isStoredOtherwise = precision === "4bit" ? layers.has(name) : precision === "fp32" && tensors.get(name)?.type === "BF16";
+    return isStoredOtherwise ? 4 * (weights.get(name) ?? []).reduce((product, size) => product * size, 1) : 0;
+  };
 }
 
 /** The engine keeps the memory of the measuring program beside that of the training program. */

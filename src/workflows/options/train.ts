@@ -195,6 +195,12 @@ const trainShape = {
     group: groups.measuring,
     help: "Measure at the end what was gained and what was lost, and write an HTML report. Without it the run ends a few minutes earlier.",
   }),
+  gradientCheckpointing: option(choice(["auto", "on", "off"]), {
+    default: "auto",
+    value: "WHEN",
+    group: groups.machine,
+    help: "Compute each block of the model again in the backward pass instead of keeping its values: the same numbers, less than half the memory of a batch, a third more time. auto: where the batch would not fit otherwise.",
+  }),
   ...machineShape(),
 };
 

@@ -13,6 +13,7 @@ import type { TrainSettings } from "../../options.js";
 import { targetOf, trainingPrecision } from "../device.js";
 import { describeModel, mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
 import { encodeRun, type RunData, readRunRows } from "../run-data.js";
+import { type CheckpointingChoice, checkpointingOf } from "../run-memory.js";
 
 /** All that stands before the first step. */
 export interface PreparedRun {
@@ -27,6 +28,7 @@ export interface PreparedRun {
   readonly maxTokens: number;
   /** No batch of training has more learned tokens. */
   readonly maxSupervised: number;
+  readonly checkpointing: CheckpointingChoice;
 }
 
 /** Reads files before the model, and the model's description before its weights: a mistake is told before it has cost time. */
@@ -39,6 +41,7 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
   const spec: AdapterSpec = { rank, alpha, dropout, layers, initialisation };
   const layout = buildLayout(adaptGroups(described.model.linearGroups, spec));
   const precision = await trainingPrecision(settings, described.model);
+  const checkpointing = checkpointingOf(described, layout, { ...settings, precision }, data);
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
   const examples = [...data.train, ...data.validation];
   return {
@@ -48,6 +51,7 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
     spec,
     layout,
     config: configOf(spec, layout, opened.model.linearGroups.flat(), opened.name),
+    checkpointing,
     identity: await identityOf(settings, opened, data, layout),
     maxTokens: longestRow(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
     maxSupervised:
@@ -71,6 +75,7 @@ async function identityOf(settings: TrainSettings, opened: OpenedModel, data: Ru
     report: _report,
     saveEvery: _saveEvery,
     precision: _precision, // what it stands for is the machine's
+    gradientCheckpointing: _gradientCheckpointing, // the numbers are the same
     threads: _threads,
     device: _device,
     data: _data,

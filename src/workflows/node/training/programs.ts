@@ -8,11 +8,11 @@ import type { OpenedModel } from "../open-model.js";
 import type { PreparedRun } from "./prepare.js";
 
 /** The gradient of a run's batches, with its dropout. */
-export async function compileGradient({ opened, layout, settings, maxTokens, maxSupervised }: PreparedRun) {
+export async function compileGradient({ opened, layout, settings, maxTokens, maxSupervised, checkpointing }: PreparedRun) {
   const dropout = settings.dropout > 0 ? new DropoutSource(settings.dropout, settings.seed) : undefined;
   const program = await GradientProgram.compile(
     nodeEngine,
-    { model: opened.model, layout, maxTokens, maxSupervised, dropout },
+    { model: opened.model, layout, maxTokens, maxSupervised, dropout, gradientCheckpointing: checkpointing.gradientCheckpointing },
     opened.compile,
   );
   return { program, dropout };

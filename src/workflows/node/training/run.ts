@@ -239,7 +239,7 @@ function startEvent({ prepared, resumed, validation, notes }: Training, updates:
     ...(resumed === undefined ? {} : { resumedAt: resumed.state.progress.step }),
     device: opened.compile.target,
     precision: opened.precision,
-    notes: [...data.notes, ...partly, ...notes],
+    notes: [...data.notes, ...partly, ...(prepared.checkpointing.note === undefined ? [] : [prepared.checkpointing.note]), ...notes],
   };
 }
 

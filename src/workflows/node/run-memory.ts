@@ -1,0 +1,158 @@
+import type { AdapterLayout } from "../../lora/layout.js";
+import type { PlanResult } from "../api.js";
+import type { Precision, TrainSettings } from "../options.js";
+import { int8Alone, int8Groups } from "./model-weights.js";
+import type { DescribedModel } from "./open-model.js";
+import { type BatchCosts, batchCosts, planBatches } from "./plan-batches.js";
+import type { RunData } from "./run-data.js";
+
+type Described = Pick<DescribedModel, "model" | "checkpoint">;
+
+/** What a run's memory depends on. */
+export interface MemoryChoice
+  extends Pick<TrainSettings, "batchSize" | "seed" | "maxLength" | "dropout" | "optimizer" | "accumulate" | "device"> {
+  readonly precision: Precision;
+  readonly gradientCheckpointing: boolean;
+}
+
+/**
+ * The engine takes memory in pieces that double, and leaves gaps between values of unlike sizes. Bytes that it holds for each
+ * that is in use, after a few steps: measured 1.1 to 1.4 (SmolLM2-135M, 1,024 to 4,096 tokens a batch, with and without
+ * checkpoints, fp32 and int8).
+ */
+const ENGINE_SHARE = 1.25;
+/** Bytes of a compiled program beside its weights and values: its nodes, and the plan of when they run. */
+const PROGRAM_BYTES = 60e6;
+
+/**
+ * Estimates the memory of a run at its fullest moment.
+ *
+ * @param resident bytes that this process has already
+ */
+export function memoryOf(
+  described: Described,
+  layout: AdapterLayout,
+  settings: MemoryChoice,
+  costs: Pick<BatchCosts, "trainingBytes" | "measuringBytes">,
+  resident: number = process.memoryUsage().rss,
+): PlanResult["memory"] {
+  const once = weightBytes(described, settings.precision);
+  const programs = costs.measuringBytes > 0 ? 2 : 1;
+  // Each program maps the weights for itself. The pages are the same, but the system counts them for each.
+  const weights = programs * once;
+  // The trainables, their gradient, the best so far, the optimizer's running means, and the sum over a window of batches.
+  const vectors = 3 + (settings.optimizer.kind === "adamw" ? 2 : 1) + (settings.accumulate > 1 ? 1 : 0);
+  const adapter = 4 * layout.length * vectors;
+  const activations = Math.round(ENGINE_SHARE * (costs.trainingBytes + costs.measuringBytes));
+  const own = resident + programs * PROGRAM_BYTES;
+  const total = weights + adapter + activations + own;
+  // Pages of weights are there once, and what this process has already is not asked for again.
+  const needed = total - (programs - 1) * once - resident;
+  return { weights, adapter, activations, own, total, needed, available: process.availableMemory() };
+}
+
+/** Bytes of the weights as the engine maps them. */
+function weightBytes({ model, checkpoint }: Described, precision: Precision): number {
+  const bytesOf = { fp32: bytesInFloat(checkpoint), int8: bytesInInt8(model), "4bit": bytesInBlocks(model) }[precision];
+  let bytes = 0;
+  for (const [name, shape] of model.weights) bytes += bytesOf(name) * shape.reduce((product, size) => product * size, 1);
+  return bytes;
+}
+
+/** BF16 is mapped as it is stored, every other type as F32. */
+function bytesInFloat(checkpoint: Described["checkpoint"]): (name: string) => number {
+  return (name) => (checkpoint.tensors.get(name)?.type === "BF16" ? 2 : 4);
+}
+
+/** One byte of codes for each direction; what is read in floating point, too or alone, as F32. */
+function bytesInInt8(model: Described["model"]): (name: string) => number {
+  const rounded = new Set(int8Groups(model).flatMap(({ weights }) => weights));
+  const alone = int8Alone(model);
+  return (name) => (rounded.has(name) ? 2 : 0) + (alone.has(name) ? 0 : 4);
+}
+
+/** Layers in 4 bits with a scale and a minimum for each 32, tables of the vocabulary in 8 with a scale, norms as F32. */
+function bytesInBlocks(model: Described["model"]): (name: string) => number {
+  const layers = new Set(model.linearGroups.flat().map(({ name }) => `${name}.weight`));
+  return (name) => (layers.has(name) ? 1 / 2 + 8 / 32 : (model.weights.get(name)?.length ?? 0) > 1 ? 1 + 4 / 32 : 4);
+}
+
+/** How a run's blocks are computed, and why. */
+export interface CheckpointingChoice {
+  readonly gradientCheckpointing: boolean;
+  /** What a person should know of a choice that was made for them. */
+  readonly note: string | undefined;
+}
+
+/** `auto` takes gradient checkpointing where the run would not fit into the free memory without it. */
+export function chooseCheckpointing(
+  setting: TrainSettings["gradientCheckpointing"],
+  needed: () => number,
+  available: number = process.availableMemory(),
+): CheckpointingChoice {
+  if (setting !== "auto") return { gradientCheckpointing: setting === "on", note: undefined };
+  const bytes = needed();
+  if (bytes <= available) return { gradientCheckpointing: false, note: undefined };
+  const gigabytes = (count: number) => `${(count / 1e9).toFixed(1)} GB`;
+  return {
+    gradientCheckpointing: true,
+    note: `gradient checkpointing is on: without it the run would take ${gigabytes(bytes)}, and ${gigabytes(available)} are free`,
+  };
+}
+
+/** The choice for a run whose data is read. */
+export function checkpointingOf(
+  described: Described,
+  layout: AdapterLayout,
+  settings: Omit<MemoryChoice, "gradientCheckpointing"> & Pick<TrainSettings, "gradientCheckpointing">,
+  data: Pick<RunData, "train" | "validation"> | undefined,
+): CheckpointingChoice {
+  return chooseCheckpointing(settings.gradientCheckpointing, () => {
+    const without = { ...settings, gradientCheckpointing: false };
+    const costs = batchCosts(planBatches(described.model, settings, data), described, layout, without);
+    return memoryOf(described, layout, without, costs).needed;
+  });
+}
+
+/** The total with each change that lowers the peak; most first. Fewer examples at a time are made up for by accumulation. */
+export function memoryChanges(
+  described: Described,
+  layout: AdapterLayout,
+  choice: MemoryChoice,
+  data: Pick<RunData, "train" | "validation"> | undefined,
+  resident: number,
+): PlanResult["changes"] {
+  const memoryWith = (change: Partial<MemoryChoice>) => {
+    const changed = { ...choice, ...change };
+    const costs = batchCosts(planBatches(described.model, changed, data && shortened(data, changed.maxLength)), described, layout, changed);
+    return memoryOf(described, layout, changed, costs, resident);
+  };
+  const { batchSize, accumulate, gradientCheckpointing, precision, device } = choice;
+  const half = Math.ceil(batchSize / 2);
+  const length = Math.ceil(Math.min(choice.maxLength, described.model.dimensions.maxPositions, longest(data)) / 2);
+  const candidates: readonly (readonly [string, Partial<MemoryChoice>] | undefined)[] = [
+    gradientCheckpointing ? undefined : ["--gradient-checkpointing on", { gradientCheckpointing: true }],
+    batchSize === 1 ? undefined : [`--batch-size ${half} --accumulate ${2 * accumulate}`, { batchSize: half, accumulate: 2 * accumulate }],
+    length < 16 ? undefined : [`--max-length ${length}`, { maxLength: length }],
+    precision === "4bit" || device === "webgpu" ? undefined : ["--precision 4bit", { precision: "4bit" }],
+    precision === "fp32" && device !== "webgpu" ? ["--precision int8", { precision: "int8" }] : undefined,
+  ];
+  const now = memoryWith({});
+  return candidates
+    .flatMap((candidate) => (candidate === undefined ? [] : [{ options: candidate[0], memory: memoryWith(candidate[1]) }]))
+    .map(({ options, memory: { total, needed, available } }) => ({ options, total, fits: needed <= available }))
+    .filter(({ total }) => total < now.total)
+    .sort((a, b) => a.total - b.total);
+}
+
+function longest(data: Pick<RunData, "train" | "validation"> | undefined): number {
+  if (data === undefined) return Number.POSITIVE_INFINITY;
+  return [...data.train, ...data.validation].reduce((most, { ids }) => Math.max(most, ids.length), 1);
+}
+
+/** Examples as a smaller --max-length would cut them. */
+function shortened(data: Pick<RunData, "train" | "validation">, length: number): Pick<RunData, "train" | "validation"> {
+  const cut = (examples: RunData["train"]) =>
+    examples.map((example) => ({ ...example, ids: example.ids.slice(0, length), supervised: example.supervised.slice(0, length) }));
+  return { train: cut(data.train), validation: cut(data.validation) };
+}
