@@ -23,7 +23,7 @@ export interface GenerationProgramOptions {
  * The most tokens of a sequence that are fed at once. What a piece does not see yet, the later tokens of a prompt, is not computed, and no more than
  * the scores of one piece live at a time.
  */
-const TOKENS_PER_PIECE = 192;
+const TOKENS_PER_PIECE = 256;
 
 interface Programs {
   readonly any: Program;

@@ -55,7 +55,7 @@ function stackedProduct(e: Emitter, x: string, { part, fine }: AnsweringWeights 
   const whole = product(e, codes, part, { step: e.float(1) });
   const y = fine ? binary(e, "Add", whole, rest(e, { u, codes, step, zero, steps }, part)) : whole;
   const zeros = unsqueeze(e, e.emit("DequantizeLinear", [zero, step], rows)[0], [1]); // s·z [N, 1]
-  return e.emit("Gemm", [zeros, part("sums"), binary(e, "Mul", y, steps)], { attributes: { alpha: { float: -1 } } })[0];
+  return binary(e, "Sub", binary(e, "Mul", y, steps), binary(e, "Mul", zeros, part("sums")));
 }
 
 /** The product of what the codes leave of u, in steps of s. */

@@ -50,11 +50,11 @@ export interface AnsweringOptions {
 }
 
 /** Goes into the key of every cache file: raise it when what is written changes. */
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 /** The share of a channel's range that goes to the weight, in the logarithm. */
 const ALPHA = 0.5;
 /** Inputs whose rounding to 8 bits moves the product by more than this are rounded to 16. */
-const LARGE_ERROR = 0.02;
+const LARGE_ERROR = 0.0175;
 
 /** The form for answers of a checkpoint's linear layers, written once into the cache folder and mapped from there. */
 export async function mapAnsweringWeights(checkpoint: Checkpoint, options: AnsweringOptions): Promise<AnsweringWeights> {
