@@ -9,23 +9,25 @@ import { nodeEngine } from "../src/runtime/node/engine.js";
 import { GradientProgram } from "../src/training/gradient-program.js";
 import { createOptimizer } from "../src/training/optimizer.js";
 import { openModel } from "../src/workflows/node/open-model.js";
+import type { Precision } from "../src/workflows/options.js";
 import { decodeBatches, toBatch } from "./batch-file.js";
 import type { StepMeasure } from "./comparison.js";
 import { peakBytes, resetPeak } from "./memory.js";
 import { training } from "./recipe.js";
+import { readPrecision } from "./sides.js";
 
 interface Arguments {
   readonly model: string;
   readonly adapter: string;
   readonly batches: string;
   readonly steps: number;
-  readonly precision: "fp32" | "int8";
+  readonly precision: Precision;
 }
 
 function readArguments(): Arguments {
   const text = { type: "string", default: "" } as const;
   const { values } = parseArgs({ options: { model: text, adapter: text, batches: text, steps: text, precision: text } });
-  return { ...values, steps: Number(values.steps), precision: values.precision === "int8" ? "int8" : "fp32" };
+  return { ...values, steps: Number(values.steps), precision: readPrecision(values.precision) };
 }
 
 /** Loads everything and returns the training step, from a batch to the changed adapter. */

@@ -28,6 +28,12 @@ function taskArguments({ model, adapter, work, steps }: TrainingTask, precision:
   return ["--model", model, "--adapter", adapter, "--batches", work.batches, "--steps", `${steps}`, "--precision", precision];
 }
 
+/** Of an argument between our own programs. */
+export function readPrecision(text: string | undefined): Precision {
+  if (text === "fp32" || text === "int8" || text === "4bit") return text;
+  throw new Error(`"${text}" is no precision`);
+}
+
 /** Ours: the bundled `ours.ts`. */
 export function ourSide(script: string, task: TrainingTask, precision: Precision, env: SideCommand["env"] = {}): Side {
   const args = [script, ...taskArguments(task, precision)];

@@ -13,8 +13,8 @@ import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { buildOnnx, Program } from "../../src/runtime/program.js";
 import { roundToBlocks, roundToBytes } from "../../src/weights/kernels/blocks.js";
 import type { CodeType } from "../../src/weights/stored-types.js";
-import { relativeError } from "../support/compare.js";
 import { type BlockWeights, blockWeights } from "../support/block-weight.js";
+import { relativeError } from "../support/compare.js";
 import { Random } from "../support/random.js";
 import { type Feeds, results } from "./harness.js";
 
