@@ -82,12 +82,6 @@ function heldAs({ type, shape }: StoredTensor, eightBits: boolean): Held | undef
   return (shape[1] ?? 0) % BLOCK === 0 ? rounded[eightBits ? 8 : 4] : undefined;
 }
 
-/** Bytes that one weight of a matrix [out, in] takes in blocks; undefined where it stays in floating point. */
-export function bytesInBlocks(tensor: StoredTensor, eightBits: boolean): number | undefined {
-  const held = heldAs(tensor, eightBits);
-  return held === undefined ? undefined : bitsOf(held) / 8 + (held.hasMinimums ? 8 : 4) / held.size;
-}
-
 const bitsOf = ({ codes }: Held) => (codes === "int8" ? 8 : 4);
 
 type Part = "codes" | "scales" | "minimums";

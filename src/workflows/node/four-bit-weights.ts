@@ -10,7 +10,7 @@ import type { DescribedModel, OpenOptions } from "./described-model.js";
  * Weights that `--precision 4bit` rounds to 8 bits where the checkpoint has them in floating point: what is read by token. They
  * are a small part of a model, and an error there reaches every token.
  */
-export function roundedToEightBits({ weights, linearGroups }: LanguageModelGraph): ReadonlySet<string> {
+function roundedToEightBits({ weights, linearGroups }: LanguageModelGraph): ReadonlySet<string> {
   const linear = new Set(linearGroups.flat().map(({ name }) => `${name}.weight`));
   return new Set([...weights.keys()].filter((name) => !linear.has(name)));
 }
