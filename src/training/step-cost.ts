@@ -9,6 +9,8 @@ export interface StepCost {
   readonly flops: number;
   /** Those of `flops` that read a weight for which `isFaster` says so. */
   readonly fasterFlops: number;
+  /** Bytes of the copies of weights that the engine makes, each as often as a node reads it. */
+  readonly copiedBytes: number;
 }
 
 /** What a program's cost depends on beside its graph. */
@@ -44,6 +46,7 @@ export function stepCost(
   let activationBytes = 0;
   let flops = 0;
   let fasterFlops = 0;
+  let copiedBytes = 0;
   for (const node of nodes) {
     for (const output of node.outputs) {
       if (storage(output) !== output || given.has(output)) continue;
@@ -58,6 +61,7 @@ export function stepCost(
     const weights = node.inputs.flatMap((input) => (input?.source.kind === "weight" ? [input.source.name] : []));
     const copies = weights.reduce((sum, name) => sum + copyBytes(name), 0);
     flops += cost?.flops ?? 0;
+    copiedBytes += copies;
     if (weights.some(isFaster)) fasterFlops += cost?.flops ?? 0;
     activationBytes = Math.max(activationBytes, live + copies + BYTES.float32 * (cost?.scratch ?? 0));
     for (const tensor of lastReaders.get(node) ?? []) {
@@ -65,7 +69,7 @@ export function stepCost(
       sizes.delete(tensor);
     }
   }
-  return { activationBytes, flops, fasterFlops };
+  return { activationBytes, flops, fasterFlops, copiedBytes };
 }
 
 /** After which node each computed tensor's memory is free: its last reader, or its own node where nothing reads it. */

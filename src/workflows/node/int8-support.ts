@@ -24,20 +24,41 @@ export interface Int8Support {
   readonly speedup: number;
 }
 
-const savedSchema = z.strictObject({ machine: z.string(), exact: z.boolean(), speedup: z.number() });
+const savedSchema = z.strictObject({ machine: z.string(), exact: z.boolean(), speedup: z.number(), flops: z.number().optional() });
+
+const file = () => join(lorikeetCacheFolder(), "machine.json");
+const machineName = (threads: number | undefined) =>
+  `${cpus()[0]?.model ?? "unknown"} × ${threads ?? cpus().length}, ${nodeEngine.version}`;
 
 /** Measured once for a processor, engine and number of threads, and remembered: a later run must choose the same. */
 export async function int8Support(threads: number | undefined): Promise<Int8Support> {
-  const path = join(lorikeetCacheFolder(), "machine.json");
-  const machine = `${cpus()[0]?.model ?? "unknown"} × ${threads ?? cpus().length}, ${nodeEngine.version}`;
-  const saved = await readSaved(path);
+  const machine = machineName(threads);
+  const saved = await readSaved(file());
   if (saved?.machine === machine) return saved;
   const measured = await measureInt8(threads);
-  // A cache that cannot be written costs the next start a moment.
-  await mkdir(dirname(path), { recursive: true })
-    .then(() => writeFileAtomic(path, `${JSON.stringify({ machine, ...measured })}\n`))
-    .catch(() => undefined);
+  await writeSaved({ machine, ...measured });
   return measured;
+}
+
+/**
+ * The most operations per second that `measure` has found on this machine so far, now or before: other work can only slow a
+ * measurement down.
+ */
+export async function bestProductSpeed(threads: number | undefined, measure: () => Promise<number>): Promise<number> {
+  const { exact, speedup } = await int8Support(threads);
+  const machine = machineName(threads);
+  const saved = await readSaved(file());
+  const before = saved?.machine === machine ? (saved.flops ?? 0) : 0;
+  const flops = Math.max(before, await measure());
+  if (flops > before) await writeSaved({ machine, exact, speedup, flops });
+  return flops;
+}
+
+/** A cache that cannot be written costs the next start a moment. */
+async function writeSaved(saved: z.infer<typeof savedSchema>): Promise<void> {
+  await mkdir(dirname(file()), { recursive: true })
+    .then(() => writeFileAtomic(file(), `${JSON.stringify(saved)}\n`))
+    .catch(() => undefined);
 }
 
 async function readSaved(path: string) {

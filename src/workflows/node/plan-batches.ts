@@ -81,6 +81,8 @@ export interface BatchCosts {
   readonly flops: number;
   /** Those with weights in int8. */
   readonly int8Flops: number;
+  /** Bytes of float32 that weights are brought to, each time that one is read. */
+  readonly copiedBytes: number;
   /** Bytes of activations of the fullest batch that is trained on, what dropout draws included. */
   readonly trainingBytes: number;
   /** Those of the program that measures, which the engine keeps beside; 0 where nothing is measured. */
@@ -102,16 +104,18 @@ export function batchCosts(
   const weights: StepWeights = { isFaster: (name) => inInt8.has(name), copyBytes: copyBytes(model, checkpoint, precision) };
   let flops = 0;
   let int8Flops = 0;
+  let copiedBytes = 0;
   let fullest = 0;
   for (const { shape, count } of shapes.values()) {
     const cost = stepCost(graph, { ...sequenceDimensions(shape, maxTokens), ...dropout?.dimensions() }, weights);
     flops += count * cost.flops;
     int8Flops += count * cost.fasterFlops;
+    copiedBytes += count * cost.copiedBytes;
     fullest = Math.max(fullest, cost.activationBytes);
   }
   const table = Object.values(dropout?.dimensions() ?? {}).reduce((sum, values) => sum + 4 * values, 0);
   const measuring = validation === undefined ? 0 : measuringBytes(model, layout, maxTokens, validation, weights);
-  return { flops, int8Flops, trainingBytes: fullest + table, measuringBytes: measuring };
+  return { flops, int8Flops, copiedBytes, trainingBytes: fullest + table, measuringBytes: measuring };
 }
 
 /** Bytes of the float32 copy of a weight that a product makes for itself: of BF16, and of blocks of few bits. */

@@ -1,22 +1,18 @@
+import type { Target } from "../../graph/op.js";
 import { type AdapterLayout, buildLayout } from "../../lora/layout.js";
 import { adaptGroups } from "../../lora/spec.js";
 import type { PlanResult } from "../api.js";
-import { inCode, type PlanSettings, parseOptions, planSet } from "../options.js";
+import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
 import { targetOf, trainingPrecision } from "./device.js";
-import { int8Support } from "./int8-support.js";
+import { bestProductSpeed, int8Support } from "./int8-support.js";
 import { describeModel } from "./open-model.js";
 import { batchCosts, planBatches, type RunBatches } from "./plan-batches.js";
 import { measureProductSpeed } from "./product-speed.js";
 import { encodeRun, type RunData, readRunRows } from "./run-data.js";
 import { checkpointingOf, memoryChanges, memoryOf } from "./run-memory.js";
+import { type MachineSpeed, secondsOf } from "./step-seconds.js";
 import { updatesOf } from "./training/length.js";
 import type { WorkerContext } from "./worker/context.js";
-
-/**
- * The share of a bare product's speed that the products of a whole step reach: the rest goes into softmax, norms, and small
- * products. Measured: SmolLM2-135M, rank 16 on all layers, batches of 4 × 128 and 4 × 256 tokens, two cores, fp32.
- */
-const STEP_EFFICIENCY = 0.8;
 
 /** The work of `plan`, in its worker. */
 export async function runPlan(options: unknown, { signal, emit }: WorkerContext): Promise<PlanResult> {
@@ -38,9 +34,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
   const { gradientCheckpointing, note } = checkpointingOf(described, layout, { ...settings, precision }, data);
   const choice = { ...settings, precision, gradientCheckpointing };
   const costs = batchCosts(batches, described, layout, choice);
-  const speed = (await measureProductSpeed({ target, threads: settings.threads })) * STEP_EFFICIENCY;
-  const speedup = precision === "int8" ? (await int8Support(settings.threads)).speedup : 1;
-  const seconds = (costs.flops - costs.int8Flops + costs.int8Flops / speedup) / speed;
+  const seconds = secondsOf(costs, await machineSpeed(target, precision, settings.threads));
   const resident = process.memoryUsage().rss;
   const memory = memoryOf(described, layout, choice, costs, resident);
   return {
@@ -58,6 +52,15 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
     ...lengthOf(settings, batches, seconds / batches.perEpoch),
     notes: [...(note === undefined ? [] : [note]), ...notesOf(data, memory), ...notices],
   };
+}
+
+/** What this machine does in a second; of the processor, the best that was ever measured. */
+async function machineSpeed(target: Target, precision: Precision, threads: number | undefined): Promise<MachineSpeed> {
+  const measure = () => measureProductSpeed({ target, threads });
+  const unpacks = precision === "4bit";
+  if (target !== "cpu") return { flops: await measure(), speedup: 1, unpacks };
+  const flops = await bestProductSpeed(threads, measure);
+  return { flops, speedup: precision === "int8" ? (await int8Support(threads)).speedup : 1, unpacks };
 }
 
 function layersOf(layout: AdapterLayout): PlanResult["layers"] {
@@ -91,7 +94,7 @@ function lengthOf(
 function notesOf(data: RunData | undefined, memory: PlanResult["memory"]): string[] {
   return [
     `Of the memory, ${Math.round(memory.own / 1e6)} MB are the program itself. Weights are mapped from their file, by the program that trains and by the one that measures: the system counts both, and can take the memory back when it is short.`,
-    "The time is an estimate from a matrix product measured just now, and counts training alone, not measuring.",
+    "The time is an estimate from the best matrix product that was measured on this machine: other work makes it longer. It counts training alone, not measuring.",
     ...(data === undefined
       ? ["Without --data every example is taken to be as long as --max-length and learned whole: memory and time are the most that may be."]
       : data.notes),
