@@ -87,14 +87,15 @@ function lossOfChunk(e: Emitter, { x, weight, targets, column, shape }: Chunk, {
   const logits = int8 === undefined ? timesTableTransposed(e, x, weight, shape) : int8Forward(e, x, int8); // [S, V]
   const chosen = e.emit("GatherElements", [logits, column], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
   const probabilities = softmax(e, logits);
-  const top = binary(e, "Sub", reduceMax(e, logits, 1), e.emit("Log", [reduceMax(e, probabilities, 1)])[0]); // log Σ exp, [S, 1]
+  const largest = reduceMax(e, probabilities, 1);
+  const top = binary(e, "Sub", reduceMax(e, logits, 1), e.emit("Log", [largest])[0]); // log Σ exp, [S, 1]
   const losses = binary(e, "Sub", top, chosen);
   if (!differentiable) return losses;
   const rows = rowsOfTable(e, weight, targets); // Wₜ [S, C]
   const gradients =
     int8 === undefined
       ? timesTable(e, probabilities, weight, shape, { addend: rows, addendScale: -1 })
-      : int8Gradients(e, probabilities, int8, { losses, column, rows, vocabulary: shape[0] });
+      : int8Gradients(e, probabilities, int8, { losses, column, rows, vocabulary: shape[0], largest });
   return concat(e, [gradients, losses], 1);
 }
 
@@ -115,12 +116,13 @@ function int8Gradients(
     column,
     rows,
     vocabulary,
-  }: { readonly losses: string; readonly column: string; readonly rows: string; readonly vocabulary: number },
+    largest,
+  }: { readonly losses: string; readonly column: string; readonly rows: string; readonly vocabulary: number; readonly largest: string },
 ): string {
   const wrong = binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]); // 1 − pₜ [S, 1]
-  const largest = e.emit("Min", [reduceMax(e, probabilities, 1), wrong])[0];
+  const range = e.emit("Min", [largest, wrong])[0];
   // Codes of a row add up to 1/scale, give or take their rounding, and their products with 127 stay below 2³¹.
-  const scale = e.emit("Max", [binary(e, "Mul", largest, e.float(1 / 255)), e.float(130 / 2 ** 31)])[0];
+  const scale = e.emit("Max", [binary(e, "Mul", range, e.float(1 / 255)), e.float(130 / 2 ** 31)])[0];
   const unit = binary(e, "Mul", probabilities, e.emit("Reciprocal", [scale])[0]);
   const [dither] = e.once(`dither:${vocabulary}`, () => [e.float(ditherTable(vocabulary), [1, DITHER_ROWS, vocabulary])]);
   const shifted = binary(e, "Add", reshapeTo(e, unit, [-1, DITHER_ROWS, vocabulary]), dither ?? "");
