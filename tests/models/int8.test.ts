@@ -56,7 +56,7 @@ describe("SmolLM2-135M-Instruct in the form for answers", () => {
   const { ids } = golden<{ readonly ids: readonly number[] }>("smollm2/golden.json");
 
   // llama.cpp with the model in Q8_0, which its users take for as good as exact, has a divergence of 0.005 nats and 96 % of equal
-  // choices on other texts; this form has 0.007 and 94 % there, and 0.009 and 95 % on this one. Training's int8 has 0.012.
+  // choices on other texts; this form has 0.006 and 96 % there.
   test("tokens follow with nearly the probabilities of fp32, prompt and single tokens alike", async () => {
     const path = await smollm2Path();
     const rows = async (precision: "fp32" | "int8") => {

@@ -11,7 +11,6 @@ import {
   mapAnsweringWeights,
 } from "../../weights/node/answering-weights.js";
 import type { DescribedModel, OpenOptions } from "./described-model.js";
-import type { Device } from "./model-weights.js";
 
 /** The engine maps tensors at multiples of their elements' size: sizes of a matrix that keep all of them so. */
 const MULTIPLE = 16;
@@ -19,7 +18,7 @@ const MULTIPLE = 16;
 /** Puts a model's weights, in the form in which it answers in int8, where the engine maps them; writes them into the cache once. */
 export async function compileAnswering(
   { model, checkpoint }: DescribedModel,
-  { target, threads }: Device,
+  { target, threads }: Pick<CompileOptions, "target" | "threads">,
   { onProgress, signal }: OpenOptions,
   measureInputs: () => Promise<ReadonlyMap<string, Float32Array>>,
 ): Promise<CompileOptions> {

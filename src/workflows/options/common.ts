@@ -38,12 +38,20 @@ export const device = () =>
     help: "Where the arithmetic runs: auto, cpu or webgpu. Auto takes the processor; choose webgpu to use a graphics card.",
   });
 
-export const precision = () =>
+const fourBitWords =
+  "4bit (least memory: a quantised GGUF is used exactly as it is, other weights are rounded to 4 bits; slower, since each weight is unpacked where it is read)";
+/** What int8 and auto are, by what a model is loaded for. */
+const precisionWords = {
+  training: `int8 (8 bits: up to twice as fast on processors with 8-bit products where batches are long, no faster where they are short, with small rounding errors), ${fourBitWords} or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.`,
+  answering: `int8 (8 bits: answers come about twice as fast on processors with 8-bit products, and may choose other words; the weights are rounded once, which takes a while), ${fourBitWords} or auto. Auto is fp32: an answer should not depend on the machine.`,
+};
+
+export const precision = (use: keyof typeof precisionWords) =>
   option(choice(precisions), {
     default: "auto",
     value: "PRECISION",
     group: groups.machine,
-    help: "How the frozen weights are held and multiplied: fp32 (exact), int8 (8 bits: up to twice as fast on processors with 8-bit products where batches are long, no faster where they are short, with small rounding errors), 4bit (least memory: a quantised GGUF is used exactly as it is, other weights are rounded to 4 bits; slower, since each weight is unpacked where it is read) or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.",
+    help: `How the frozen weights are held and multiplied: fp32 (exact), ${precisionWords[use]}`,
   });
 
 export const threads = () =>
@@ -98,4 +106,4 @@ export const quiet = () =>
   option(toggle(), { default: false, group: groups.output, help: "Show no progress, only warnings, errors and the result." });
 
 /** The options about the machine, shared by everything that runs a model. */
-export const machineShape = () => ({ precision: precision(), device: device(), threads: threads() });
+export const machineShape = (use: keyof typeof precisionWords) => ({ precision: precision(use), device: device(), threads: threads() });

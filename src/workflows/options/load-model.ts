@@ -10,7 +10,7 @@ const loadModelShape = {
     help: "Adapters to load beside the model.",
   }),
   merged: option(toggle(), { default: false, group: groups.adapter, help: "Fold the one adapter into the weights." }),
-  ...machineShape(),
+  ...machineShape("answering"),
 };
 
 /** How the library loads a model; the command line has the same under `generate` and `chat`. */

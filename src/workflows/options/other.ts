@@ -41,7 +41,7 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
   batchSize: batchSize("Examples that are scored together. Lower it if memory runs out."),
   maxLength: maxLength(),
   overflow: overflow(),
-  ...machineShape(),
+  ...machineShape("answering"),
 });
 
 export const dataSet = optionSet("data", "Show how a file of examples is understood: format, mask, lengths, and what would be left out.", {

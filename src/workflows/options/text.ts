@@ -67,7 +67,7 @@ const generateShape = {
     group: groups.adapter,
     help: "Fold the one adapter into the weights before generating. The same text; loading takes longer.",
   }),
-  ...machineShape(),
+  ...machineShape("answering"),
 };
 
 export const generateSet = optionSet(
@@ -93,7 +93,7 @@ export const chatSet = optionSet("chat", "Talk with a model in the terminal, its
   adapter: adapters("An adapter to apply. May be given several times; /adapter NAME switches in the conversation."),
   system: system(),
   ...samplingShape,
-  ...machineShape(),
+  ...machineShape("answering"),
 });
 
 /** How a caller of `generate` in the library chooses tokens; the same options as on the command line. */

@@ -201,7 +201,7 @@ const trainShape = {
     group: groups.machine,
     help: "Compute each block of the model again in the backward pass instead of keeping its values: the same numbers, less than half the memory of a batch, a third more time. auto: where the batch would not fit otherwise.",
   }),
-  ...machineShape(),
+  ...machineShape("training"),
 };
 
 /** How long a run trains. */
