@@ -65,11 +65,12 @@ test("memory grows with the batch, the length, accumulation and dropout", async 
   expect((await memory({ dropout: 0.1 })).activations).toBeGreaterThan(small.activations + 16e6);
 });
 
-test("in int8: two bytes a weight of linear layers, the head's beside its float32 form; the same adapter", async () => {
+test("in int8: a byte a weight and direction; the same adapter", async () => {
   const [int8, fp32] = [await planned({ maxLength: 64, precision: "int8" }), await planned({ maxLength: 64, precision: "fp32" })];
   expect([int8.precision, fp32.precision]).toEqual(["int8", "fp32"]);
   const layers = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 64 * 32);
-  expect(int8.memory.weights).toBe(2 * (2 * layers + 6 * 640 * 32 + 4 * 5 * 32));
+  // Training reads codes for both directions, measuring those of one; norms are float32. Of the table, few rows are read.
+  expect(int8.memory.weights).toBe(3 * (layers + 640 * 32) + 2 * 4 * 5 * 32);
   expect(int8.memory).toMatchObject({ adapter: fp32.memory.adapter, activations: fp32.memory.activations });
 });
 
@@ -108,8 +109,13 @@ test("auto takes checkpointing where the run would not fit without it, and says 
 
 test("what would lower the peak, with the total that a plan of it gives", async () => {
   const { changes, memory } = await planned({ maxLength: 64, batchSize: 4, precision: "fp32" });
-  // Half of this model is its vocabulary's table, of which int8 holds two forms: that lowers nothing.
-  const options = ["--batch-size 2 --accumulate 2", "--gradient-checkpointing on", "--max-length 32", "--precision 4bit"];
+  const options = [
+    "--batch-size 2 --accumulate 2",
+    "--gradient-checkpointing on",
+    "--max-length 32",
+    "--precision 4bit",
+    "--precision int8",
+  ];
   expect(changes.map((change) => change.options).sort()).toEqual(options.sort());
   expect(changes.map(({ total }) => total)).toEqual(changes.map(({ total }) => total).toSorted((a, b) => a - b));
   const shorter = changes.find(({ options }) => options === "--max-length 32")?.total ?? Number.NaN;

@@ -1,7 +1,7 @@
 import type { AdapterLayout } from "../../lora/layout.js";
 import type { PlanResult } from "../api.js";
 import type { Precision, TrainSettings } from "../options.js";
-import { int8Alone, int8Groups } from "./model-weights.js";
+import { int8Groups } from "./model-weights.js";
 import type { DescribedModel } from "./open-model.js";
 import { type BatchCosts, batchCosts, planBatches } from "./plan-batches.js";
 import type { RunData } from "./run-data.js";
@@ -36,10 +36,11 @@ export function memoryOf(
   costs: Pick<BatchCosts, "trainingBytes" | "measuringBytes">,
   resident: number = process.memoryUsage().rss,
 ): PlanResult["memory"] {
-  const once = weightBytes(described, settings.precision);
-  const programs = costs.measuringBytes > 0 ? 2 : 1;
+  const measures = costs.measuringBytes > 0;
+  const programs = measures ? 2 : 1;
   // Each program maps the weights for itself. The pages are the same, but the system counts them for each.
-  const weights = programs * once;
+  const measuring = measures ? weightBytes(described, settings.precision, false) : 0;
+  const weights = weightBytes(described, settings.precision, true) + measuring;
   // The trainables, their gradient, the best so far, the optimizer's running means, and the sum over a window of batches.
   const vectors = 3 + (settings.optimizer.kind === "adamw" ? 2 : 1) + (settings.accumulate > 1 ? 1 : 0);
   const adapter = 4 * layout.length * vectors;
@@ -47,34 +48,28 @@ export function memoryOf(
   const own = resident + programs * PROGRAM_BYTES;
   const total = weights + adapter + activations + own;
   // Pages of weights are there once, and what this process has already is not asked for again.
-  const needed = total - (programs - 1) * once - resident;
+  const needed = total - measuring - resident;
   return { weights, adapter, activations, own, total, needed, available: process.availableMemory() };
 }
 
-/** Bytes of the weights as the engine maps them. */
-function weightBytes({ model, checkpoint }: Described, precision: Precision): number {
-  const bytesOf = { fp32: bytesInFloat(checkpoint), int8: bytesInInt8(model), "4bit": bytesInBlocks(model) }[precision];
-  let bytes = 0;
-  for (const [name, shape] of model.weights) bytes += bytesOf(name) * shape.reduce((product, size) => product * size, 1);
-  return bytes;
-}
-
-/** BF16 is mapped as it is stored, every other type as F32. */
-function bytesInFloat(checkpoint: Described["checkpoint"]): (name: string) => number {
-  return (name) => (checkpoint.tensors.get(name)?.type === "BF16" ? 2 : 4);
-}
-
-/** One byte of codes for each direction; what is read in floating point, too or alone, as F32. */
-function bytesInInt8(model: Described["model"]): (name: string) => number {
-  const rounded = new Set(int8Groups(model).flatMap(({ weights }) => weights));
-  const alone = int8Alone(model);
-  return (name) => (rounded.has(name) ? 2 : 0) + (alone.has(name) ? 0 : 4);
-}
-
-/** Layers in 4 bits with a scale and a minimum for each 32, tables of the vocabulary in 8 with a scale, norms as F32. */
-function bytesInBlocks(model: Described["model"]): (name: string) => number {
+/** Bytes of the weights that a program reads, as it maps them. Of a table that is no head, single rows are read: they are few. */
+function weightBytes({ model, checkpoint }: Described, precision: Precision, backward: boolean): number {
   const layers = new Set(model.linearGroups.flat().map(({ name }) => `${name}.weight`));
-  return (name) => (layers.has(name) ? 1 / 2 + 8 / 32 : (model.weights.get(name)?.length ?? 0) > 1 ? 1 + 4 / 32 : 4);
+  const rounded = new Set(int8Groups(model).flatMap(({ weights }) => weights));
+  const bytesOf = (name: string, dimensions: number): number => {
+    if (dimensions > 1 && name !== model.head && !layers.has(name)) return 0;
+    switch (precision) {
+      case "fp32": // BF16 is mapped as it is stored, every other type as F32
+        return checkpoint.tensors.get(name)?.type === "BF16" ? 2 : 4;
+      case "int8": // codes for each direction
+        return rounded.has(name) ? (backward ? 2 : 1) : 4;
+      case "4bit": // a scale and a minimum for each 32; the head has 8 bits, and no minimum
+        return layers.has(name) ? 1 / 2 + 8 / 32 : dimensions > 1 ? 1 + 4 / 32 : 4;
+    }
+  };
+  let bytes = 0;
+  for (const [name, shape] of model.weights) bytes += bytesOf(name, shape.length) * shape.reduce((product, size) => product * size, 1);
+  return bytes;
 }
 
 /** How a run's blocks are computed, and why. */
