@@ -20,8 +20,8 @@ export interface GenerationProgramOptions {
 }
 
 /**
- * The most tokens of a sequence that are fed at once. What a piece does not see yet, the later tokens of a prompt, is not computed, and no more than
- * the scores of one piece live at a time.
+ * The most tokens of a sequence that are fed at once. What a piece does not see yet, the later tokens of a prompt, is not
+ * computed, and no more than the scores of one piece live at a time.
  */
 const TOKENS_PER_PIECE = 256;
 

@@ -92,7 +92,7 @@ export interface BlockWeight {
 export type Int8Part = "smooth" | "forwardCodes" | "forwardScales" | "backwardCodes" | "backwardScales";
 
 export interface Int8Weight {
-  /** How the input is rounded: with one scale for all of it, with one for each row, or so in two codes for each value, which are 16 bits. */
+  /** How the input is rounded: with one scale for all of it, one for each row, or one for each row in two codes a value, 16 bits. */
   readonly range: "tensor" | "row" | "fine";
   /** The name of a part's value. */
   part(name: Int8Part): string;

@@ -95,8 +95,8 @@ const COHERENCE = 16;
 
 /**
  * Rounds some values the other way, those near the middle of two codes first, where that makes the error of the product smaller:
- * its square is COHERENCE·(Σ reach·off)² + Σ noise·off², off = exact − code. To the nearest, the first sum adds a constant to every product
- * (Nagel et al. 2019, section 4.2); balanced, it is nearly nothing, and needs no correction when the model runs.
+ * its square is COHERENCE·(Σ reach·off)² + Σ noise·off², off = exact − code. To the nearest, the first sum adds a constant to
+ * every product (Nagel et al. 2019, section 4.2); balanced, it is nearly nothing, and needs no correction when the model runs.
  */
 function balance(codes: Float64Array, exact: Float64Array, reach: Float64Array, noise: Float64Array): void {
   let bias = 0;
