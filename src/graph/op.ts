@@ -112,7 +112,7 @@ export interface EmitOptions {
   readonly attributes?: Readonly<Record<string, EngineAttribute>>;
   readonly domain?: "com.microsoft";
   readonly outputs?: number;
-  /** Shape of the first output, float32, where the engine cannot infer it: it plans memory by shapes. */
+  /** Shape of every output, float32, where the engine cannot infer it: it plans memory by shapes. */
   readonly shape?: Shape;
 }
 

@@ -1,3 +1,4 @@
+import { product, type Shape } from "../graph/dimension.js";
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
 import { type Cost, defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
 import { chunksOf } from "./chunks.js";
@@ -35,14 +36,14 @@ const attentionOp = defineOp<AttentionAttributes>({
   },
   gradient: ({ inputs: [q, k, v, ...biases], outputs: [output], dys: [dy], attributes }) =>
     applyAll(attentionGradientOp, [q, k, v, output, dy, ...biases], attributes),
-  lower: everywhere((e, { inputs: [q = "", k = "", v = "", ...biases], attributes }) => {
-    const { kvHeads } = attributes;
-    const keys = prefixes(e, splitHeads(e, k, kvHeads), biases.length); // [B, K, (c + 1)·Q, D]
-    const values = prefixes(e, splitHeads(e, v, kvHeads), biases.length);
-    const outputs = splitEvenly(e, q, biases.length, 1).map((queries, chunk) => {
-      const grouped = groupedHeads(e, queries, attributes); // [B, K, G·Q, D]
-      const weights = probabilities(e, grouped, keys[chunk] ?? "", biases[chunk] ?? "", attributes);
-      return mergeGroups(e, matMul(e, weights, values[chunk] ?? ""), attributes); // [B, Q, H·D]
+  lower: everywhere((e, { inputs: [q = "", k = "", v = "", ...biases], attributes, types }) => {
+    const shapes = chunkShapes(attributes, types[0]?.shape, types[3]?.shape);
+    const keys = prefixes(e, splitHeads(e, k, attributes.kvHeads), biases.length, shapes); // [B, K, (c + 1)·Q, D]
+    const values = prefixes(e, splitHeads(e, v, attributes.kvHeads), biases.length, shapes);
+    const outputs = splitEvenly(e, q, biases.length, 1, shapes.part).map((queries, chunk) => {
+      const grouped = groupedHeads(e, queries, attributes, shapes.grouped);
+      const weights = probabilities(e, grouped, keys[chunk] ?? "", biases[chunk] ?? "", attributes, shapes.scores(chunk + 1));
+      return mergeGroups(e, matMul(e, weights, values[chunk] ?? ""), attributes, shapes.heads); // [B, Q, H·D]
     });
     return concat(e, outputs, 1);
   }),
@@ -56,58 +57,77 @@ const attentionGradientOp = defineOp<AttentionAttributes>({
   name: "AttentionGradient",
   infer: (types) => [0, 1, 2].map((index) => float32(...input("AttentionGradient", types, index, 3).shape)),
   gradient: "noGradient",
-  lower: everywhere((e, { inputs: [q = "", k = "", v = "", output = "", dy = "", ...biases], attributes }) => {
+  lower: everywhere((e, { inputs: [q = "", k = "", v = "", output = "", dy = "", ...biases], attributes, types }) => {
     const { kvHeads, scale } = attributes;
     const chunks = biases.length;
-    const keys = prefixes(e, splitHeads(e, k, kvHeads), chunks); // [B, K, (c + 1)·Q, D]
-    const values = prefixes(e, splitHeads(e, v, kvHeads), chunks);
-    const outputs = splitEvenly(e, output, chunks, 1);
-    const dOutputs = splitEvenly(e, dy, chunks, 1);
-    const parts = splitEvenly(e, q, chunks, 1).map((part, chunk) => {
+    const shapes = chunkShapes(attributes, types[0]?.shape, types[5]?.shape);
+    const keys = prefixes(e, splitHeads(e, k, kvHeads), chunks, shapes); // [B, K, (c + 1)·Q, D]
+    const values = prefixes(e, splitHeads(e, v, kvHeads), chunks, shapes);
+    const outputs = splitEvenly(e, output, chunks, 1, shapes.part);
+    const dOutputs = splitEvenly(e, dy, chunks, 1, shapes.part);
+    const parts = splitEvenly(e, q, chunks, 1, shapes.part).map((part, chunk) => {
       const [key = "", value = ""] = [keys[chunk], values[chunk]];
-      const queries = groupedHeads(e, part, attributes); // [B, K, G·Q, D]
-      const weights = probabilities(e, queries, key, biases[chunk] ?? "", attributes); // [B, K, G·Q, (c + 1)·Q]
-      const dOutput = groupedHeads(e, dOutputs[chunk] ?? "", attributes); // [B, K, G·Q, D]
-      const dot = reduceSum(e, binary(e, "Mul", dOutput, groupedHeads(e, outputs[chunk] ?? "", attributes)), [3], true); // [B, K, G·Q, 1]
+      const queries = groupedHeads(e, part, attributes, shapes.grouped); // [B, K, G·Q, D]
+      const weights = probabilities(e, queries, key, biases[chunk] ?? "", attributes, shapes.scores(chunk + 1)); // [B, K, G·Q, (c + 1)·Q]
+      const dOutput = groupedHeads(e, dOutputs[chunk] ?? "", attributes, shapes.grouped); // [B, K, G·Q, D]
+      const grouped = groupedHeads(e, outputs[chunk] ?? "", attributes, shapes.grouped);
+      const dot = reduceSum(e, binary(e, "Mul", dOutput, grouped), [3], true); // [B, K, G·Q, 1]
       const dWeights = matMul(e, dOutput, value, { transposeB: true });
       const dScores = binary(e, "Mul", weights, binary(e, "Sub", dWeights, dot));
-      return piecesOf(e, attributes, chunk + 1, {
+      return piecesOf(e, attributes, chunk + 1, shapes, {
         query: matMul(e, dScores, key, { scale }), // [B, K, G·Q, D]
         key: matMul(e, dScores, queries, { transposeA: true, scale }), // [B, K, (c + 1)·Q, D]
         value: matMul(e, weights, dOutput, { transposeA: true }),
       });
     });
-    return [
-      concat(
-        e,
-        parts.map(({ query }) => mergeGroups(e, query, attributes)),
-        1,
-      ),
-      mergeHeads(
-        e,
-        sumOfPrefixes(
-          e,
-          parts.map(({ key }) => key),
-        ),
-      ),
-      mergeHeads(
-        e,
-        sumOfPrefixes(
-          e,
-          parts.map(({ value }) => value),
-        ),
-      ),
-    ];
+    const queries = parts.map(({ query }) => mergeGroups(e, query, attributes, shapes.heads));
+    const sums = (gradients: readonly (readonly string[])[]) => mergeHeads(e, sumOfPrefixes(e, gradients, shapes.whole));
+    return [concat(e, queries, 1), sums(parts.map(({ key }) => key)), sums(parts.map(({ value }) => value))];
   }),
   // P again and four products more; P, the gradient of P and that of the scores; copies of q, k, v, O and its gradient.
   cost: ([q = [], k = [], v = [], , , ...biases], attributes) =>
     attentionCost([q, k, v, ...biases], attributes, { products: 5, scores: 3, copies: 2 }),
 });
 
+/** Shapes of a chunk's values. The engine cannot divide symbols, and plans slowly where it does not know a shape. */
+interface ChunkShapes {
+  readonly part: Shape; // [B, Q, H·D]
+  readonly heads: Shape; // [B, H, Q, D]
+  readonly grouped: Shape; // [B, K, G·Q, D]
+  readonly whole: Shape; // [B, K, T, D]
+  /** Keys or values of some parts, [B, K, parts·Q, D]. */
+  keys(parts: number): Shape;
+  /** Of a chunk's queries with the keys of some parts. */
+  scores(parts: number): ScoreShapes;
+}
+
+interface ScoreShapes {
+  readonly grouped: Shape; // [B, K, G·Q, parts·Q]
+  readonly apart: Shape; // [B, H, Q, parts·Q]
+}
+
+/** @param q [B, T, H·D]; @param bias of the first chunk, [B, 1, Q, Q] */
+function chunkShapes({ heads, kvHeads }: AttentionAttributes, q: Shape = [], bias: Shape = []): ChunkShapes {
+  const [batch, tokens, queries] = [extent(q, 0), extent(q, 1), extent(bias, 2)];
+  const size = fixed("Attention", extent(q, 2)) / heads;
+  const keys = (parts: number): Shape => [batch, kvHeads, product(parts, queries), size];
+  return {
+    part: [batch, queries, heads * size],
+    heads: [batch, heads, queries, size],
+    grouped: keys(heads / kvHeads),
+    whole: [batch, kvHeads, tokens, size],
+    keys,
+    scores: (parts) => ({
+      grouped: [batch, kvHeads, product(heads / kvHeads, queries), product(parts, queries)],
+      apart: [batch, heads, queries, product(parts, queries)],
+    }),
+  };
+}
+
 /** The first 1, 2, … of equal parts of the tokens, [B, K, T, D] each shorter than the next but the last. */
-function prefixes(e: Emitter, x: string, parts: number): readonly string[] {
-  const pieces = splitEvenly(e, x, parts, 2);
-  return pieces.map((_, index) => (index === parts - 1 ? x : concat(e, pieces.slice(0, index + 1), 2)));
+function prefixes(e: Emitter, x: string, parts: number, { keys }: ChunkShapes): readonly string[] {
+  const pieces = splitEvenly(e, x, parts, 2, keys(1));
+  return pieces.map((_, index) => (index === parts - 1 ? x : concat(e, pieces.slice(0, index + 1), 2, keys(index + 1))));
 }
 
 /**
@@ -118,26 +138,28 @@ function piecesOf(
   e: Emitter,
   { heads, kvHeads }: AttentionAttributes,
   prefix: number,
+  { keys, grouped }: ChunkShapes,
   { query, key, value }: { readonly query: string; readonly key: string; readonly value: string },
 ): { readonly query: string; readonly key: readonly string[]; readonly value: readonly string[] } {
   const shared = heads / kvHeads;
-  const pieces = splitEvenly(e, concat(e, [query, key, value], 2), shared + 2 * prefix, 2); // [B, K, Q, D] each
+  const count = shared + 2 * prefix;
+  const pieces = splitEvenly(e, concat(e, [query, key, value], 2, keys(count)), count, 2, keys(1)); // [B, K, Q, D] each
   return {
-    query: concat(e, pieces.slice(0, shared), 2),
+    query: concat(e, pieces.slice(0, shared), 2, grouped),
     key: pieces.slice(shared, shared + prefix),
     value: pieces.slice(shared + prefix),
   };
 }
 
 /** The sum of values over growing beginnings of the tokens: what `prefixes` gave to chunks, their gradients bring back. */
-function sumOfPrefixes(e: Emitter, sums: readonly (readonly string[])[]): string {
+function sumOfPrefixes(e: Emitter, sums: readonly (readonly string[])[], whole: Shape): string {
   const totals = sums.map((_, place) =>
     sums
       .slice(place)
       .map((pieces) => pieces[place] ?? "")
       .reduce((sum, piece) => binary(e, "Add", sum, piece)),
   );
-  return concat(e, totals, 2);
+  return concat(e, totals, 2, whole);
 }
 
 /** Products of [Q, D] and [D, keys] for each chunk and head; the largest chunk's scores; copies of the inputs. */
@@ -166,9 +188,9 @@ export function splitHeads(e: Emitter, x: string, heads: number): string {
 }
 
 /** [B, T, H·D] → [B, K, G·T, D]: the G heads that share a key-value head stand under each other, so that no key is repeated. */
-export function groupedHeads(e: Emitter, x: string, { heads, kvHeads }: AttentionAttributes): string {
+export function groupedHeads(e: Emitter, x: string, { heads, kvHeads }: AttentionAttributes, shape?: Shape): string {
   const split = splitHeads(e, x, heads); // [B, H, T, D]
-  return heads === kvHeads ? split : reshapeTo(e, split, [0, kvHeads, -1, 0]);
+  return heads === kvHeads ? split : reshapeTo(e, split, [0, kvHeads, -1, 0], shape);
 }
 
 /** [B, K, T, D] → [B, T, K·D]. */
@@ -177,20 +199,23 @@ function mergeHeads(e: Emitter, x: string): string {
 }
 
 /** [B, K, G·T, D] → [B, T, H·D]. */
-export function mergeGroups(e: Emitter, x: string, { heads, kvHeads }: AttentionAttributes): string {
-  return mergeHeads(e, heads === kvHeads ? x : reshapeTo(e, x, [0, heads, -1, 0]));
+export function mergeGroups(e: Emitter, x: string, { heads, kvHeads }: AttentionAttributes, shape?: Shape): string {
+  return mergeHeads(e, heads === kvHeads ? x : reshapeTo(e, x, [0, heads, -1, 0], shape));
 }
 
-/** Adds a [B, 1, T, ·] mask to scores [B, K, G·T, ·], each head's rows under the same mask. */
-export function addBias(e: Emitter, scores: string, bias: string, { heads, kvHeads }: AttentionAttributes): string {
-  if (heads === kvHeads) return binary(e, "Add", scores, bias);
-  const masked = binary(e, "Add", reshapeTo(e, scores, [0, heads, -1, 0]), bias); // [B, H, T, ·]
-  return reshapeTo(e, masked, [0, kvHeads, -1, 0]);
-}
-
-function probabilities(e: Emitter, queries: string, keys: string, bias: string, attributes: AttentionAttributes): string {
-  const scores = matMul(e, queries, keys, { transposeB: true, scale: attributes.scale });
-  return softmax(e, addBias(e, scores, bias, attributes));
+/** softmax(s·q·kᵀ + bias) of a chunk's queries before the keys of some parts [B, K, G·Q, parts·Q]; each head's rows have the same bias. */
+function probabilities(
+  e: Emitter,
+  queries: string,
+  keys: string,
+  bias: string,
+  { heads, kvHeads, scale }: AttentionAttributes,
+  { grouped, apart }: ScoreShapes,
+): string {
+  const scores = matMul(e, queries, keys, { transposeB: true, scale });
+  if (heads === kvHeads) return softmax(e, binary(e, "Add", scores, bias));
+  const masked = binary(e, "Add", reshapeTo(e, scores, [0, heads, -1, 0], apart), bias);
+  return softmax(e, reshapeTo(e, masked, [0, kvHeads, -1, 0], grouped));
 }
 
 /** q [B, T, H·D], k and v [B, T, K·D], the biases of `attentionBias`, one a chunk → [B, T, H·D]. */

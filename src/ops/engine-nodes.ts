@@ -40,9 +40,13 @@ export function transpose(e: Emitter, x: string, permutation: readonly number[])
   return e.emit("Transpose", [x], { attributes: { perm: { ints: permutation } } })[0];
 }
 
-/** Reshape to a target in the engine's notation: 0 copies the extent of the input's axis, one -1 is inferred. */
-export function reshapeTo(e: Emitter, x: string, target: readonly number[]): string {
-  return e.emit("Reshape", [x, e.ints(target)])[0];
+/**
+ * Reshape to a target in the engine's notation: 0 copies the extent of the input's axis, one -1 is inferred.
+ *
+ * @param shape what comes out, where the engine cannot infer it from symbols
+ */
+export function reshapeTo(e: Emitter, x: string, target: readonly number[], shape?: Shape): string {
+  return e.emit("Reshape", [x, e.ints(target)], shape === undefined ? {} : { shape })[0];
 }
 
 /** Reshape to a shape; at most one symbolic extent costs no input, since the engine infers it. */
@@ -93,16 +97,18 @@ export function gemm(
   return e.emit("Gemm", addend === "" ? [a, b] : [a, b, addend], { attributes })[0];
 }
 
-/** Equal parts along an axis whose extent `parts` divides. */
-export function splitEvenly(e: Emitter, x: string, parts: number, axis: number): readonly string[] {
+/** Equal parts along an axis whose extent `parts` divides; `shape` is that of a part, where the engine cannot infer it. */
+export function splitEvenly(e: Emitter, x: string, parts: number, axis: number, shape?: Shape): readonly string[] {
   if (parts === 1) return [x];
-  return e.emit("Split", [x], { outputs: parts, attributes: { axis: { int: axis }, num_outputs: { int: parts } } });
+  const attributes = { axis: { int: axis }, num_outputs: { int: parts } };
+  return e.emit("Split", [x], { outputs: parts, attributes, ...(shape === undefined ? {} : { shape }) });
 }
 
-/** Values side by side along an axis. */
-export function concat(e: Emitter, parts: readonly string[], axis: number): string {
+/** Values side by side along an axis; `shape` is that of all together, where the engine cannot infer it. */
+export function concat(e: Emitter, parts: readonly string[], axis: number, shape?: Shape): string {
   const [only = ""] = parts;
-  return parts.length === 1 ? only : e.emit("Concat", parts, { attributes: { axis: { int: axis } } })[0];
+  if (parts.length === 1) return only;
+  return e.emit("Concat", parts, { attributes: { axis: { int: axis } }, ...(shape === undefined ? {} : { shape }) })[0];
 }
 
 export function softmax(e: Emitter, x: string): string {

@@ -127,8 +127,8 @@ class GraphEmitter implements Emitter {
     { attributes = {}, domain, outputs = 1, shape }: EmitOptions = {},
   ): [string, ...string[]] {
     const name = `${type}_${this.#names++}`;
-    if (shape !== undefined) this.#shapes.set(name, { dtype: "float32", shape });
     const more = Array.from({ length: outputs - 1 }, (_, index) => `${name}:${index + 1}`);
+    if (shape !== undefined) for (const output of [name, ...more]) this.#shapes.set(output, { dtype: "float32", shape });
     to.push({ type, domain, name, inputs, outputs: [name, ...more], attributes });
     return [name, ...more];
   }

@@ -1,10 +1,9 @@
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { RunError } from "../../errors.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../checkpoint.js";
 import { BLOCK, encodeBlocks, encodeRows, rowRoundingError, type StackedCodes, stackedCodes } from "../kernels/answering.js";
 import { raiseColumnMaxima, smoothingFactors } from "../kernels/int8.js";
 import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
+import { openOrWrite } from "./cache-file.js";
 import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
 import { columnMaxima, readRows, sampleRows } from "./int8-weights.js";
@@ -60,13 +59,11 @@ const LARGE_ERROR = 0.0175;
 export async function mapAnsweringWeights(checkpoint: Checkpoint, options: AnsweringOptions): Promise<AnsweringWeights> {
   const key = await fingerprint([...checkpoint.tensors.values()], `answering cache ${LAYOUT_VERSION} ${options.groups.length}`);
   const path = join(options.cacheFolder, `${key}.answers.safetensors`);
-  const cached = await openCached(path, options);
-  if (cached !== undefined) return cached;
-  await mkdir(dirname(path), { recursive: true });
-  await write(path, checkpoint, options);
-  const written = await openCached(path, options);
-  if (written === undefined) throw new RunError(`${path} was written, but cannot be read. Empty the cache and try again.`);
-  return written;
+  return openOrWrite(
+    path,
+    () => openCached(path, options),
+    () => write(path, checkpoint, options),
+  );
 }
 
 async function openCached(path: string, { groups, float }: AnsweringOptions): Promise<AnsweringWeights | undefined> {

@@ -1,10 +1,9 @@
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { RunError } from "../../errors.js";
 import { type Checkpoint, elementCount, readSlabs, readStoredSlabs, type StoredTensor } from "../checkpoint.js";
 import { type Blocks, packNibbles, roundToBlocks, roundToBytes } from "../kernels/blocks.js";
 import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
 import { type BlockForm, blockForm, type CodeType, dequantise, unpackBlocks } from "../stored-types.js";
+import { openOrWrite } from "./cache-file.js";
 import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
 import { fingerprint, type MappedTensor } from "./mapped-weights.js";
@@ -65,13 +64,11 @@ export async function mapBlockWeights(checkpoint: Checkpoint, options: BlockOpti
   const held = new Map(tensors.map((tensor) => [tensor, heldAs(tensor, options.eightBits.has(tensor.name))]));
   const key = await fingerprint(tensors, `block cache ${LAYOUT_VERSION} ${[...options.eightBits].join()}`);
   const path = join(options.cacheFolder, `${key}.4bit.safetensors`);
-  const cached = await openCached(path, held);
-  if (cached !== undefined) return cached;
-  await mkdir(dirname(path), { recursive: true });
-  await writeBlocks(path, held, options);
-  const written = await openCached(path, held);
-  if (written === undefined) throw new RunError(`${path} was written, but cannot be read. Empty the cache and try again.`);
-  return written;
+  return openOrWrite(
+    path,
+    () => openCached(path, held),
+    () => writeBlocks(path, held, options),
+  );
 }
 
 /** How a weight is held; undefined where it stays in floating point. */

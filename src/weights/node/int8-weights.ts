@@ -1,6 +1,4 @@
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { RunError } from "../../errors.js";
 import type { Int8Part, Int8Weight } from "../../graph/op.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../checkpoint.js";
 import {
@@ -14,6 +12,7 @@ import {
   smoothingFactors,
 } from "../kernels/int8.js";
 import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
+import { openOrWrite } from "./cache-file.js";
 import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
 import { fingerprint, type MappedTensor } from "./mapped-weights.js";
@@ -66,13 +65,11 @@ export interface Int8Options {
 export async function mapInt8Weights(checkpoint: Checkpoint, options: Int8Options): Promise<Int8Weights> {
   const key = await fingerprint([...checkpoint.tensors.values()], `int8 cache ${LAYOUT_VERSION} ${options.groups.length}`);
   const path = join(options.cacheFolder, `${key}.int8.safetensors`);
-  const cached = await openCached(path, options);
-  if (cached !== undefined) return cached;
-  await mkdir(dirname(path), { recursive: true });
-  await writeInt8(path, checkpoint, options);
-  const written = await openCached(path, options);
-  if (written === undefined) throw new RunError(`${path} was written, but cannot be read. Empty the cache and try again.`);
-  return written;
+  return openOrWrite(
+    path,
+    () => openCached(path, options),
+    () => writeInt8(path, checkpoint, options),
+  );
 }
 
 /** What the file's metadata says of each weight. */

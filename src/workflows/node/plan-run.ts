@@ -37,6 +37,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
   const seconds = secondsOf(costs, await machineSpeed(target, precision, settings.threads));
   const resident = process.memoryUsage().rss;
   const memory = memoryOf(described, layout, choice, costs, resident);
+  const isInt8Exact = target === "cpu" && (await int8Support(settings.threads)).exact;
   return {
     model: settings.model,
     architecture: described.model.modelType,
@@ -47,7 +48,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
     device: target,
     precision,
     gradientCheckpointing,
-    changes: memoryChanges(described, layout, choice, data, resident),
+    changes: memoryChanges(described, layout, choice, data, { resident, isInt8Exact }),
     ...(data === undefined ? {} : { trainExamples: data.train.length, validationExamples: data.validation.length }),
     ...lengthOf(settings, batches, seconds / batches.perEpoch),
     notes: [...(note === undefined ? [] : [note]), ...notesOf(data, memory), ...notices],

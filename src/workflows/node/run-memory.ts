@@ -115,7 +115,7 @@ export function memoryChanges(
   layout: AdapterLayout,
   choice: MemoryChoice,
   data: Pick<RunData, "train" | "validation"> | undefined,
-  resident: number,
+  { resident, isInt8Exact }: { readonly resident: number; readonly isInt8Exact: boolean },
 ): PlanResult["changes"] {
   const memoryWith = (change: Partial<MemoryChoice>) => {
     const changed = { ...choice, ...change };
@@ -130,7 +130,7 @@ export function memoryChanges(
     batchSize === 1 ? undefined : [`--batch-size ${half} --accumulate ${2 * accumulate}`, { batchSize: half, accumulate: 2 * accumulate }],
     length < 16 ? undefined : [`--max-length ${length}`, { maxLength: length }],
     precision === "4bit" || device === "webgpu" ? undefined : ["--precision 4bit", { precision: "4bit" }],
-    precision === "fp32" && device !== "webgpu" ? ["--precision int8", { precision: "int8" }] : undefined,
+    precision === "fp32" && device !== "webgpu" && isInt8Exact ? ["--precision int8", { precision: "int8" }] : undefined,
   ];
   const now = memoryWith({});
   return candidates

@@ -42,7 +42,7 @@ const fourBitWords =
   "4bit (least memory: a quantised GGUF is used exactly as it is, other weights are rounded to 4 bits; slower, since each weight is unpacked where it is read)";
 /** What int8 and auto are, by what a model is loaded for. */
 const precisionWords = {
-  training: `int8 (8 bits: up to twice as fast on processors with 8-bit products where batches are long, no faster where they are short, with small rounding errors), ${fourBitWords} or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.`,
+  training: `int8 (8 bits: about 1.5 times as fast on processors with 8-bit products, with small rounding errors), ${fourBitWords} or auto. Auto takes int8 where this machine multiplies 8-bit numbers right and faster.`,
   answering: `int8 (8 bits: answers come about twice as fast on processors with 8-bit products, and may choose other words; the weights are rounded once, which takes a while), ${fourBitWords} or auto. Auto is fp32: an answer should not depend on the machine.`,
 };
 
