@@ -49,7 +49,7 @@ const frozenLinearGradientOp = defineOp<null>({
 /** x [N, in], a frozen W [out, in] → x·Wᵀ [N, out]. */
 export const frozenLinear = (x: Tensor, weight: Tensor): Tensor => apply(frozenLinearOp, [x, weight], null);
 
-/** `sum + term`, written into the term's own product where it is a frozen layer's gradient: in float32 the engine's Gemm adds for free. */
+/** `sum + term`, written into the term's own product where it is a frozen layer's gradient: on WebGPU the Gemm adds. */
 export function addToFrozenGradient(sum: Tensor, term: Tensor): Tensor | undefined {
   const node = producer(term);
   if (node?.op !== frozenLinearGradientOp || node.inputs[2] !== undefined) return undefined;

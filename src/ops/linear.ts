@@ -9,7 +9,7 @@ interface LinearAttributes {
   readonly scale: number;
 }
 
-/** One Gemm, y = c + s·x·Wᵀ; the addend costs no pass of its own. */
+/** y = c + s·x·Wᵀ. */
 const lowerLinear: Lowering<LinearAttributes> = (e, { inputs: [x = "", weight = "", addend = ""], attributes: { scale } }) =>
   gemm(e, x, weight, { transposeB: true, scale, addend });
 

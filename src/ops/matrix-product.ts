@@ -30,7 +30,7 @@ export function matrixProduct(a: Tensor, b: Tensor, { scale = 1, transposeA = fa
 }
 
 /**
- * `sum + term`, written into the term's own product where it is one: the engine's Gemm adds for free. The bare product
+ * `sum + term`, written into the term's own product where it is one: on WebGPU the Gemm adds. The bare product
  * loses its only reader and is never lowered.
  */
 export function addToProduct(sum: Tensor, term: Tensor): Tensor | undefined {
