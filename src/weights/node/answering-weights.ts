@@ -3,7 +3,7 @@ import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../
 import { BLOCK, encodeBlocks, encodeRows, rowRoundingError, type StackedCodes, stackedCodes } from "../kernels/answering.js";
 import { raiseColumnMaxima, smoothingFactors } from "../kernels/int8.js";
 import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
-import { openOrWrite } from "./cache-file.js";
+import { mappedFloats, openOrWrite } from "./cache-file.js";
 import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
 import { columnMaxima, readRows, sampleRows } from "./int8-weights.js";
@@ -77,13 +77,8 @@ async function openCached(path: string, { groups, float }: AnsweringOptions): Pr
   }
   if (!Array.isArray(fine)) return undefined;
   const [folder, file] = [dirname(path), basename(path)];
-  const floats = new Map<string, MappedTensor>();
-  for (const name of float) {
-    const place = header.places.get(name);
-    if (place === undefined) return undefined;
-    const { shape, offset, byteLength } = place;
-    floats.set(name, { name, dtype: "float32", shape, folder, file, offset, byteLength });
-  }
+  const floats = mappedFloats(path, header, float);
+  if (floats === undefined) return undefined;
   const mapped: MappedAnswering[] = [];
   for (const group of groups) {
     const parts = new Map<string, TensorPlace>();

@@ -12,7 +12,7 @@ import {
   smoothingFactors,
 } from "../kernels/int8.js";
 import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
-import { openOrWrite } from "./cache-file.js";
+import { mappedFloats, openOrWrite } from "./cache-file.js";
 import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
 import { fingerprint, type MappedTensor } from "./mapped-weights.js";
@@ -80,18 +80,13 @@ async function openCached(path: string, { groups, float }: Int8Options): Promise
   let ranges: Ranges;
   try {
     header = await readSafetensorsHeader(await FileByteSource.open(path));
-    ranges = JSON.parse(header.metadata.ranges ?? "{}");
+    ranges = JSON.parse(header.metadata.ranges ?? "{}") ?? {};
   } catch {
     return undefined; // not there, or damaged: it is written again
   }
   const [folder, file] = [dirname(path), basename(path)];
-  const floats = new Map<string, MappedTensor>();
-  for (const name of float) {
-    const place = header.places.get(name);
-    if (place === undefined) return undefined;
-    const { shape, offset, byteLength } = place;
-    floats.set(name, { name, dtype: "float32", shape, folder, file, offset, byteLength });
-  }
+  const floats = mappedFloats(path, header, float);
+  if (floats === undefined) return undefined;
   const int8 = new Map<string, MappedInt8>();
   for (const { input, weights } of groups) {
     for (const weight of weights) {
@@ -101,7 +96,8 @@ async function openCached(path: string, { groups, float }: Int8Options): Promise
       const parts = new Map<Int8Part, TensorPlace>();
       for (const part of partNames) {
         const place = header.places.get(partName(part === "smooth" ? input : weight, part));
-        if (place !== undefined) parts.set(part, place);
+        if (place === undefined) return undefined;
+        parts.set(part, place);
       }
       int8.set(weight, { range, shape: [codes[0] ?? 0, codes[1] ?? 0], parts });
     }
