@@ -2,6 +2,7 @@ import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout } from "../lora/layout.js";
 import type { LanguageModelGraph, LinearGroup, LinearLayer } from "../models/architecture.js";
+import { withBias } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { type CacheUse, cachedAttention } from "../ops/cached-attention.js";
@@ -42,12 +43,13 @@ export function buildGenerationGraph({ model, layout, maxPositions, use }: Gener
 
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const frozen = (x: Tensor, weights: readonly Tensor[]) => frozenLayers(x, weights, { oneRow: use === "oneToken" });
-  const base = frozenGroups(model, (x, group) =>
+  const products = frozenGroups(model, (x, group) =>
     frozen(
       x,
       group.map(({ name, inputs, outputs }) => weight(`${name}.weight`, [outputs, inputs])),
     ),
   );
+  const base = withBias(products, weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base);
   const hidden = model.hidden({
     graph,
@@ -56,11 +58,11 @@ export function buildGenerationGraph({ model, layout, maxPositions, use }: Gener
     maxPositions,
     weight,
     linear: adapter?.linear ?? plainLinear(base),
-    attend: (q, k, v, block) => {
+    attend: (q, k, v, { block, scale = 1 / Math.sqrt(headSize) }) => {
       graph.output(`new.${block}.key`, k);
       graph.output(`new.${block}.value`, v);
       const inputs = { q, k, v, bias, pastKeys: past(block, "key"), pastValues: past(block, "value") };
-      return cachedAttention(inputs, { heads, kvHeads, scale: 1 / Math.sqrt(headSize), use });
+      return cachedAttention(inputs, { heads, kvHeads, scale, use });
     },
   }); // [N, C]
   const [logits] = frozen(gatherRows(hidden, last), [weight(model.head, [vocabulary, columns])]); // [B, V]

@@ -7,10 +7,23 @@ export interface LinearLayer {
   readonly outputs: number;
   /** Its output becomes attention scores: their exponentials amplify what rounding does to it. */
   readonly makesScores?: boolean;
+  /** y = x·Wᵀ + b: the checkpoint has a `bias` [out] beside the `weight`. */
+  readonly hasBias?: boolean;
 }
 
 /** Layers that read the same input; they share its stacked adapters and, later, its quantised form. */
 export type LinearGroup = readonly LinearLayer[];
+
+/** How one block attends. */
+export interface AttentionUse {
+  readonly block: number;
+  /** Factor on the scores, 1/√D by default. */
+  readonly scale?: number | undefined;
+  /** A token sees itself and the window − 1 tokens before it (Beltagy et al. 2020, section 3.1); all of them by default. */
+  readonly window?: number | undefined;
+  /** Scores s become cap·tanh(s/cap) (Gemma 2, Gemma Team 2024, section 2). */
+  readonly softCap?: number | undefined;
+}
 
 /**
  * What a model is handed. Training, prefill, decode and merged models pass different ones, so that no model knows of
@@ -29,7 +42,7 @@ export interface ModelContext {
   /** x [N, in] through all layers of a group: one tensor [N, out] for each. */
   linear<G extends LinearGroup>(x: Tensor, group: G): { readonly [K in keyof G]: Tensor };
   /** q [B, T, H·D], k and v [B, T, K·D] of one block → [B, T, H·D]. */
-  attend(q: Tensor, k: Tensor, v: Tensor, block: number): Tensor;
+  attend(q: Tensor, k: Tensor, v: Tensor, use: AttentionUse): Tensor;
 }
 
 /** Sizes that programs around a model need. */
@@ -44,18 +57,27 @@ export interface ModelDimensions {
   readonly maxPositions: number;
 }
 
-/** One model of an architecture, its configuration read. */
-export interface LanguageModelGraph {
+/** One model of an architecture, its configuration read, up to its hidden states. */
+export interface ModelGraph {
   readonly modelType: string;
   readonly dimensions: ModelDimensions;
+  /** What a token sees of its own sequence: those before it, or those on both sides, as in an encoder. */
+  readonly sight: "causal" | "both";
   /** Every weight of the checkpoint that the model reads, with its shape. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
   /** Linear layers that an adapter may sit at, grouped by input, in the order of evaluation. */
   readonly linearGroups: readonly LinearGroup[];
   /** Token ids → hidden states after the final norm, [B·T, C]. */
   hidden(context: ModelContext): Tensor;
+}
+
+/** A model that predicts the next token. */
+export interface LanguageModelGraph extends ModelGraph {
+  readonly sight: "causal";
   /** The weight [V, C] that turns hidden states into logits; it may be the embedding table. */
   readonly head: string;
+  /** Logits z become cap·tanh(z/cap) (Gemma 2, Gemma Team 2024, section 2). */
+  readonly logitSoftCap?: number | undefined;
 }
 
 /** An architecture: reads the `config.json` of a checkpoint. */

@@ -71,6 +71,7 @@ function buildLlama(config: LlamaConfig): LanguageModelGraph {
   return {
     modelType: config.modelType,
     dimensions: config.dimensions,
+    sight: "causal",
     weights: weightShapes(config, groups.flatMap(Object.values), headName),
     linearGroups: groups.flatMap(({ qkv, output, gateUp, down }) => [qkv, output, gateUp, down]),
     hidden: (context) => hiddenStates(config, groups, context),
@@ -136,7 +137,7 @@ function hiddenStates(config: LlamaConfig, groups: readonly BlockGroups[], conte
     context.graph.checkpoints.add(x);
     const names = normNames(block);
     const [q, k, v] = context.linear(norm(x, names.attention), qkv); // [N, H·D], [N, K·D], [N, K·D]
-    const mixed = context.attend(rotate(q), rotate(k), bySequence(v), block); // [B, T, H·D]
+    const mixed = context.attend(rotate(q), rotate(k), bySequence(v), { block }); // [B, T, H·D]
     const [attended] = context.linear(byRow(mixed), output); // [N, C]
     x = add(x, attended);
     const [gate, up] = context.linear(norm(x, names.feedForward), gateUp); // [N, F]

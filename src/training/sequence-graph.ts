@@ -2,6 +2,7 @@ import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout } from "../lora/layout.js";
 import type { LanguageModelGraph, LinearGroup } from "../models/architecture.js";
+import { withBias } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { attention, attentionChunks } from "../ops/attention.js";
@@ -66,8 +67,7 @@ export function buildSequenceGraph({
   const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
 
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
-  const base = (x: Tensor, { name, inputs, outputs }: { name: string; inputs: number; outputs: number }) =>
-    frozenLinear(x, weight(`${name}.weight`, [outputs, inputs]));
+  const base = withBias((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
   const biases = attentionBias(segments, order, queryChunks);
   const hidden = model.hidden({
@@ -77,7 +77,7 @@ export function buildSequenceGraph({
     maxPositions: maxTokens,
     weight,
     linear: adapter?.linear ?? plainLinear(base, onLayerInput),
-    attend: (q, k, v) => attention(q, k, v, biases, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
+    attend: (q, k, v, { scale = 1 / Math.sqrt(headSize) }) => attention(q, k, v, biases, { heads, kvHeads, scale }),
   }); // [N, C]
   const { vocabulary, hidden: columns } = model.dimensions;
   const head = weight(model.head, [vocabulary, columns]);
