@@ -33,6 +33,8 @@ export interface ModelContext {
   readonly graph: Graph;
   /** Token ids, int64 [B·T]. */
   readonly ids: Tensor;
+  /** The text of a pair that each token belongs to, int64 [B·T]; absent where all belong to the first, 0. */
+  readonly tokenTypes?: Tensor | undefined;
   /** Positions for rotary embeddings, int64 [B, T]. */
   readonly positions: Tensor;
   /** The largest position plus one that the program will be fed. */
@@ -44,6 +46,42 @@ export interface ModelContext {
   /** q [B, T, H·D], k and v [B, T, K·D] of one block → [B, T, H·D]. */
   attend(q: Tensor, k: Tensor, v: Tensor, use: AttentionUse): Tensor;
 }
+
+/** A tensor of a classification head. It is trained whole, where an adapter beside the frozen layers is not. */
+export interface HeadParameter {
+  /** As in a checkpoint of the task: `classifier.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** A fresh one is drawn from a normal distribution of this standard deviation; 0 for zeros. */
+  readonly deviation: number;
+}
+
+/** What a head is handed; see `ModelContext`. */
+export interface HeadContext extends Pick<ModelContext, "weight" | "linear"> {
+  /** One of the head's own parameters. */
+  parameter(name: string): Tensor;
+}
+
+/** What turns a model's hidden states into scores of labels, as transformers builds it for the architecture. */
+export interface ClassificationHead {
+  /**
+   * What the head reads: the hidden state of an example's first token, of its last, the mean over its tokens, or the state of each
+   * token that has a label.
+   */
+  readonly reads: "first" | "last" | "mean" | "each";
+  /** Modules of the checkpoint that the parameters are in: PEFT's `modules_to_save` for the task. */
+  readonly modules: readonly string[];
+  readonly parameters: readonly HeadParameter[];
+  /** Frozen weights of the checkpoint that the head reads beside those of the model. */
+  readonly weights: ReadonlyMap<string, readonly number[]>;
+  /** Frozen linear layers of the head that an adapter may sit at. */
+  readonly linearGroups: readonly LinearGroup[];
+  /** States [E, C] → a score of each label, before the softmax, [E, L]. */
+  logits(x: Tensor, context: HeadContext): Tensor;
+}
+
+/** Whole texts, or single tokens, get labels. A regression is a sequence task of one label. */
+export type ClassificationTask = "sequence" | "token";
 
 /** Sizes that programs around a model need. */
 export interface ModelDimensions {
@@ -69,6 +107,8 @@ export interface ModelGraph {
   readonly linearGroups: readonly LinearGroup[];
   /** Token ids → hidden states after the final norm, [B·T, C]. */
   hidden(context: ModelContext): Tensor;
+  /** The head for a task of so many labels. */
+  classificationHead(task: ClassificationTask, labels: number): ClassificationHead;
 }
 
 /** A model that predicts the next token. */

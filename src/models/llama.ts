@@ -7,6 +7,7 @@ import { rotaryEmbedding } from "../ops/rotary-embedding.js";
 import { swiglu } from "../ops/swiglu.js";
 import type { Architecture, LanguageModelGraph, LinearGroup, LinearLayer, ModelContext, ModelDimensions } from "./architecture.js";
 import { ConfigReader } from "./config-reader.js";
+import { scoreHead } from "./parts/label-scores.js";
 import { type Rotary, readRotary, rotaryTables } from "./parts/rotary-tables.js";
 import { byRow, bySequence } from "./parts/rows.js";
 
@@ -23,6 +24,8 @@ interface LlamaConfig {
   readonly rotary: Rotary;
   /** The output projection is the embedding table. */
   readonly tied: boolean;
+  /** Standard deviation of fresh weights. */
+  readonly initialDeviation: number;
 }
 
 export const llama: Architecture = {
@@ -61,6 +64,7 @@ function readConfig(json: Readonly<Record<string, unknown>>): LlamaConfig {
     epsilon: config.positive("rms_norm_eps", 1e-6),
     rotary: readRotary(json),
     tied: config.flag("tie_word_embeddings", false),
+    initialDeviation: config.positive("initializer_range", 0.02),
   };
 }
 
@@ -75,6 +79,7 @@ function buildLlama(config: LlamaConfig): LanguageModelGraph {
     weights: weightShapes(config, groups.flatMap(Object.values), headName),
     linearGroups: groups.flatMap(({ qkv, output, gateUp, down }) => [qkv, output, gateUp, down]),
     hidden: (context) => hiddenStates(config, groups, context),
+    classificationHead: (task, labels) => scoreHead(task, config.dimensions.hidden, labels, config.initialDeviation),
     head: headName,
   };
 }
