@@ -6,7 +6,7 @@ Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0.
 
 Fails on a missing or unexpected key, on a field of the configuration that PEFT does not know, and where no adapter takes effect.
 With REFERENCE the adapted logits must also equal it to 1e-4, and the adapter must change them by 100 times as much. It is either
-a golden folder (tests/golden/tiny-llama or tiny-llama3; batch 0) or the logits.json that adapter-logits.ts wrote: Lorikeet's own.
+a golden folder (tests/golden/tiny-llama, tiny-llama3 or an architecture's; batch 0) or the logits.json that adapter-logits.ts wrote: Lorikeet's own.
 """
 
 import json

@@ -180,14 +180,14 @@ def save_adapter(model, folder):
     (folder / "README.md").unlink()
 
 
-def trajectory(model, make_optimizer, steps):
+def trajectory(model, make_optimizer, steps, batches):
     """Trains on alternating batches: clip the gradient of the mean loss to norm 1, then step. Norms are before clipping."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = make_optimizer(trainable)
     losses, norms = [], []
     for step in range(steps):
         optimizer.zero_grad()
-        loss = model(**BATCHES[step % len(BATCHES)]).loss
+        loss = model(**batches[step % len(batches)]).loss
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(trainable, 1.0).item())
         optimizer.step()
@@ -217,11 +217,11 @@ def run_trajectories(base, seed, tensors, facts):
         tensors[f"trajectory.initial/{name}"] = value
     for name, plan in OPTIMIZERS.items():
         model = copy.deepcopy(start)
-        record = trajectory(model, plan["make"], plan["steps"])
+        record = trajectory(model, plan["make"], plan["steps"], BATCHES)
         for key, value in adapter_state(model).items():
             tensors[f"trajectory.{name}.final/{key}"] = value
         facts[name] = {"options": plan["options"], "steps": plan["steps"], **record}
-        exact = trajectory(copy.deepcopy(start).double(), plan["make"], plan["steps"])
+        exact = trajectory(copy.deepcopy(start).double(), plan["make"], plan["steps"], BATCHES)
         gap = max(abs(a - b) for a, b in zip(record["loss"], exact["loss"]))
         print(f"  {name}: loss {record['loss'][0]:.4f} -> {record['loss'][-1]:.4f}, fp32 against fp64 {gap:.1e}")
 

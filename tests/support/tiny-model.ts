@@ -22,6 +22,8 @@ export interface GoldenBatch {
   readonly input_ids: readonly (readonly number[])[];
   readonly attention_mask: readonly (readonly number[])[];
   readonly labels: readonly (readonly number[])[];
+  /** Where sequences are padded on the left. */
+  readonly position_ids?: readonly (readonly number[])[];
 }
 
 interface Trajectory {
@@ -104,7 +106,7 @@ export function examplesOf({ input_ids, attention_mask, labels }: GoldenBatch): 
 }
 
 /** A golden batch as programs over whole sequences are fed it: one example a row. */
-export function batchOf({ input_ids, attention_mask, labels }: GoldenBatch): Batch {
+export function batchOf({ input_ids, attention_mask, labels, position_ids = input_ids.map((row) => [...row.keys()]) }: GoldenBatch): Batch {
   const batch = input_ids.length;
   const tokens = input_ids[0]?.length ?? 0;
   const supervised = labels.flatMap((row, b) =>
@@ -114,10 +116,7 @@ export function batchOf({ input_ids, attention_mask, labels }: GoldenBatch): Bat
     batch,
     tokens,
     ids: BigInt64Array.from(input_ids.flat(), BigInt),
-    positions: BigInt64Array.from(
-      input_ids.flatMap((row) => [...row.keys()]),
-      BigInt,
-    ),
+    positions: BigInt64Array.from(position_ids.flat(), BigInt),
     segments: Float32Array.from(attention_mask.flat()),
     supervisedRows: BigInt64Array.from(supervised, ({ row }) => BigInt(row)),
     targets: BigInt64Array.from(supervised, ({ target }) => BigInt(target)),

@@ -1,0 +1,187 @@
+"""Makes the goldens of the contract that every architecture keeps (tests/models/contract.test.ts).
+
+Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0. On the CPU, in fp32, with fixed seeds.
+
+    python tests/golden/architectures.py [NAME ...]
+
+writes a folder tests/golden/NAME/ for each architecture named, or for all: a tiny seeded model, stored in BF16 and computed in
+fp32 from the rounded weights, an adapter on all linear layers, and what transformers and PEFT make of them (README.md says what
+stands where). It fails where a part of the model could be left out unnoticed: each bias and gain, and each setting listed under
+`without`, must change the logits by far more than int8 does; and where padding on the left changes the logits of a text.
+"""
+
+import copy
+import json
+import os
+import shutil
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+
+from make import (
+    HERE,
+    IGNORED,
+    OPTIMIZERS,
+    VOCABULARY,
+    adapter_state,
+    forward,
+    gradients_of_sum,
+    make_batch,
+    randomise_b,
+    report_gap,
+    save_adapter,
+    trajectory,
+    write_golden,
+)
+
+RANK, ALPHA = 2, 4
+STEPS = 10
+# Relative change of the logits that leaving a part out must make. int8 changes them by a few hundredths.
+NOTICED = 0.1
+
+# Texts are longer than every window, and of unequal lengths.
+BATCHES = [make_batch(201, [16, 11], [4, 2]), make_batch(202, [12, 16, 7], [3, 5, 1])]
+
+SIZES = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=32,
+    intermediate_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=64,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+
+# model: the class in transformers; config: its configuration; seed; without: configurations that each leave out a part.
+ARCHITECTURES = {
+    "llama": dict(
+        model="LlamaForCausalLM",
+        config=dict(**SIZES, rms_norm_eps=1e-5, head_dim=16, tie_word_embeddings=True),
+        seed=300,
+    ),
+    "qwen2": dict(
+        model="Qwen2ForCausalLM",
+        config=dict(**SIZES, tie_word_embeddings=True),
+        seed=310,
+    ),
+}
+
+
+def randomise(model, seed):
+    """Matrices of about unit gain; gains away from one and biases away from zero, so that each of them counts."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            noise = torch.randn(weight.shape, generator=generator)
+            if weight.ndim > 1:
+                weight.copy_(0.25 * noise)
+            else:
+                weight.copy_(0.8 * noise if name.endswith("bias") else weight + 0.3 * noise)
+
+
+def save_model(name, plan):
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    kind = getattr(transformers, plan["model"])
+    model = kind(kind.config_class(**plan["config"]))
+    randomise(model, plan["seed"])
+    model.to(torch.bfloat16).save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    return load_model(name, plan)
+
+
+def load_model(name, plan, **changes):
+    """The saved model in fp32, its configuration changed."""
+    kind = getattr(transformers, plan["model"])
+    config = kind.config_class(**{**plan["config"], **changes})
+    model = kind.from_pretrained(HERE / name, config=config, dtype=torch.float32, attn_implementation="eager")
+    model.name_or_path = model.config._name_or_path = name
+    return model.eval()
+
+
+def padded_left(batch):
+    """The same texts with their padding in front, at the positions that they had."""
+    mask = batch["attention_mask"]
+    turned = {
+        key: torch.stack([row.roll(int((1 - real).sum())) for row, real in zip(value, mask)]) for key, value in batch.items()
+    }
+    return {**turned, "position_ids": (turned["attention_mask"].cumsum(-1) - 1).clamp(min=0)}
+
+
+def relative(got, want):
+    return ((got - want).norm() / want.norm()).item()
+
+
+@torch.no_grad()
+def logits_of(model, batch):
+    """Logits of the real tokens, one after the other [N, V]."""
+    return forward(model, batch)["logits"][batch["attention_mask"] == 1]
+
+
+def check_parts(name, plan, base):
+    """Every part that could be left out must change the logits so much that int8 cannot hide it."""
+    want = logits_of(base, BATCHES[0])
+    changed = {f"without {part}": load_model(name, plan, **change) for part, change in plan.get("without", {}).items()}
+    fresh = getattr(transformers, plan["model"])(base.config)
+    for kind in {".".join(key.split(".")[-2:]) for key, weight in base.named_parameters() if weight.ndim == 1}:
+        model = copy.deepcopy(base)
+        initial = dict(fresh.named_parameters())
+        with torch.no_grad():
+            for key, weight in model.named_parameters():
+                if key.endswith(kind):
+                    weight.copy_(torch.zeros_like(weight) if key.endswith("bias") else initial[key])
+        changed[f"plain {kind}"] = model
+    for part, model in changed.items():
+        change = relative(logits_of(model, BATCHES[0]), want)
+        print(f"  {part}: {change:.2f}")
+        assert change > NOTICED, f"{name} {part} changes the logits by {change} only"
+
+
+def adapted_model(name, base, seed):
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights="gaussian"
+    )
+    model = get_peft_model(copy.deepcopy(base), config).eval()
+    randomise_b(model, seed + 1)
+    save_adapter(model, HERE / name / "adapter")
+    return model
+
+
+def make(name, plan):
+    print(name)
+    base = save_model(name, plan)
+    check_parts(name, plan, base)
+    model = adapted_model(name, base, plan["seed"] + 1)
+    report_gap("adapter", model, BATCHES[0])
+    with torch.no_grad():
+        plain, adapted = forward(base, BATCHES[0]), forward(model, BATCHES[0])
+    left = padded_left(BATCHES[0])
+    gap = relative(logits_of(model, left), logits_of(model, BATCHES[0]))
+    assert gap < 1e-5, f"padding on the left changes the logits by {gap}"
+
+    tensors = {"base.logits": plain["logits"], "adapted.logits": adapted["logits"]}
+    for key, value in gradients_of_sum(model, BATCHES[0], lambda n: "lora_" in n).items():
+        tensors[f"adapted.gradient/{key}"] = value
+    facts = {
+        "batches": [{key: value.tolist() for key, value in batch.items()} for batch in BATCHES],
+        "paddedLeft": {key: value.tolist() for key, value in left.items()},
+        "adapted": {key: float(adapted[key]) for key in ("sum", "count")},
+    }
+    adamw = OPTIMIZERS["adamw"]
+    facts["trajectory"] = {"options": adamw["options"], **trajectory(model, adamw["make"], STEPS, BATCHES)}
+    for key, value in adapter_state(model).items():
+        tensors[f"trajectory.final/{key}"] = value
+    write_golden(HERE / name, tensors, facts)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for architecture in sys.argv[1:] or ARCHITECTURES:
+        make(architecture, ARCHITECTURES[architecture])

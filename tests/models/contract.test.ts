@@ -1,0 +1,177 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Batch } from "../../src/data/batch.js";
+import { GenerationProgram } from "../../src/generation/generation-program.js";
+import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
+import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { nodeEngine } from "../../src/runtime/node/engine.js";
+import { GradientProgram } from "../../src/training/gradient-program.js";
+import { createOptimizer } from "../../src/training/optimizer.js";
+import { runTrainer } from "../../src/training/trainer.js";
+import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
+import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
+import { relativeError } from "../support/compare.js";
+import { sequenceLogits } from "../support/sequence-logits.js";
+import { batchOf } from "../support/tiny-model.js";
+import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
+import { architectures } from "./architectures.js";
+
+// What every architecture keeps, on a tiny model of it, against what transformers and PEFT made of that model. Its precisions are in
+// contract-precision.test.ts, its WebGPU lowering in contract-webgpu.test.ts.
+
+/** transformers and PEFT in fp32 lie within 3e-6 of fp64; what the library promises is 1e-4. */
+const TOLERANCE = 1e-4;
+const MAX_TOKENS = 64;
+
+describe.each(architectures)("%s", (name) => {
+  let it: ArchitectureGolden;
+  beforeAll(async () => {
+    it = await loadArchitecture(name);
+  });
+
+  test("the model lists every weight that its checkpoint holds, in the shape it has there", () => {
+    const shapes = [...it.checkpoint.tensors.values()].map((tensor) => [tensor.name, tensor.shape] as const);
+    expect(Object.fromEntries(listedWeights(it))).toEqual(Object.fromEntries(shapes));
+  });
+
+  test("an adapter on all linear layers has PEFT's layers; what is written has PEFT's fields, names, shapes and values", async () => {
+    const layers = it.model.linearGroups.flat().map((layer) => layer.name);
+    expect(it.layout.groups.flatMap((group) => group.layers.map((layer) => layer.name))).toEqual(layers);
+    const [theirs, ours] = [join(it.folder, "adapter"), await mkdtemp(join(tmpdir(), "lorikeet-contract-"))];
+    await writeAdapterFolder(ours, await readAdapterFolder(theirs));
+    expect(await savedAdapter(ours)).toEqual(await savedAdapter(theirs));
+    await rm(ours, { recursive: true });
+  });
+
+  test.each(["base", "adapted"] as const)("logits of the %s model, sequences padded on the right and on the left", async (kind) => {
+    const want = realRows(await it.golden.readFloat32(`${kind}.logits`), batchOf(it.facts.batches[0]));
+    const adapter = kind === "base" ? undefined : it;
+    for (const padded of [it.facts.batches[0], it.facts.paddedLeft]) {
+      const batch = batchOf(padded);
+      const logits = await sequenceLogits(it.model, batch, await it.compile(), adapter);
+      expect(relativeError(realRows(logits, batch), want)).toBeLessThan(TOLERANCE);
+    }
+  });
+
+  test.each([
+    ["whole", { maxTokens: MAX_TOKENS }],
+    ["queries and learned tokens in 4 chunks", { maxTokens: 512, maxSupervised: 1024 }],
+    ["blocks computed again", { maxTokens: MAX_TOKENS, gradientCheckpointing: true }],
+  ])("the loss and the gradient of every A and B, %s", async (_parts, sizes) => {
+    const program = await GradientProgram.compile(nodeEngine, { ...it, ...sizes }, await it.compile());
+    const gradient = new Float32Array(it.layout.length);
+    const { loss, count } = await program.run(batchOf(it.facts.batches[0]), it.adapter, gradient);
+    await program.release();
+    expect(count).toBe(it.facts.adapted.count);
+    expect(Math.abs(loss / it.facts.adapted.sum - 1)).toBeLessThan(1e-5);
+    expect([...it.golden.tensors.keys()].filter((key) => key.startsWith("adapted.gradient/"))).toHaveLength(it.layout.entries.size);
+    expect(await unlike(it, gradient, "adapted.gradient/")).toEqual([]);
+  });
+
+  test("ten steps of AdamW: the losses, the norms of the gradients and the adapter at the end", async () => {
+    const { options, loss, gradientNorm } = it.facts.trajectory;
+    const program = await GradientProgram.compile(nodeEngine, { ...it, maxTokens: MAX_TOKENS }, await it.compile());
+    const trainables = it.adapter.slice();
+    const settings = settingsOf({
+      length: { kind: "steps", steps: loss.length },
+      learningRate: options.learningRate!,
+      clip: options.clip!,
+    });
+    const { beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0 } = options;
+    const run = runTrainer(settings, {
+      gradient: (batch, _number, values, gradient) => program.run(batch, values, gradient),
+      stream: inTurn(it.facts.batches.map(batchOf)),
+      optimizer: createOptimizer({ kind: "adamw", beta1, beta2, epsilon, weightDecay }, trainables.length),
+      trainables,
+      ...surroundings(),
+    });
+    const taken = stepsOf((await drain(run)).events);
+    await program.release();
+    expect(taken).toHaveLength(10);
+    expect(
+      relativeError(
+        taken.map((step) => step.loss),
+        loss,
+      ),
+    ).toBeLessThan(TOLERANCE);
+    expect(
+      relativeError(
+        taken.map((step) => step.gradientNorm),
+        gradientNorm,
+      ),
+    ).toBeLessThan(TOLERANCE);
+    expect(await unlike(it, trainables, "trajectory.final/")).toEqual([]);
+  });
+
+  describe("cached decoding", () => {
+    let program: GenerationProgram;
+    beforeAll(async () => {
+      program = await GenerationProgram.compile(
+        nodeEngine,
+        { model: it.model, adapter: { layout: it.layout, vector: it.adapter }, maxPositions: MAX_TOKENS },
+        await it.compile(),
+      );
+    });
+    afterAll(() => program.release());
+
+    // Pieces of several tokens after a cache, single tokens, and a beginning longer than any window.
+    test.each([[[1, 2, 3, 7, 8]], [[9, 12]], [Array.from({ length: 16 }, (_, t) => t)]])(
+      "in pieces that end at %j gives the logits of whole texts",
+      async (cuts) => {
+        const { input_ids, attention_mask } = it.facts.batches[0];
+        const want = await it.golden.readFloat32("adapted.logits"); // [B, T, V]
+        const texts = input_ids.map((ids, b) => ids.filter((_, t) => attention_mask[b]?.[t] === 1));
+        const cache = program.cache(texts.length, 1);
+        const width = program.vocabulary;
+        for (const [index, to] of [...cuts, 16].entries()) {
+          const pieces = texts.map((ids) => ids.slice(index === 0 ? 0 : cuts[index - 1], to));
+          if (pieces.every((piece) => piece.length === 0)) continue;
+          const logits = await program.step(cache, pieces); // [B, V]
+          for (const [b, piece] of pieces.entries()) {
+            if (piece.length === 0) continue;
+            const at = (b * (input_ids[0]?.length ?? 0) + cache.length(b) - 1) * width;
+            expect(relativeError(logits.subarray(b * width, (b + 1) * width), want.subarray(at, at + width))).toBeLessThan(TOLERANCE);
+          }
+        }
+      },
+    );
+  });
+});
+
+/** The weights that a model asks for; a checkpoint leaves a head out that is the embedding table. */
+const listedWeights = ({ model }: ArchitectureGolden) => [...model.weights].map(([weight, shape]) => [weight, [...shape]] as const);
+
+/** What a folder holds of an adapter, in no order that means nothing. */
+async function savedAdapter(folder: string) {
+  const config = JSON.parse(await readFile(join(folder, "adapter_config.json"), "utf8"));
+  const file = await openSafetensorsFile(join(folder, "adapter_model.safetensors"));
+  const tensors = [...file.tensors.values()].map(async ({ name, type, shape }) => ({
+    name,
+    type,
+    shape,
+    values: await file.readFloat32(name),
+  }));
+  return { config: { ...config, target_modules: [...config.target_modules].sort() }, tensors: await Promise.all(tensors) };
+}
+
+/** Rows [N, V] of the tokens that are no padding. */
+function realRows(logits: Float32Array, { segments }: Batch): number[] {
+  const width = logits.length / segments.length;
+  return [...segments.keys()].filter((row) => segments[row] === 1).flatMap((row) => [...logits.subarray(row * width, (row + 1) * width)]);
+}
+
+/** The matrices of a vector that differ from PEFT's. */
+async function unlike(
+  { layout, golden }: { layout: AdapterLayout; golden: ArchitectureGolden["golden"] },
+  vector: Float32Array,
+  prefix: string,
+) {
+  const found: string[] = [];
+  for (const [entryName, entry] of layout.entries) {
+    const error = relativeError(viewOf(vector, entry), await golden.readFloat32(`${prefix}base_model.model.${entryName}`));
+    if (!(error <= TOLERANCE)) found.push(`${entryName}: ${error}`);
+  }
+  return found;
+}
