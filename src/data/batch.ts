@@ -1,11 +1,11 @@
 import { InputError } from "../errors.js";
-import type { Example } from "./example.js";
+import { lessonOf, type TaughtTokens } from "./lesson.js";
 import { bucketOf, packRows } from "./packing.js";
 import { createRandom } from "./random.js";
 
 /**
  * What a step of training reads: examples in B rows of T tokens, several to a row where that costs less, padded on the right;
- * S places where a token is predicted.
+ * S places at which something is learned.
  */
 export interface Batch {
   /** B */
@@ -15,17 +15,21 @@ export interface Batch {
   readonly ids: BigInt64Array; // [B·T], 0 in padding
   readonly positions: BigInt64Array; // [B·T], from 0 on in each example, 0 in padding
   readonly segments: Float32Array; // [B·T], 1 for the first example of a row, 2 for the second, …; 0 for padding
-  /** Row b·T + t whose NEXT token is supervised; row 0 in padding. The places of an example stand together, examples in the order given. */
+  /**
+   * Row b·T + t whose hidden state meets a target, such as the next token; row 0 in padding. The places of an example stand together,
+   * examples in the order given.
+   */
   readonly supervisedRows: BigInt64Array; // [S]
-  readonly targets: BigInt64Array; // [S], 0 in padding
+  /** The next token's id, or a class; 0 in padding, and where values are learned. */
+  readonly targets: BigInt64Array; // [S]
+  /** What a regression learns; absent elsewhere. */
+  readonly values?: Float32Array; // [S], 0 in padding
   readonly weights: Float32Array; // [S], 0 in padding
   /** How many of the S places are real. */
   readonly supervisedCount: number;
   /** Tokens that the examples have, those that need not be read included. */
   readonly exampleTokens: number;
 }
-
-type Tokens = Pick<Example, "ids" | "supervised">;
 
 /** The sizes of a batch as a program is fed it. */
 export interface BatchShape {
@@ -35,24 +39,16 @@ export interface BatchShape {
 }
 
 /** The shape of the batch that `buildBatch` makes of these examples. */
-export function batchShape(examples: readonly Tokens[]): BatchShape {
-  const targets = examples.map(targetsOf);
-  const { tokens, rows } = packRows(targets.map(tokensRead));
-  return { batch: rows.length, tokens, supervised: bucketOf(targets.reduce((sum, { length }) => sum + length, 0)) };
+export function batchShape(examples: readonly TaughtTokens[]): BatchShape {
+  const lessons = examples.map(lessonOf);
+  const { tokens, rows } = packRows(lessons.map(({ read }) => read));
+  return { batch: rows.length, tokens, supervised: bucketOf(lessons.reduce((sum, { places }) => sum + places.length, 0)) };
 }
-
-/** Places of the tokens that an example teaches. The first has nothing before it and is never a target. */
-function targetsOf({ ids, supervised }: Tokens): readonly number[] {
-  return Array.from(ids.keys()).filter((t) => t > 0 && supervised[t] === 1);
-}
-
-/** A token learns from those before it alone: the last target and what follows it need not be read. */
-const tokensRead = (targets: readonly number[]): number => targets.at(-1) ?? 0;
 
 /** Lays examples out as one batch: the loss and its gradients are the sums of those of each example alone. */
-export function buildBatch(examples: readonly Tokens[]): Batch {
-  const learned = examples.map(targetsOf);
-  const { tokens, rows } = packRows(learned.map(tokensRead));
+export function buildBatch(examples: readonly TaughtTokens[]): Batch {
+  const lessons = examples.map(lessonOf);
+  const { tokens, rows } = packRows(lessons.map(({ read }) => read));
   const size = rows.length * tokens;
   const ids = new BigInt64Array(size);
   const positions = new BigInt64Array(size);
@@ -62,7 +58,7 @@ export function buildBatch(examples: readonly Tokens[]): Batch {
     let place = b * tokens;
     row.forEach((index, segment) => {
       starts[index] = place;
-      examples[index]?.ids.subarray(0, tokensRead(learned[index] ?? [])).forEach((id, t) => {
+      examples[index]?.ids.subarray(0, lessons[index]?.read).forEach((id, t) => {
         ids[place] = BigInt(id);
         positions[place] = BigInt(t);
         segments[place] = segment + 1;
@@ -70,21 +66,38 @@ export function buildBatch(examples: readonly Tokens[]): Batch {
       });
     });
   });
-  const places = learned.flatMap((targets, index) =>
-    targets.map((t) => ({ row: (starts[index] ?? 0) + t - 1, target: examples[index]?.ids[t] ?? 0 })),
+  const learned = lessons.flatMap(({ places, targets, weights }, index) =>
+    Array.from(places, (t, place) => ({ row: (starts[index] ?? 0) + t, target: targets[place] ?? 0, weight: weights?.[place] ?? 1 })),
   );
-  const supervisedRows = new BigInt64Array(bucketOf(places.length));
+  const learnsValues = lessons.some(({ targets }) => targets instanceof Float32Array);
+  const supervisedRows = new BigInt64Array(bucketOf(learned.length));
   const targets = new BigInt64Array(supervisedRows.length);
+  const values = new Float32Array(learnsValues ? supervisedRows.length : 0);
   const weights = new Float32Array(supervisedRows.length);
-  places.forEach(({ row, target }, s) => {
+  learned.forEach(({ row, target, weight }, s) => {
     supervisedRows[s] = BigInt(row);
-    targets[s] = BigInt(target);
-    weights[s] = 1;
+    if (learnsValues) values[s] = target;
+    else targets[s] = BigInt(target);
+    weights[s] = weight;
   });
   const exampleTokens = examples.reduce((sum, example) => sum + example.ids.length, 0);
-  const supervisedCount = places.length;
-  return { batch: rows.length, tokens, ids, positions, segments, supervisedRows, targets, weights, supervisedCount, exampleTokens };
+  return {
+    batch: rows.length,
+    tokens,
+    ids,
+    positions,
+    segments,
+    supervisedRows,
+    targets,
+    ...(learnsValues ? { values } : {}),
+    weights,
+    supervisedCount: learned.length,
+    exampleTokens,
+  };
 }
+
+/** What the learned places of a batch count for together. */
+export const weightOf = ({ weights }: Batch): number => weights.reduce((sum, weight) => sum + weight, 0);
 
 /** The batch with its learned places padded to a multiple of `multiple`. */
 export function padSupervised(batch: Batch, multiple: number): Batch {
@@ -98,6 +111,7 @@ export function padSupervised(batch: Batch, multiple: number): Batch {
     ...batch,
     supervisedRows: padded(batch.supervisedRows, new BigInt64Array(places)),
     targets: padded(batch.targets, new BigInt64Array(places)),
+    ...(batch.values === undefined ? {} : { values: padded(batch.values, new Float32Array(places)) }),
     weights: padded(batch.weights, new Float32Array(places)),
   };
 }
@@ -144,7 +158,7 @@ export function epochPlan(lengths: readonly number[], batchSize: number, seed: n
  * An endless stream of training batches, shuffled by seed in each epoch, from the beginning or from a saved cursor.
  * @throws InputError when the cursor was saved over other data or another batch size: its place would mean something else.
  */
-export function openBatches(examples: readonly Example[], options: { batchSize: number; seed: number }, from?: Cursor): BatchStream {
+export function openBatches(examples: readonly TaughtTokens[], options: { batchSize: number; seed: number }, from?: Cursor): BatchStream {
   const { batchSize, seed } = options;
   if (examples.length === 0) throw new InputError("There is no example to train on.");
   if (!Number.isSafeInteger(batchSize) || batchSize < 1)
@@ -192,12 +206,12 @@ export interface MeasuringBatch {
 }
 
 /** All examples once, for measuring: sorted by length, so that padding is little. */
-export function* measuringBatches<E extends Tokens>(examples: readonly E[], batchSize: number): Generator<MeasuringBatch> {
+export function* measuringBatches<E extends TaughtTokens>(examples: readonly E[], batchSize: number): Generator<MeasuringBatch> {
   const length = (index: number) => examples[index]?.ids.length ?? 0;
   const order = examples.map((_, index) => index).sort((a, b) => length(a) - length(b) || a - b);
   for (let start = 0; start < order.length; start += batchSize) {
     const indexes = order.slice(start, start + batchSize);
     const together = indexes.flatMap((index) => examples[index] ?? []);
-    yield { batch: buildBatch(together), indexes, counts: together.map((example) => targetsOf(example).length) };
+    yield { batch: buildBatch(together), indexes, counts: together.map((example) => lessonOf(example).places.length) };
   }
 }

@@ -1,24 +1,26 @@
-import { type Batch, padSupervised } from "../data/batch.js";
+import { type Batch, padSupervised, weightOf } from "../data/batch.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { keepsCheckpoints, keepsProducts } from "../graph/recomputation.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
 import { viewOf } from "../lora/layout.js";
-import type { LanguageModelGraph } from "../models/architecture.js";
 import { gradients } from "../ops/gradients.js";
 import { weightedSum } from "../ops/weighted-sum.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import type { DropoutSource } from "./dropout-source.js";
-import { buildSequenceGraph, SUPERVISED } from "./sequence-graph.js";
+import { type Objective, SUPERVISED } from "./objectives/objective.js";
+import { buildSequenceGraph, objectiveOf, type Task } from "./sequence-graph.js";
 
-/** Summed over the supervised tokens of a batch; a mean is the accumulation window's business. */
+/** Summed over the learned places of a batch; a mean is the accumulation window's business. */
 export interface BatchGradient {
   readonly loss: number;
+  /** What the sum is divided by: the sum of the places' weights. */
   readonly count: number;
 }
 
-export interface GradientProgramOptions {
-  readonly model: LanguageModelGraph;
+export type GradientProgramOptions = Task & GradientProgramShape;
+
+interface GradientProgramShape {
   readonly layout: AdapterLayout;
   readonly maxTokens: number;
   readonly maxSupervised?: number | undefined;
@@ -33,9 +35,16 @@ export class GradientProgram {
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
   readonly #dropout: DropoutSource | undefined;
   readonly #supervisedMultiple: number;
+  readonly #objective: Objective;
 
-  private constructor(program: Program, { inputs, supervisedMultiple }: GradientGraph, dropout: DropoutSource | undefined) {
+  private constructor(
+    program: Program,
+    { inputs, supervisedMultiple }: GradientGraph,
+    objective: Objective,
+    dropout: DropoutSource | undefined,
+  ) {
     this.#program = program;
+    this.#objective = objective;
     this.#inputs = inputs;
     this.#supervisedMultiple = supervisedMultiple;
     this.#dropout = dropout;
@@ -43,7 +52,7 @@ export class GradientProgram {
 
   static async compile(engine: Engine, options: GradientProgramOptions, compile: CompileOptions): Promise<GradientProgram> {
     const built = buildGradientGraph(options);
-    return new GradientProgram(await Program.compile(built.graph, engine, compile), built, options.dropout);
+    return new GradientProgram(await Program.compile(built.graph, engine, compile), built, objectiveOf(options), options.dropout);
   }
 
   /**
@@ -52,7 +61,12 @@ export class GradientProgram {
    */
   async run(given: Batch, trainables: Float32Array, gradient: Float32Array): Promise<BatchGradient> {
     const batch = padSupervised(given, this.#supervisedMultiple);
-    const feeds: Record<string, HostData> = { ...batchFeeds(batch), weights: batch.weights, ...this.#dropout?.feeds(batch) };
+    const feeds: Record<string, HostData> = {
+      ...sequenceFeeds(batch),
+      ...this.#objective.feeds(batch),
+      weights: batch.weights,
+      ...this.#dropout?.feeds(batch),
+    };
     const into: Record<string, Float32Array> = {};
     for (const [name, entry] of this.#inputs) {
       feeds[name] = viewOf(trainables, entry);
@@ -60,7 +74,7 @@ export class GradientProgram {
     }
     const dimensions = { ...batchDimensions(batch), ...this.#dropout?.dimensions() };
     const { loss } = await this.#program.run(feeds, dimensions, into);
-    return { loss: Number(loss?.data[0]), count: batch.supervisedCount };
+    return { loss: Number(loss?.data[0]), count: weightOf(batch) };
   }
 
   endProfiling(): void {
@@ -78,31 +92,40 @@ interface GradientGraph {
   readonly supervisedMultiple: number;
 }
 
-/** The graph of a training step: outputs `loss`, the summed loss, and a gradient for each matrix of the adapter. */
+/** The graph of a training step: outputs `loss`, the summed loss, and a gradient for each trainable tensor. */
 export function buildGradientGraph(options: GradientProgramOptions): GradientGraph {
-  const { graph, losses, adapter, supervisedMultiple } = buildSequenceGraph({
+  const {
+    graph,
+    losses,
+    trainables: inputs,
+    supervisedMultiple,
+  } = buildSequenceGraph({
     ...options,
     differentiable: true,
     regularise: options.dropout?.regularise,
   });
-  if (adapter === undefined) throw new Error("a gradient program needs an adapter to train");
+  if (inputs.size === 0) throw new Error("a gradient program needs something to train");
   const loss = weightedSum(losses, graph.input("weights", { dtype: "float32", shape: [SUPERVISED] }));
-  const names = [...adapter.inputs.keys()];
+  const names = [...inputs.keys()];
   const trainables = names.map((name) => required(graph, name));
   const keeps = options.gradientCheckpointing ? keepsCheckpoints(graph) : keepsProducts;
   for (const [index, gradient] of gradients(loss, trainables, keeps).entries()) graph.output(gradientName(names[index] ?? ""), gradient);
   graph.output("loss", loss);
-  return { graph, inputs: adapter.inputs, supervisedMultiple };
+  return { graph, inputs, supervisedMultiple };
 }
 
 function gradientName(input: string): string {
   return `gradient:${input}`;
 }
 
-/** What every program over whole sequences is fed of a batch. */
+/** What every program over whole sequences is fed of a batch, beside what its objective reads. */
+export function sequenceFeeds({ ids, positions, segments, supervisedRows: rows, tokens }: Batch): Record<string, HostData> {
+  return { ids, positions, segments, rows, order: Float32Array.from({ length: tokens }, (_, index) => index) };
+}
+
+/** What a program that predicts the next token is fed of a batch. */
 export function batchFeeds(batch: Batch): Record<string, HostData> {
-  const { ids, positions, segments, supervisedRows: rows, targets, tokens } = batch;
-  return { ids, positions, segments, rows, targets, order: Float32Array.from({ length: tokens }, (_, index) => index) };
+  return { ...sequenceFeeds(batch), targets: batch.targets };
 }
 
 export function batchDimensions({ batch, tokens, targets }: Batch): Record<string, number> {

@@ -1,44 +1,65 @@
-import { type Batch, padSupervised } from "../data/batch.js";
+import { type Batch, padSupervised, weightOf } from "../data/batch.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
-import type { LanguageModelGraph } from "../models/architecture.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
-import { batchDimensions, batchFeeds } from "./gradient-program.js";
-import { buildSequenceGraph } from "./sequence-graph.js";
+import { batchDimensions, sequenceFeeds } from "./gradient-program.js";
+import type { Objective } from "./objectives/objective.js";
+import { buildSequenceGraph, objectiveOf, type Task } from "./sequence-graph.js";
 
-export interface LossProgramOptions {
-  readonly model: LanguageModelGraph;
+export type LossProgramOptions = Task & {
   /** The adapter beside the model; without one the program is the base's. */
   readonly layout?: AdapterLayout | undefined;
   readonly maxTokens: number;
+};
+
+/** What a model says of the learned places of a batch; padding left out. */
+export interface Predictions {
+  readonly losses: Float32Array; // [S]
+  readonly outputs: Float32Array; // [S, K], row-major
 }
 
-/** The forward pass alone: the loss of every supervised token of a batch, without dropout. */
+/** The forward pass alone: the loss at every learned place of a batch, without dropout. */
 export class LossProgram {
   readonly #program: Program;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
   readonly #supervisedMultiple: number;
+  readonly #objective: Objective;
 
-  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>, supervisedMultiple: number) {
+  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>, supervisedMultiple: number, objective: Objective) {
     this.#program = program;
     this.#supervisedMultiple = supervisedMultiple;
     this.#inputs = inputs;
+    this.#objective = objective;
   }
 
   static async compile(engine: Engine, options: LossProgramOptions, compile: CompileOptions): Promise<LossProgram> {
-    const { graph, losses, adapter, supervisedMultiple } = buildSequenceGraph(options);
+    const { graph, losses, outputs, trainables, supervisedMultiple } = buildSequenceGraph(options);
     graph.output("losses", losses);
-    return new LossProgram(await Program.compile(graph, engine, compile), adapter?.inputs ?? new Map(), supervisedMultiple);
+    if (outputs !== undefined) graph.output("outputs", outputs);
+    return new LossProgram(await Program.compile(graph, engine, compile), trainables, supervisedMultiple, objectiveOf(options));
   }
 
-  /** @returns the negative log-likelihood of each of the batch's supervised tokens, in nats; padding left out. */
-  async run(given: Batch, trainables: Float32Array): Promise<Float32Array> {
+  /** @returns the loss at each of the batch's learned places, such as a token's negative log-likelihood in nats; padding left out. */
+  async run(batch: Batch, trainables: Float32Array): Promise<Float32Array> {
+    const { losses } = await this.#run(batch, trainables);
+    return required(losses).subarray(0, batch.supervisedCount);
+  }
+
+  /** The losses and what the model says at each place, for an objective whose outputs leave the engine. */
+  async predict(batch: Batch, trainables: Float32Array): Promise<Predictions> {
+    const found = await this.#run(batch, trainables);
+    const [losses, outputs] = [required(found.losses), required(found.outputs)];
+    const columns = outputs.length / losses.length;
+    const { supervisedCount } = batch;
+    return { losses: losses.subarray(0, supervisedCount), outputs: outputs.subarray(0, supervisedCount * columns) };
+  }
+
+  async #run(given: Batch, trainables: Float32Array) {
     const batch = padSupervised(given, this.#supervisedMultiple);
-    const feeds: Record<string, HostData> = batchFeeds(batch);
+    const feeds: Record<string, HostData> = { ...sequenceFeeds(batch), ...this.#objective.feeds(batch) };
     for (const [name, entry] of this.#inputs) feeds[name] = viewOf(trainables, entry);
-    const { losses } = await this.#program.run(feeds, batchDimensions(batch));
-    if (!(losses?.data instanceof Float32Array)) throw new Error("the program returned no losses");
-    return losses.data.subarray(0, batch.supervisedCount);
+    const { losses, outputs } = await this.#program.run(feeds, batchDimensions(batch));
+    return { losses: losses?.data, outputs: outputs?.data };
   }
 
   release(): Promise<void> {
@@ -46,8 +67,13 @@ export class LossProgram {
   }
 }
 
+function required(data: HostData | undefined): Float32Array {
+  if (data instanceof Float32Array) return data;
+  throw new Error("the program returned no such values");
+}
+
 /**
- * Mean loss per supervised token over batches.
+ * Mean loss over the learned places of batches, each counted by its weight.
  *
  * @param breathe lets other work of the thread happen between batches
  */
@@ -61,8 +87,10 @@ export async function meanLoss(
   let count = 0;
   for (const batch of batches) {
     const losses = await program.run(batch, trainables);
-    for (const loss of losses) sum += loss;
-    count += losses.length;
+    losses.forEach((loss, place) => {
+      sum += loss * (batch.weights[place] ?? 0);
+    });
+    count += weightOf(batch);
     await breathe();
   }
   return { loss: sum / count, count };

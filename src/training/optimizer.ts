@@ -10,7 +10,7 @@ export type OptimizerState = Readonly<Record<string, Float32Array>>;
 
 /** What one update needs to know beside the vectors. */
 export interface UpdateStep {
-  /** Supervised tokens of the whole accumulation window: what the summed gradient is divided by. */
+  /** What the learned places of the whole accumulation window count for: the summed gradient is divided by it. */
   readonly count: number;
   /** Largest global norm of the mean gradient; 0 for no clipping. */
   readonly clip: number;

@@ -1,22 +1,26 @@
 import { Graph, type Tensor } from "../graph/graph.js";
-import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
-import type { AdapterLayout } from "../lora/layout.js";
-import type { LanguageModelGraph, LinearGroup } from "../models/architecture.js";
+import { type AttachedAdapter, adapterInputName, attachAdapter } from "../lora/attach.js";
+import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
+import type { LanguageModelGraph, LinearGroup, ModelGraph } from "../models/architecture.js";
 import { withBias } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { attention, attentionChunks } from "../ops/attention.js";
 import { attentionBias, QUERIES } from "../ops/attention-bias.js";
 import { frozenLinear } from "../ops/frozen-linear.js";
-import { gatherRows } from "../ops/gather-rows.js";
-import { DITHER_ROWS, lossChunks, vocabularyLoss } from "../ops/vocabulary-loss.js";
+import { nextToken } from "./objectives/next-token.js";
+import { type Objective, SUPERVISED, type WrittenObjective } from "./objectives/objective.js";
 
-/** Symbol of the number of supervised tokens, padded to a bucket. */
-export const SUPERVISED = "supervised";
+/** A model and what it is to do; without an objective, to predict the next token. */
+export type Task =
+  | { readonly model: LanguageModelGraph; readonly objective?: undefined }
+  | { readonly model: ModelGraph; readonly objective: Objective };
 
-export interface SequenceGraphOptions {
-  readonly model: LanguageModelGraph;
-  /** The adapter beside the model; without one the graph is the base's. */
+export const objectiveOf = (task: Task): Objective => task.objective ?? nextToken(task.model);
+
+/** How a graph over whole sequences is written. */
+export interface SequenceGraphShape {
+  /** The adapter beside the model, and the objective's modules; without one the graph is the base's. */
   readonly layout?: AdapterLayout | undefined;
   /** Longest sequence that the program will be fed. */
   readonly maxTokens: number;
@@ -32,39 +36,31 @@ export interface SequenceGraphOptions {
   readonly regularise?: ((graph: Graph) => (x: Tensor) => Tensor) | undefined;
 }
 
-/** A model over whole sequences, up to the loss of each supervised token. */
-export interface SequenceGraph {
+export type SequenceGraphOptions = Task & SequenceGraphShape;
+
+/** A model over whole sequences, up to the loss at each learned place. */
+export interface SequenceGraph extends WrittenObjective {
   readonly graph: Graph;
-  /** The negative log-likelihood of each supervised token, in nats [S]. */
-  readonly losses: Tensor;
   /** Hidden states after the final norm [N, C]. */
   readonly hidden: Tensor;
   readonly adapter: AttachedAdapter | undefined;
-  /** The number of supervised tokens that the program is fed is a multiple of this. */
-  readonly supervisedMultiple: number;
+  /** Input name → its place in the flat vector of trainables, in the order of the vector. */
+  readonly trainables: ReadonlyMap<string, LayoutEntry>;
 }
 
 /**
  * Writes a model over a batch of whole sequences. Inputs: `ids` int64 [B·T], `positions` int64 [B, T], `segments` [B, T]
- * (tokens see earlier ones of an equal segment), `order` [T] = 0 … T−1, `rows` int64 [S] (rows of [B·T] whose next token
- * is supervised) and `targets` int64 [S]. Only those rows reach the vocabulary.
+ * (tokens see earlier ones of an equal segment), `order` [T] = 0 … T−1, `rows` int64 [S] (rows of [B·T] at which something is
+ * learned), and the objective's own.
  */
-export function buildSequenceGraph({
-  model,
-  layout,
-  maxTokens,
-  maxSupervised = 4 * maxTokens,
-  differentiable = false,
-  regularise,
-  onLayerInput,
-  queryChunks = attentionChunks(maxTokens),
-}: SequenceGraphOptions): SequenceGraph {
+export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph {
+  const { model, layout, maxTokens, maxSupervised = 4 * maxTokens, differentiable = false, regularise, onLayerInput } = options;
+  const { queryChunks = attentionChunks(maxTokens) } = options;
   const graph = new Graph();
   const { heads, kvHeads, headSize } = model.dimensions;
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
   const order = graph.input("order", { dtype: "float32", shape: [TOKENS] });
   const rows = graph.input("rows", { dtype: "int64", shape: [SUPERVISED] });
-  const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
 
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const base = withBias((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
@@ -79,11 +75,23 @@ export function buildSequenceGraph({
     linear: adapter?.linear ?? plainLinear(base, onLayerInput),
     attend: (q, k, v, { scale = 1 / Math.sqrt(headSize) }) => attention(q, k, v, biases, { heads, kvHeads, scale }),
   }); // [N, C]
-  const { vocabulary, hidden: columns } = model.dimensions;
-  const head = weight(model.head, [vocabulary, columns]);
-  const chunks = lossChunks(maxSupervised);
-  const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks, differentiable });
-  return { graph, losses, hidden, adapter, supervisedMultiple: chunks * DITHER_ROWS };
+  const modules = new Map(layout?.modules.map((entry) => [adapterInputName(entry), entry]));
+  const written = objectiveOf(options).write({
+    graph,
+    hidden,
+    rows,
+    weight,
+    maxSupervised,
+    differentiable,
+    module: (name) => moduleInput(graph, layout, name),
+  });
+  return { graph, ...written, hidden, adapter, trainables: new Map([...(adapter?.inputs ?? []), ...modules]) };
+}
+
+function moduleInput(graph: Graph, layout: AdapterLayout | undefined, name: string): Tensor {
+  const entry = layout?.entries.get(name);
+  if (entry === undefined) throw new Error(`the vector of trainables has no place for ${name}`);
+  return graph.input(adapterInputName(entry), { dtype: "float32", shape: entry.shape });
 }
 
 /** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */

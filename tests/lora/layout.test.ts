@@ -12,7 +12,7 @@ describe("the flat vector of an adapter", () => {
     let at = 0;
     for (const entry of layout.entries.values()) {
       expect(entry.offset).toBe(at);
-      at += entry.shape[0] * entry.shape[1];
+      at += entry.shape.reduce((product, extent) => product * extent, 1);
     }
     expect(at).toBe(layout.length);
     expect(layout.entries.size).toBe(2 * tinyLayers.length);

@@ -5,15 +5,18 @@ import { type CsvError, type InfoRecord, parse } from "csv-parse";
 import { InputError } from "../../errors.js";
 import { type Located, parseJsonLine, parseJsonList } from "../json-lines.js";
 import { recogniseRow } from "../recognise.js";
-import type { SourceRow } from "../row.js";
+import type { RowSource, SourceRow } from "../row.js";
 import { readProblem, readTextChunks, splitLines } from "./text-lines.js";
 
 export type FileFormat = "jsonl" | "json" | "csv";
 
-export interface ReadRows {
+export interface ReadRows<Row = SourceRow> {
   readonly format: FileFormat;
-  readonly rows: readonly SourceRow[];
+  readonly rows: readonly Row[];
 }
+
+/** A row as its task reads it, or what is wrong with it. */
+type Recognised<Row> = Omit<Row, "source"> | { readonly problem: string };
 
 /** Bad rows are named, up to this many. */
 const namedProblems = 10;
@@ -121,6 +124,14 @@ function reader(format: FileFormat, path: string): AsyncGenerator<Located> {
  * @throws InputError `FILE:LINE: expected …, found …` for each bad row (the first ten), or when the file holds no row.
  */
 export async function readRows(path: string): Promise<ReadRows> {
+  return readRowsAs<SourceRow>(path, recogniseRow);
+}
+
+/** Reads the rows of a file as `readRows` does, recognised by the rules of a task. */
+export async function readRowsAs<Row extends { readonly source: RowSource }>(
+  path: string,
+  recognise: (value: unknown) => Recognised<Row>,
+): Promise<ReadRows<Row>> {
   const { size } = await stat(path).catch((cause: unknown) => {
     throw readProblem(path, cause);
   });
@@ -130,14 +141,14 @@ export async function readRows(path: string): Promise<ReadRows> {
       `${path}: has ${size} bytes; a .json file may have ${maxJsonBytes}. Write it as JSONL, which is read line by line.`,
     );
   }
-  const rows: SourceRow[] = [];
+  const rows: Row[] = [];
   const problems: string[] = [];
   let bad = 0;
   for await (const located of reader(format, path)) {
-    const result = "problem" in located ? located : recogniseRow(located.value);
+    const result = "problem" in located ? located : recognise(located.value);
     if ("problem" in result) {
       if (++bad <= namedProblems) problems.push(`${path}:${located.line}: ${result.problem}`);
-    } else rows.push({ ...result, source: { file: path, line: located.line } });
+    } else rows.push({ ...result, source: { file: path, line: located.line } } as Row);
   }
   if (bad > 0) throw new InputError([...problems, ...(bad > namedProblems ? [`… and ${bad - namedProblems} more rows.`] : [])].join("\n"));
   if (rows.length === 0) throw new InputError(`${path}: has no rows; expected rows in JSONL, JSON or CSV.`);

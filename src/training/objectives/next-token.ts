@@ -1,0 +1,20 @@
+import type { LanguageModelGraph } from "../../models/architecture.js";
+import { gatherRows } from "../../ops/gather-rows.js";
+import { DITHER_ROWS, lossChunks, vocabularyLoss } from "../../ops/vocabulary-loss.js";
+import { type Objective, SUPERVISED } from "./objective.js";
+
+/** To predict the next token: the negative log-likelihood of each learned token, in nats. Only their rows reach the vocabulary. */
+export function nextToken(model: LanguageModelGraph): Objective {
+  return {
+    modules: [],
+    write({ graph, hidden, rows, weight, maxSupervised, differentiable }) {
+      const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
+      const { vocabulary, hidden: columns } = model.dimensions;
+      const head = weight(model.head, [vocabulary, columns]);
+      const chunks = lossChunks(maxSupervised);
+      const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks, differentiable });
+      return { losses, supervisedMultiple: chunks * DITHER_ROWS };
+    },
+    feeds: ({ targets }) => ({ targets }),
+  };
+}
