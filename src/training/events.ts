@@ -60,13 +60,14 @@ export interface StepEvent {
   readonly steps: number;
   /** Passes over the training data so far, with a fraction. */
   readonly epoch: number;
-  /** Mean loss per supervised token of this update, nats. */
+  /** Mean loss per supervised token (per example or word, of a classification) of this update, nats. */
   readonly loss: number;
   /** Global norm of the gradient before clipping. */
   readonly gradientNorm: number;
   readonly learningRate: number;
   /** Tokens of this update, padding not counted. */
   readonly tokens: number;
+  /** What the loss is a mean over: supervised tokens, or labels by their weights. */
   readonly supervisedTokens: number;
   /** Recent mean, padding not counted. */
   readonly tokensPerSecond: number;

@@ -120,8 +120,6 @@ interface Window {
   readonly loss: number;
   /** What the places count for: the sums' divisor. */
   readonly count: number;
-  /** Learned places. */
-  readonly places: number;
   readonly tokens: number;
 }
 
@@ -202,7 +200,7 @@ class Run {
       tokens: this.#progress.tokens + window.tokens,
     };
     this.#cursor = stream.cursor();
-    return this.#event({ loss, gradientNorm, learningRate, tokens: window.tokens, supervisedTokens: window.places });
+    return this.#event({ loss, gradientNorm, learningRate, tokens: window.tokens, supervisedTokens: count });
   }
 
   /** Scores the validation examples unless these trainables were scored before, and keeps them if they are the best so far. */
@@ -235,7 +233,7 @@ class Run {
   /** @returns nothing where the run was aborted between two batches. */
   async #accumulate(started: number): Promise<Window | undefined> {
     const { breathe, gradient, stream, trainables } = this.#parts;
-    const sum = { batches: 0, loss: 0, count: 0, places: 0, tokens: 0 };
+    const sum = { batches: 0, loss: 0, count: 0, tokens: 0 };
     if (this.#window !== this.#gradient) this.#window.fill(0);
     const most = this.#batchesLeft();
     do {
@@ -247,7 +245,6 @@ class Run {
       sum.batches++;
       sum.loss += part.loss;
       sum.count += part.count;
-      sum.places += batch.supervisedCount;
       sum.tokens += batch.exampleTokens;
       if (sum.batches === most) break;
       await breathe();
