@@ -1,7 +1,7 @@
 import { InputError } from "../errors.js";
 import { encodeChat } from "./rendering.js";
 import { createTextCodec, type TextCodec, type TextSettings } from "./tokenizer.js";
-import { readTokenizerJson, type Step } from "./tokenizer-json.js";
+import { readTokenizerJson } from "./tokenizer-json.js";
 
 /**
  * Builds the codec of a checkpoint, and asks its template which token closes an answer: that token ends generation even where
@@ -32,20 +32,4 @@ function closingToken(codec: TextCodec): number | undefined {
     if (error instanceof InputError) return undefined;
     throw error;
   }
-}
-
-/** Ids that a tokenizer.json's post-processor puts before a single text. */
-export function openingIds(postProcessor: Step | null, idOf: (token: string) => number | undefined): number[] {
-  if (postProcessor === null) return [];
-  if (postProcessor.type === "Sequence" && Array.isArray(postProcessor.processors)) {
-    return postProcessor.processors.flatMap((inner: Step) => openingIds(inner, idOf));
-  }
-  if (postProcessor.type !== "TemplateProcessing" || !Array.isArray(postProcessor.single)) return [];
-  const ids: number[] = [];
-  for (const item of postProcessor.single as readonly { SpecialToken?: { id: string } }[]) {
-    if (item.SpecialToken === undefined) break;
-    const id = idOf(item.SpecialToken.id);
-    if (id !== undefined) ids.push(id);
-  }
-  return ids;
 }

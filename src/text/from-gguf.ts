@@ -1,6 +1,7 @@
 import { InputError } from "../errors.js";
 import { buildTextCodec } from "./codec.js";
 import { ggufPreTokenizer } from "./gguf-pre-tokenizers.js";
+import { surroundingTemplate } from "./model-input.js";
 import { mergesFromScores } from "./sentencepiece-merges.js";
 import type { TextCodec, TextSettings } from "./tokenizer.js";
 import type { AddedToken, Step, TokenizerJson } from "./tokenizer-json.js";
@@ -88,7 +89,7 @@ function byteLevelTokenizer(reader: Reader, tokens: readonly string[]) {
     normalizer,
     pre_tokenizer: preTokenizer,
     decoder,
-    model: { type: "BPE", vocab: vocabOf(tokens), merges, ignore_merges: ignoreMerges },
+    model: { type: "BPE" as const, vocab: vocabOf(tokens), merges, ignore_merges: ignoreMerges },
   };
 }
 
@@ -113,7 +114,7 @@ function sentencePieceTokenizer(reader: Reader, tokens: readonly string[], types
     pre_tokenizer: null,
     decoder: { type: "Sequence", decoders } satisfies Step,
     model: {
-      type: "BPE",
+      type: "BPE" as const,
       vocab: vocabOf(tokens),
       merges: mergesFromScores(tokens, scores, mergeable),
       unk_token: unknown,
@@ -159,7 +160,7 @@ export function readGgufText(metadata: Metadata, file = "GGUF"): GgufText {
       file,
       namedTokens,
       endOfTurnIds: [...new Set([eos, id("eot"), id("eom")].filter((one) => one !== undefined))],
-      startIds: opensWithBos && bos !== undefined ? [bos] : [],
+      inputTemplate: surroundingTemplate(opensWithBos && bos !== undefined ? [bos] : [], []),
       chatTemplate: reader.text("tokenizer.chat_template"),
       toolTemplate: reader.text("tokenizer.chat_template.tool_use"),
     },

@@ -1,5 +1,6 @@
 import { buildTextCodec } from "./codec.js";
 import { type GgufText, readGgufText } from "./from-gguf.js";
+import { openingIds } from "./model-input.js";
 import type { Step } from "./tokenizer-json.js";
 
 /** Files of a model's folder by name: JSON, not yet written out. */
@@ -37,7 +38,8 @@ function tokenizerJson({ tokenizerJson: json, settings, namedIds }: GgufText): o
     added_tokens: json.added_tokens.map((token) => ({ ...token, single_word: false, normalized: false })),
     normalizer: json.normalizer,
     pre_tokenizer: json.pre_tokenizer,
-    post_processor: settings.startIds.length === 0 ? null : openingWith(settings.namedTokens.bos_token ?? "", namedIds.bos_token ?? 0),
+    post_processor:
+      openingIds(settings.inputTemplate).length === 0 ? null : openingWith(settings.namedTokens.bos_token ?? "", namedIds.bos_token ?? 0),
     decoder: json.decoder,
     model: {
       dropout: null,
@@ -65,7 +67,7 @@ function openingWith(token: string, id: number): Step {
 }
 
 function tokenizerConfig({ settings }: GgufText, metadata: Readonly<Record<string, unknown>>): object {
-  const { chatTemplate, toolTemplate, namedTokens, startIds } = settings;
+  const { chatTemplate, toolTemplate, namedTokens, inputTemplate } = settings;
   const templates = [
     { name: "default", template: chatTemplate },
     { name: "tool_use", template: toolTemplate },
@@ -73,7 +75,7 @@ function tokenizerConfig({ settings }: GgufText, metadata: Readonly<Record<strin
   const length = Number(metadata[`${String(metadata["general.architecture"])}.context_length`]);
   return {
     ...namedTokens,
-    add_bos_token: startIds.length > 0,
+    add_bos_token: openingIds(inputTemplate).length > 0,
     clean_up_tokenization_spaces: false,
     ...(Number.isSafeInteger(length) ? { model_max_length: length } : {}),
     tokenizer_class: "PreTrainedTokenizerFast",

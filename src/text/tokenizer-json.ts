@@ -16,14 +16,25 @@ export interface AddedToken {
   readonly rstrip: boolean;
 }
 
-/** The parts of a tokenizer.json that Lorikeet uses. `post_processor` is kept to learn which tokens open a text. */
+/** The models of a tokenizer.json: byte-pair encoding, BERT's WordPiece, SentencePiece's Unigram. */
+export type TokenizerModel =
+  | { readonly type: "BPE" | "WordPiece"; readonly vocab: Readonly<Record<string, number>>; readonly [key: string]: unknown }
+  /** Pieces in the order of their ids, with their logarithmic probabilities. */
+  | { readonly type: "Unigram"; readonly vocab: readonly (readonly [string, number])[]; readonly [key: string]: unknown };
+
+/** The parts of a tokenizer.json that Lorikeet uses. `post_processor` says which tokens stand around a text. */
 export interface TokenizerJson {
   readonly added_tokens: readonly AddedToken[];
   readonly normalizer: Step | null;
   readonly pre_tokenizer: Step | null;
   readonly post_processor: Step | null;
   readonly decoder: Step | null;
-  readonly model: { readonly type: string; readonly vocab: Readonly<Record<string, number>>; readonly [key: string]: unknown };
+  readonly model: TokenizerModel;
+}
+
+/** Token → id of a model, without added tokens. */
+export function vocabularyOf(model: TokenizerModel): ReadonlyMap<string, number> {
+  return model.type === "Unigram" ? new Map(model.vocab.map(([piece], id) => [piece, id])) : new Map(Object.entries(model.vocab));
 }
 
 /** The GPT-2 splitting rule, written out so that \s means Unicode's White_Space as in Python's `tokenizers`. */
@@ -81,15 +92,36 @@ function readAddedToken(value: unknown, file: string, index: number): AddedToken
   return { id: Number(id), content, special: special === true, lstrip: lstrip === true, rstrip: rstrip === true };
 }
 
+/** Older files do not name their model's type; the keys that each type alone has tell it. */
+function modelType(model: Readonly<Record<string, unknown>>): unknown {
+  if (model.type !== undefined) return model.type;
+  if (Array.isArray(model.vocab)) return "Unigram";
+  return "merges" in model ? "BPE" : "max_input_chars_per_word" in model ? "WordPiece" : undefined;
+}
+
+const isPiece = (value: unknown): value is readonly [string, number] =>
+  Array.isArray(value) && typeof value[0] === "string" && typeof value[1] === "number";
+
+function readModel(model: unknown, file: string): TokenizerModel {
+  if (!isRecord(model)) throw new InputError(`${file}: expected a tokenizer with a "model", found none.`);
+  const type = modelType(model);
+  if ((type === "BPE" || type === "WordPiece") && isRecord(model.vocab)) {
+    const vocab = model.vocab as Record<string, number>;
+    return type === "WordPiece"
+      ? { ...model, type, vocab }
+      : { ...model, type, vocab, merges: Array.isArray(model.merges) ? model.merges : [] };
+  }
+  if (type === "Unigram" && Array.isArray(model.vocab) && model.vocab.length > 0 && model.vocab.every(isPiece)) {
+    return { ...model, type, vocab: model.vocab };
+  }
+  throw new InputError(
+    `${file}: expected a "model" of type "BPE", "WordPiece" or "Unigram" with its vocabulary, found ${JSON.stringify(type)}.`,
+  );
+}
+
 /** Checks a parsed tokenizer.json and brings it to the form above. @throws InputError naming what is missing. */
 export function readTokenizerJson(value: unknown, file: string): TokenizerJson {
   if (!isRecord(value)) throw new InputError(`${file}: expected a JSON object with a "model".`);
-  const model = value.model;
-  if (!isRecord(model) || !isRecord(model.vocab) || (model.type !== undefined && model.type !== "BPE")) {
-    const found = isRecord(model) ? JSON.stringify(model.type) : "none";
-    throw new InputError(`${file}: expected a tokenizer with a "model" of type "BPE", found ${found}.`);
-  }
-  const vocab = model.vocab as Record<string, number>;
   const added = Array.isArray(value.added_tokens) ? value.added_tokens : [];
   return {
     added_tokens: added.map((token, index) => readAddedToken(token, file, index)),
@@ -97,6 +129,6 @@ export function readTokenizerJson(value: unknown, file: string): TokenizerJson {
     pre_tokenizer: faithfulPreTokenizer(readStep(value.pre_tokenizer, file, "pre_tokenizer"), file),
     post_processor: readStep(value.post_processor, file, "post_processor"),
     decoder: readStep(value.decoder, file, "decoder"),
-    model: { ...model, type: "BPE", vocab, merges: Array.isArray(model.merges) ? model.merges : [] },
+    model: readModel(value.model, file),
   };
 }

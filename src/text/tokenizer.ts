@@ -1,6 +1,7 @@
 import { splitAtTokens } from "./added-tokens.js";
 import { type AlignedText, type BareTokenizer, createBareTokenizer } from "./bare-tokenizer.js";
-import type { AddedToken, TokenizerJson } from "./tokenizer-json.js";
+import { type InputTemplate, layOutInput, type ModelInput, type ModelInputOptions, openingIds } from "./model-input.js";
+import { type AddedToken, type TokenizerJson, vocabularyOf } from "./tokenizer-json.js";
 
 /** One message of a conversation, with the fields that chat templates read. */
 export interface Message {
@@ -12,6 +13,20 @@ export interface Message {
   /** 0: this assistant message is shown but not learned (OpenAI's fine-tuning format). */
   readonly weight?: number;
   readonly [key: string]: unknown;
+}
+
+/** Ids of the tokens that have an office, where the tokenizer has them. */
+export interface OfficeIds {
+  /** Fills rows of a batch. */
+  readonly pad?: number;
+  /** Opens an encoder's input; its output stands for the whole text. */
+  readonly cls?: number;
+  /** Ends each text of an encoder's input. */
+  readonly sep?: number;
+  readonly mask?: number;
+  readonly unk?: number;
+  readonly bos?: number;
+  readonly eos?: number;
 }
 
 /** A tokenizer with its chat template. */
@@ -33,6 +48,14 @@ export interface TextCodec {
   readonly controlTokens: readonly AddedToken[];
   /** Ids of a text. `special` (default true): control tokens written in it become their ids; false: they stay plain text. Adds no opening token. */
   encode(text: string, options?: { special?: boolean }): number[];
+  /**
+   * One text, or a pair of texts, as the model reads it: with the tokens that the tokenizer's post-processor puts around them
+   * (`[CLS] … [SEP] … [SEP]`), segment ids, and cut to `maxLength`. Equal to calling the tokenizer of transformers; control tokens
+   * written in a text become their ids. @throws InputError when `maxLength` leaves no room.
+   */
+  encodeInput(text: string, textPair?: string, options?: ModelInputOptions): ModelInput;
+  /** Ids of `pad`, `cls`, `sep`, … */
+  readonly officeIds: OfficeIds;
   /** Text of ids; ids outside the vocabulary are skipped. `skipSpecial` (default false) leaves control tokens out. */
   decode(ids: readonly number[], options?: { skipSpecial?: boolean }): string;
   /** Ids of plain text (no control tokens) with their bytes. `atStart`: the text opens the sequence. */
@@ -45,7 +68,8 @@ export interface TextSettings {
   readonly file: string;
   readonly namedTokens: Readonly<Record<string, string>>;
   readonly endOfTurnIds: readonly number[];
-  readonly startIds: readonly number[];
+  /** The tokens around one text and around a pair of texts. */
+  readonly inputTemplate: InputTemplate;
   readonly chatTemplate: string | undefined;
   readonly toolTemplate?: string | undefined;
 }
@@ -90,9 +114,25 @@ function alignWithWords(
 
 function largestId(json: TokenizerJson): number {
   let largest = 0;
-  for (const id of Object.values(json.model.vocab)) largest = Math.max(largest, id);
+  for (const id of vocabularyOf(json.model).values()) largest = Math.max(largest, id);
   for (const token of json.added_tokens) largest = Math.max(largest, token.id);
   return largest;
+}
+
+/** The office of each named token of a configuration. */
+const offices = {
+  pad_token: "pad",
+  cls_token: "cls",
+  sep_token: "sep",
+  mask_token: "mask",
+  unk_token: "unk",
+  bos_token: "bos",
+  eos_token: "eos",
+} as const;
+
+function officeIdsOf(namedTokens: Readonly<Record<string, string>>, idOf: (token: string | undefined) => number | undefined): OfficeIds {
+  const ids = Object.entries(offices).map(([name, office]) => [office, idOf(namedTokens[name])] as const);
+  return Object.fromEntries(ids.filter(([, id]) => id !== undefined));
 }
 
 /**
@@ -128,17 +168,21 @@ export function createTextCodec(json: TokenizerJson, settings: TextSettings): Te
     return bare.dropsLeadingSpace && text.startsWith(" ") ? text.slice(1) : text;
   }
 
-  const { endOfTurnIds, startIds, chatTemplate, toolTemplate, namedTokens } = settings;
+  const idOf = (token: string | undefined) => (token === undefined ? undefined : (idOfAdded.get(token) ?? bare.idOf(token)));
+  const { endOfTurnIds, inputTemplate, chatTemplate, toolTemplate, namedTokens } = settings;
   return {
     vocabSize: largestId(json) + 1,
     endOfTurnIds,
-    endOfTextId: eos === undefined ? undefined : (idOfAdded.get(eos) ?? bare.idOf(eos)),
-    startIds,
+    endOfTextId: idOf(eos),
+    startIds: openingIds(inputTemplate),
     chatTemplate,
     toolTemplate,
     namedTokens,
     controlTokens,
+    officeIds: officeIdsOf(namedTokens, idOf),
     encode,
+    encodeInput: (text, textPair, options) =>
+      layOutInput(inputTemplate, encode(text), textPair === undefined ? undefined : encode(textPair), options),
     decode,
     align: (text, positions, atStart) => alignWithWords(bare, words, text, positions, atStart),
   };

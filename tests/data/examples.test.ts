@@ -4,6 +4,7 @@ import { buildDataReport, lengthStatistics, maskedText } from "../../src/data/re
 import { promptKey, questionOf, type Row, type RowForm, type SourceRow } from "../../src/data/row.js";
 import { splitHeldOut } from "../../src/data/split.js";
 import { buildTextCodec } from "../../src/text/codec.js";
+import { surroundingTemplate } from "../../src/text/model-input.js";
 import type { TextCodec } from "../../src/text/tokenizer.js";
 import { golden } from "../support/golden.js";
 
@@ -15,7 +16,7 @@ const codecOf = (chatTemplate: string | undefined, startIds: number[] = []): Tex
     file: "tokenizer.json",
     namedTokens: { bos_token: "<|im_start|>", eos_token: "<|im_end|>" },
     endOfTurnIds: [2],
-    startIds,
+    inputTemplate: surroundingTemplate(startIds, []),
     chatTemplate,
   });
 const chatml = codecOf(templates.chatml);

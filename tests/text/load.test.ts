@@ -90,8 +90,10 @@ describe("bad folders, by what is wrong", () => {
   });
 
   test("tokenizers that cannot be run exactly", async () => {
+    await write("tokenizer.json", { ...json, model: { type: "WordLevel", vocab: {} } });
+    expect(await error()).toMatch(/expected a "model" of type "BPE", "WordPiece" or "Unigram" with its vocabulary, found "WordLevel"/);
     await write("tokenizer.json", { ...json, model: { type: "Unigram", vocab: [] } });
-    expect(await error()).toMatch(/expected a tokenizer with a "model" of type "BPE", found "Unigram"/);
+    expect(await error()).toMatch(/with its vocabulary, found "Unigram"/);
     const split = { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false };
     await write("tokenizer.json", { ...json, pre_tokenizer: { type: "Sequence", pretokenizers: [split] } });
     expect(await error()).toMatch(/splits with behaviour "MergedWithPrevious"; expected "Isolated" or "Removed"/);

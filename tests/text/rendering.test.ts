@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { buildTextCodec } from "../../src/text/codec.js";
+import { surroundingTemplate } from "../../src/text/model-input.js";
 import { encodeChat, encodePrompt, renderChat } from "../../src/text/rendering.js";
 import type { Message, TextCodec } from "../../src/text/tokenizer.js";
 import { golden } from "../support/golden.js";
@@ -31,7 +32,7 @@ function byteLevelCodec(chatTemplate: string | undefined, control: string[] = []
       file: "tokenizer.json",
       namedTokens: { bos_token: "<|im_start|>", eos_token: "<|im_end|>" },
       endOfTurnIds: [eot < 0 ? 2 : 640 + eot],
-      startIds: [],
+      inputTemplate: surroundingTemplate([], []),
       chatTemplate,
     },
   );
@@ -42,7 +43,7 @@ const sentencePieceCodec = (chatTemplate: string) =>
     file: "tokenizer.json",
     namedTokens: { bos_token: "<s>", eos_token: "</s>" },
     endOfTurnIds: [2],
-    startIds: [1],
+    inputTemplate: surroundingTemplate([1], []),
     chatTemplate,
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { buildTextCodec } from "../../src/text/codec.js";
 import { textFromGguf } from "../../src/text/from-gguf.js";
+import { surroundingTemplate } from "../../src/text/model-input.js";
 import { loadTextFromFolder } from "../../src/text/node/load.js";
 import { golden, goldenPath } from "../support/golden.js";
 
@@ -134,7 +135,7 @@ describe("SentencePiece BPE", () => {
     const metaspace = { type: "Metaspace", replacement: "\u2581", prepend_scheme: "first", split: false };
     const codec = buildTextCodec(
       { ...json, normalizer: null, pre_tokenizer: metaspace },
-      { file: "tokenizer.json", namedTokens: {}, endOfTurnIds: [2], startIds: [], chatTemplate: undefined },
+      { file: "tokenizer.json", namedTokens: {}, endOfTurnIds: [2], inputTemplate: surroundingTemplate([], []), chatTemplate: undefined },
     );
     expected.texts.forEach((text, index) => {
       expect({ text, ids: codec.encode(text) }).toEqual({ text, ids: expected.first[index] });

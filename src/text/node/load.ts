@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
-import { buildTextCodec, openingIds } from "../codec.js";
+import { buildTextCodec } from "../codec.js";
+import { type InputTemplate, inputTemplateOf, surroundingTemplate } from "../model-input.js";
 import type { TextCodec } from "../tokenizer.js";
-import { readTokenizerJson } from "../tokenizer-json.js";
+import { readTokenizerJson, vocabularyOf } from "../tokenizer-json.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -65,6 +66,20 @@ function idsOf(value: unknown): number[] {
   return list.filter((one): one is number => Number.isSafeInteger(one) && one >= 0);
 }
 
+/** Where the configuration says whether texts are opened and ended, that counts, as in transformers; else the tokenizer.json does. */
+function templateOf(
+  config: Json,
+  namedTokens: Readonly<Record<string, string>>,
+  idOf: (token: string) => number | undefined,
+): InputTemplate | undefined {
+  if (config.add_bos_token === undefined && config.add_eos_token === undefined) return undefined;
+  const ids = (wanted: unknown, token: string | undefined) => {
+    const id = wanted === true && token !== undefined ? idOf(token) : undefined;
+    return id === undefined ? [] : [id];
+  };
+  return surroundingTemplate(ids(config.add_bos_token, namedTokens.bos_token), ids(config.add_eos_token, namedTokens.eos_token));
+}
+
 /**
  * The tokenizer and chat template of a checkpoint folder: tokenizer.json, tokenizer_config.json, the template from
  * chat_template.jinja, chat_template.json or tokenizer_config.json (in this order), and the ids that end an answer from
@@ -88,21 +103,19 @@ export async function loadTextFromFolder(folder: string): Promise<TextCodec> {
 
   const json = readTokenizerJson(tokenizerJson, file);
   const added = new Map(json.added_tokens.map((token) => [token.content, token.id]));
-  const idOf = (token: string) => added.get(token) ?? json.model.vocab[token];
+  const vocabulary = vocabularyOf(json.model);
+  const idOf = (token: string) => added.get(token) ?? vocabulary.get(token);
   const namedTokens = namedTokensOf(config);
   const generation = await readJson(join(folder, "generation_config.json"));
   const model = await readJson(join(folder, "config.json"));
   const eos = namedTokens.eos_token === undefined ? undefined : idOf(namedTokens.eos_token);
   const endOfTurnIds = [...new Set([...idsOf(eos), ...idsOf(generation?.eos_token_id), ...idsOf(model?.eos_token_id)])];
-  const bos = namedTokens.bos_token === undefined ? undefined : idOf(namedTokens.bos_token);
-  let startIds = openingIds(json.post_processor, idOf);
-  if (config.add_bos_token === true && bos !== undefined && startIds[0] !== bos) startIds = [bos, ...startIds];
-  if (config.add_bos_token === false) startIds = startIds.filter((id) => id !== bos);
+  const inputTemplate = templateOf(config, namedTokens, idOf) ?? inputTemplateOf(json.post_processor, idOf, file);
   return buildTextCodec(tokenizerJson, {
     file,
     namedTokens,
     endOfTurnIds,
-    startIds,
+    inputTemplate,
     chatTemplate: templates.default,
     toolTemplate: templates.tool_use,
   });
