@@ -31,7 +31,7 @@ function remarksOn(row: ResultRow): string[] {
       return trainRemarks(row, said);
     case "loss":
       return [
-        `${row.work}: ${said}; mean over the learned tokens of 100 rows that are never trained on; the target is a ratio within 1 %.`,
+        `${row.work}: ${said}; mean over the learned tokens of 100 rows that are never trained on; the target is a ratio within 1 %, which the spread of the seeds must allow to be seen.`,
       ];
     case "start":
       return [`${row.work}: ${said}; weights in the cache, median of ${row.runs.length}.`];
@@ -45,6 +45,8 @@ function remarksOn(row: ResultRow): string[] {
       return [
         `${row.work}: ${said}; ${row.steps} steps each; limits by one large product: ${gigaflops(row.limits.fp32)} in fp32, ${gigaflops(row.limits.int8)} in int8.`,
       ];
+    case "plan":
+      return [`${row.work}: ${said}; ${row.steps} updates each; the targets are 15 % in memory and 25 % in time.`];
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Precision } from "../src/workflows/options.js";
 import type { NamedSide, PeakOf, TrainRow } from "./comparison.js";
 
 /** What a row of any kind says of itself. */
@@ -6,14 +7,22 @@ interface Measured {
   readonly date: string;
 }
 
-/** Loss on the held-out rows after equal training in fp32 and int8. */
+/** Mean loss over the learned tokens of the held-out rows after equal training in fp32 and int8, in nats. */
+export interface SeedLoss {
+  /** Of the adapter's start and of the order of the rows. */
+  readonly seed: number;
+  readonly fp32: number;
+  readonly int8: number | null;
+}
+
 export interface LossRow extends Measured {
   readonly kind: "loss";
   readonly steps: number;
-  /** Mean over the learned tokens of the held-out rows, in nats. */
+  readonly seeds: readonly SeedLoss[];
+  /** Means over the seeds. */
   readonly fp32: number;
   readonly int8: number | null;
-  /** int8 over fp32. */
+  /** int8 over fp32, of the means. */
   readonly ratio: number | null;
 }
 
@@ -87,4 +96,26 @@ export interface CurvesRow extends Measured {
   readonly points: readonly CurvePoint[];
 }
 
-export type ResultRow = TrainRow | LossRow | StartRow | GenerateRow | MemoryRow | CurvesRow;
+export interface PlannedAndMeasured {
+  readonly planned: number;
+  readonly measured: number;
+}
+
+/** What `plan` says of a run, and what the run takes. */
+export interface PlannedRun {
+  readonly data: "demo" | "text";
+  readonly precision: Precision;
+  readonly gradientCheckpointing: boolean;
+  /** Bytes of the process at its fullest moment. */
+  readonly memory: PlannedAndMeasured;
+  /** Tokens a second. */
+  readonly speed: PlannedAndMeasured;
+}
+
+export interface PlanRow extends Measured {
+  readonly kind: "plan";
+  readonly steps: number;
+  readonly runs: readonly PlannedRun[];
+}
+
+export type ResultRow = TrainRow | LossRow | StartRow | GenerateRow | MemoryRow | CurvesRow | PlanRow;

@@ -1,5 +1,5 @@
 import type { TrainRow } from "./comparison.js";
-import type { CurvesRow, GenerateRow, LossRow, MemoryRow, ResultRow, StartRow } from "./rows.js";
+import type { CurvesRow, GenerateRow, LossRow, MemoryRow, PlannedAndMeasured, PlanRow, ResultRow, StartRow } from "./rows.js";
 import { gigabytes, markdownTable, percent } from "./table.js";
 
 /** The results in tables, one for each kind of work that was measured. */
@@ -23,6 +23,8 @@ function otherTable(row: ResultRow): string | undefined {
       return memoryTable(row);
     case "curves":
       return curvesTable(row);
+    case "plan":
+      return planTable(row);
   }
 }
 
@@ -45,9 +47,14 @@ export function trainTable(rows: readonly TrainRow[]): string {
   return markdownTable(["work", "engine", "tokens/s", "peak memory", "loss, last step", "ours ÷ this"], cells, 2);
 }
 
-function lossTable({ work, steps, fp32, int8, ratio }: LossRow): string {
-  const cells = [work, `${steps}`, fp32.toFixed(5), int8?.toFixed(5) ?? "", ratio?.toFixed(4) ?? ""];
-  return markdownTable(["work", "updates", "held-out loss, fp32", "int8", "int8 ÷ fp32"], [cells], 1);
+function lossTable({ work, steps, seeds, fp32, int8, ratio }: LossRow): string {
+  const losses = (name: string, row: { fp32: number; int8: number | null }) => [name, row.fp32.toFixed(5), row.int8?.toFixed(5) ?? ""];
+  const ratioOf = (loss: { fp32: number; int8: number | null }) => (loss.int8 === null ? "" : (loss.int8 / loss.fp32).toFixed(4));
+  const cells = [
+    ...seeds.map((loss, index) => [index === 0 ? work : "", ...losses(`seed ${loss.seed}`, loss), ratioOf(loss)]),
+    ["", ...losses("mean", { fp32, int8 }), ratio?.toFixed(4) ?? ""],
+  ];
+  return markdownTable(["work", `after ${steps} updates`, "held-out loss, fp32", "int8", "int8 ÷ fp32"], cells, 2);
 }
 
 function startTable({ work, seconds, runs }: StartRow): string {
@@ -81,6 +88,26 @@ function memoryTable({ work, parameters, batch, ours }: MemoryRow): string {
     gigabytes(ours.peakBytes),
   ];
   return markdownTable(["work", "precision", "parameters", "batch", "tokens/s", "peak memory"], [cells], 2);
+}
+
+function planTable({ work, runs }: PlanRow): string {
+  const share = ({ planned, measured }: PlannedAndMeasured) => (measured / planned).toFixed(2);
+  const cells = runs.map(({ data, precision, gradientCheckpointing, memory, speed }, index) => [
+    index === 0 ? work : "",
+    data,
+    `${precision}${gradientCheckpointing ? ", checkpoints" : ""}`,
+    gigabytes(memory.planned),
+    gigabytes(memory.measured),
+    share(memory),
+    speed.planned.toFixed(0),
+    speed.measured.toFixed(0),
+    share(speed),
+  ]);
+  return markdownTable(
+    ["work", "data", "precision", "planned peak", "measured", "measured ÷ planned", "planned tokens/s", "measured", "measured ÷ planned"],
+    cells,
+    3,
+  );
 }
 
 function curvesTable({ work, points }: CurvesRow): string {

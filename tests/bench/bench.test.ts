@@ -19,6 +19,7 @@ import { parseRecord, runSide } from "../../bench/side.js";
 import { resultTables } from "../../bench/tables.js";
 import { shareOf } from "../../bench/works/curves.js";
 import { answerSpeed, generateRow } from "../../bench/works/generate.js";
+import { meansOf } from "../../bench/works/loss.js";
 import { repeated } from "../../bench/works/texts.js";
 
 const stretch = (length: number) => Array.from({ length }, (_, index) => index + 1);
@@ -199,6 +200,28 @@ describe("other works", () => {
     expect(row.ratio).toEqual({ prefill: 3, decode: 0.5 });
     expect(remarks([row])[0]).toContain("The first 2 new tokens of ours in fp32 and of the peer are the same.");
     expect(generateRow(all, null, { rounds: 1, newTokens: 3 }).ratio).toBeNull();
+  });
+
+  test("the loss of several seeds is their mean, and int8's stands over fp32's", () => {
+    const seeds = [
+      { seed: 1, fp32: 0.2, int8: 0.1 },
+      { seed: 2, fp32: 0.4, int8: 0.5 },
+    ];
+    const { fp32, int8, ratio } = meansOf(seeds);
+    expect([fp32, int8, ratio].map((value) => value?.toFixed(6))).toEqual(["0.300000", "0.300000", "1.000000"]);
+    expect(meansOf([{ seed: 1, fp32: 0.2, int8: null }])).toEqual({ fp32: 0.2, int8: null, ratio: null });
+  });
+
+  test("a plan stands beside what its run took", () => {
+    const run = { data: "demo", precision: "int8", gradientCheckpointing: true } as const;
+    const sizes = { memory: { planned: 2e9, measured: 1.5e9 }, speed: { planned: 400, measured: 500 } };
+    const row = { kind: "plan", work: "plan", date: "2026-02-03T00:00:00.000Z", steps: 8, runs: [{ ...run, ...sizes }] } as const;
+    const cells = resultTables([row])
+      .split("\n")
+      .at(-1)
+      ?.split("|")
+      .map((cell) => cell.trim());
+    expect(cells).toEqual(["", "plan", "demo", "int8, checkpoints", "2.00 GB", "1.50 GB", "0.75", "400", "500", "1.25", ""]);
   });
 
   test("speeds are shares of both limits, where there are both", () => {
