@@ -1,8 +1,9 @@
 import { product, type Shape } from "../graph/dimension.js";
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
-import { type Cost, defineOp, type Emitter, everywhere, float32 } from "../graph/op.js";
+import { type Cost, defineOp, type Emitter, everywhere, float32, type TensorType } from "../graph/op.js";
 import { chunksOf } from "./chunks.js";
 import { binary, concat, matMul, reduceSum, reshapeTo, softmax, splitEvenly, transpose } from "./engine-nodes.js";
+import { capped, throughTanh } from "./soft-cap.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
 
 export interface AttentionAttributes {
@@ -11,12 +12,14 @@ export interface AttentionAttributes {
   readonly kvHeads: number;
   /** Factor on the scores, 1/√D. */
   readonly scale: number;
+  /** Scores z become c·tanh(z/c) before they are masked (Gemma Team 2024, "Gemma 2", section 2). */
+  readonly softCap?: number | undefined;
 }
 
 // O = softmax(s·Q·Kᵀ + bias)·V                                              Vaswani et al. 2017, eq. 1
 //
-// In chunks of queries: a chunk reads only the keys up to its own end, so that with C chunks (C + 1) / 2C of the scores are
-// computed, and those of one chunk live at a time.
+// In chunks of queries, so that the scores of one chunk live at a time. Where tokens see only earlier ones, a chunk reads only the
+// keys up to its own end: with C chunks (C + 1) / 2C of the scores are computed.
 const attentionOp = defineOp<AttentionAttributes>({
   name: "Attention",
   infer: (types, { heads, kvHeads }) => {
@@ -38,21 +41,23 @@ const attentionOp = defineOp<AttentionAttributes>({
     applyAll(attentionGradientOp, [q, k, v, output, dy, ...biases], attributes),
   lower: everywhere((e, { inputs: [q = "", k = "", v = "", ...biases], attributes, types }) => {
     const shapes = chunkShapes(attributes, types[0]?.shape, types[3]?.shape);
-    const keys = prefixes(e, splitHeads(e, k, attributes.kvHeads), biases.length, shapes); // [B, K, (c + 1)·Q, D]
-    const values = prefixes(e, splitHeads(e, v, attributes.kvHeads), biases.length, shapes);
+    const seen = partsSeen(types.slice(3));
+    const keys = prefixes(e, splitHeads(e, k, attributes.kvHeads), seen, shapes); // [B, K, parts·Q, D]
+    const values = prefixes(e, splitHeads(e, v, attributes.kvHeads), seen, shapes);
     const outputs = splitEvenly(e, q, biases.length, 1, shapes.part).map((queries, chunk) => {
       const grouped = groupedHeads(e, queries, attributes, shapes.grouped);
-      const weights = probabilities(e, grouped, keys[chunk] ?? "", biases[chunk] ?? "", attributes, shapes.scores(chunk + 1));
+      const { weights } = probabilities(e, grouped, keys[chunk] ?? "", biases[chunk] ?? "", attributes, shapes.scores(seen[chunk] ?? 0));
       return mergeGroups(e, matMul(e, weights, values[chunk] ?? ""), attributes, shapes.heads); // [B, Q, H·D]
     });
     return concat(e, outputs, 1);
   }),
-  // Two products over all pairs of tokens; scores before and after the softmax, and the heads' copies of q, k and v.
+  // Two products over all pairs of tokens; scores before and after each step, and the heads' copies of q, k and v.
   cost: (shapes, attributes) => attentionCost(shapes, attributes, { products: 2, scores: 2, copies: 1 }),
 });
 
 // P is computed again: it is T/D times larger than what makes it.
 // V̄ = Pᵀ·Ō;  S̄ = P ⊙ (Ō·Vᵀ − rowsum(Ō ⊙ O));  Q̄ = s·S̄·K,  K̄ = s·S̄ᵀ·Q      (rowsum as in Dao et al. 2022, eq. 4)
+// With a soft cap, S̄ is also multiplied by its slope.
 const attentionGradientOp = defineOp<AttentionAttributes>({
   name: "AttentionGradient",
   infer: (types) => [0, 1, 2].map((index) => float32(...input("AttentionGradient", types, index, 3).shape)),
@@ -61,22 +66,24 @@ const attentionGradientOp = defineOp<AttentionAttributes>({
     const { kvHeads, scale } = attributes;
     const chunks = biases.length;
     const shapes = chunkShapes(attributes, types[0]?.shape, types[5]?.shape);
-    const keys = prefixes(e, splitHeads(e, k, kvHeads), chunks, shapes); // [B, K, (c + 1)·Q, D]
-    const values = prefixes(e, splitHeads(e, v, kvHeads), chunks, shapes);
+    const seen = partsSeen(types.slice(5));
+    const keys = prefixes(e, splitHeads(e, k, kvHeads), seen, shapes); // [B, K, parts·Q, D]
+    const values = prefixes(e, splitHeads(e, v, kvHeads), seen, shapes);
     const outputs = splitEvenly(e, output, chunks, 1, shapes.part);
     const dOutputs = splitEvenly(e, dy, chunks, 1, shapes.part);
     const parts = splitEvenly(e, q, chunks, 1, shapes.part).map((part, chunk) => {
-      const [key = "", value = ""] = [keys[chunk], values[chunk]];
+      const [key = "", value = "", parts = 0] = [keys[chunk], values[chunk], seen[chunk]];
       const queries = groupedHeads(e, part, attributes, shapes.grouped); // [B, K, G·Q, D]
-      const weights = probabilities(e, queries, key, biases[chunk] ?? "", attributes, shapes.scores(chunk + 1)); // [B, K, G·Q, (c + 1)·Q]
+      const { weights, tanh } = probabilities(e, queries, key, biases[chunk] ?? "", attributes, shapes.scores(parts)); // [B, K, G·Q, parts·Q]
       const dOutput = groupedHeads(e, dOutputs[chunk] ?? "", attributes, shapes.grouped); // [B, K, G·Q, D]
       const grouped = groupedHeads(e, outputs[chunk] ?? "", attributes, shapes.grouped);
       const dot = reduceSum(e, binary(e, "Mul", dOutput, grouped), [3], true); // [B, K, G·Q, 1]
       const dWeights = matMul(e, dOutput, value, { transposeB: true });
-      const dScores = binary(e, "Mul", weights, binary(e, "Sub", dWeights, dot));
-      return piecesOf(e, attributes, chunk + 1, shapes, {
+      const dCapped = binary(e, "Mul", weights, binary(e, "Sub", dWeights, dot));
+      const dScores = tanh === undefined ? dCapped : throughTanh(e, dCapped, tanh);
+      return piecesOf(e, attributes, parts, shapes, {
         query: matMul(e, dScores, key, { scale }), // [B, K, G·Q, D]
-        key: matMul(e, dScores, queries, { transposeA: true, scale }), // [B, K, (c + 1)·Q, D]
+        key: matMul(e, dScores, queries, { transposeA: true, scale }), // [B, K, parts·Q, D]
         value: matMul(e, weights, dOutput, { transposeA: true }),
       });
     });
@@ -84,9 +91,10 @@ const attentionGradientOp = defineOp<AttentionAttributes>({
     const sums = (gradients: readonly (readonly string[])[]) => mergeHeads(e, sumOfPrefixes(e, gradients, shapes.whole));
     return [concat(e, queries, 1), sums(parts.map(({ key }) => key)), sums(parts.map(({ value }) => value))];
   }),
-  // P again and four products more; P, the gradient of P and that of the scores; copies of q, k, v, O and its gradient.
+  // P again and four products more; P, the gradient of P and that of the scores, beside the tanh and the slope of a soft cap;
+  // copies of q, k, v, O and its gradient.
   cost: ([q = [], k = [], v = [], , , ...biases], attributes) =>
-    attentionCost([q, k, v, ...biases], attributes, { products: 5, scores: 3, copies: 2 }),
+    attentionCost([q, k, v, ...biases], attributes, { products: 5, scores: attributes.softCap === undefined ? 3 : 5, copies: 2 }),
 });
 
 /** Shapes of a chunk's values. The engine cannot divide symbols, and plans slowly where it does not know a shape. */
@@ -124,10 +132,23 @@ function chunkShapes({ heads, kvHeads }: AttentionAttributes, q: Shape = [], bia
   };
 }
 
-/** The first 1, 2, … of equal parts of the tokens, [B, K, T, D] each shorter than the next but the last. */
-function prefixes(e: Emitter, x: string, parts: number, { keys }: ChunkShapes): readonly string[] {
+/** How many parts of Q keys each chunk of Q queries sees, by the masks: those up to its own, or all. */
+function partsSeen(biases: readonly (TensorType | undefined)[]): readonly number[] {
+  return biases.map((bias, chunk) => {
+    const [queries, keys] = [extent(bias?.shape ?? [], 2), extent(bias?.shape ?? [], 3)];
+    const parts = [chunk + 1, biases.length].find((count) => product(count, queries) === keys);
+    if (parts === undefined)
+      throw new Error(`Attention: chunk ${chunk} of ${biases.length} has a mask of ${queries} queries and ${keys} keys`);
+    return parts;
+  });
+}
+
+/** The beginnings of the tokens that chunks see, each of so many of the equal parts of x [B, K, T, D]. */
+function prefixes(e: Emitter, x: string, seen: readonly number[], { keys }: ChunkShapes): readonly string[] {
+  const parts = seen.length;
+  if (seen.every((count) => count === parts)) return seen.map(() => x);
   const pieces = splitEvenly(e, x, parts, 2, keys(1));
-  return pieces.map((_, index) => (index === parts - 1 ? x : concat(e, pieces.slice(0, index + 1), 2, keys(index + 1))));
+  return seen.map((count) => (count === parts ? x : concat(e, pieces.slice(0, count), 2, keys(count))));
 }
 
 /**
@@ -151,14 +172,9 @@ function piecesOf(
   };
 }
 
-/** The sum of values over growing beginnings of the tokens: what `prefixes` gave to chunks, their gradients bring back. */
+/** The sum of values over beginnings of the tokens: what `prefixes` gave to chunks, their gradients bring back. */
 function sumOfPrefixes(e: Emitter, sums: readonly (readonly string[])[], whole: Shape): string {
-  const totals = sums.map((_, place) =>
-    sums
-      .slice(place)
-      .map((pieces) => pieces[place] ?? "")
-      .reduce((sum, piece) => binary(e, "Add", sum, piece)),
-  );
+  const totals = sums.map((_, place) => sums.flatMap((pieces) => pieces[place] ?? []).reduce((sum, piece) => binary(e, "Add", sum, piece)));
   return concat(e, totals, 2, whole);
 }
 
@@ -203,19 +219,23 @@ export function mergeGroups(e: Emitter, x: string, { heads, kvHeads }: Attention
   return mergeHeads(e, heads === kvHeads ? x : reshapeTo(e, x, [0, heads, -1, 0], shape));
 }
 
-/** softmax(s·q·kᵀ + bias) of a chunk's queries before the keys of some parts [B, K, G·Q, parts·Q]; each head's rows have the same bias. */
+/**
+ * softmax(s·q·kᵀ + bias) of a chunk's queries before the keys of some parts [B, K, G·Q, parts·Q], and the tanh of a soft cap; each
+ * head's rows have the same bias.
+ */
 function probabilities(
   e: Emitter,
   queries: string,
   keys: string,
   bias: string,
-  { heads, kvHeads, scale }: AttentionAttributes,
+  { heads, kvHeads, scale, softCap }: AttentionAttributes,
   { grouped, apart }: ScoreShapes,
-): string {
-  const scores = matMul(e, queries, keys, { transposeB: true, scale });
-  if (heads === kvHeads) return softmax(e, binary(e, "Add", scores, bias));
+): { readonly weights: string; readonly tanh: string | undefined } {
+  const products = matMul(e, queries, keys, { transposeB: true, scale: scale / (softCap ?? 1) });
+  const { values: scores, tanh } = capped(e, products, softCap);
+  if (heads === kvHeads) return { weights: softmax(e, binary(e, "Add", scores, bias)), tanh };
   const masked = binary(e, "Add", reshapeTo(e, scores, [0, heads, -1, 0], apart), bias);
-  return softmax(e, reshapeTo(e, masked, [0, kvHeads, -1, 0], grouped));
+  return { weights: softmax(e, reshapeTo(e, masked, [0, kvHeads, -1, 0], grouped)), tanh };
 }
 
 /** q [B, T, H·D], k and v [B, T, K·D], the biases of `attentionBias`, one a chunk → [B, T, H·D]. */

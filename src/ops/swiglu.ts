@@ -1,19 +1,12 @@
 import { apply, applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, type Emitter, everywhere, float32, type TensorType } from "../graph/op.js";
+import { defineOp, type Emitter, everywhere } from "../graph/op.js";
 import { binary } from "./engine-nodes.js";
-import { count, expectEqual, extent, input } from "./types.js";
-
-function inferPair(name: string, types: readonly (TensorType | undefined)[]): TensorType {
-  const gate = input(name, types, 0, 2);
-  const up = input(name, types, 1, 2);
-  expectEqual(name, "columns of gate and up", extent(gate.shape, 1), extent(up.shape, 1));
-  return float32(...gate.shape);
-}
+import { count, inputPair } from "./types.js";
 
 // y = silu(g) ⊙ u,  silu(g) = g·σ(g)                                        Shazeer 2020, eq. 6
 const swigluOp = defineOp<null>({
   name: "SwiGlu",
-  infer: (types) => [inferPair("SwiGlu", types)],
+  infer: (types) => [inputPair("SwiGlu", types, "gate and up")],
   gradient: ({ inputs: [gate, up], dys: [dy] }) => applyAll(swigluGradientOp, [gate, up, dy], null),
   lower: everywhere((e, { inputs: [gate = "", up = ""] }) => binary(e, "Mul", silu(e, gate), up)),
   cost: ([gate = []]) => ({ scratch: count(gate) }),
@@ -24,7 +17,7 @@ const swigluOp = defineOp<null>({
 const swigluGradientOp = defineOp<null>({
   name: "SwiGluGradient",
   infer: (types) => {
-    const pair = inferPair("SwiGluGradient", types);
+    const pair = inputPair("SwiGluGradient", types, "gate and up");
     return [pair, pair];
   },
   gradient: "noGradient",

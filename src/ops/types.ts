@@ -1,5 +1,5 @@
 import type { Dimension, Shape } from "../graph/dimension.js";
-import type { DataType, TensorType } from "../graph/op.js";
+import { type DataType, float32, type TensorType } from "../graph/op.js";
 
 /** The type of a required input; throws, naming the operation, where it is absent or of another rank or type. */
 export function input(
@@ -38,4 +38,11 @@ export function count(shape: readonly number[]): number {
 
 export function expectEqual(op: string, what: string, a: Dimension, b: Dimension): void {
   if (a !== b) throw new Error(`${op}: ${what} differ: ${a} and ${b}`);
+}
+
+/** The common type of two matrices of equal columns, the first two inputs, which `what` names. */
+export function inputPair(op: string, types: readonly (TensorType | undefined)[], what: string): TensorType {
+  const first = input(op, types, 0, 2);
+  expectEqual(op, `columns of ${what}`, extent(first.shape, 1), extent(input(op, types, 1, 2).shape, 1));
+  return float32(...first.shape);
 }

@@ -65,7 +65,7 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const base = withBias((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
-  const biases = attentionBias(segments, order, queryChunks);
+  const biases = attentionBias(segments, order, { chunks: queryChunks });
   const hidden = model.hidden({
     graph,
     ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),

@@ -1,6 +1,6 @@
 """Makes the goldens of single operations: outputs and gradients by PyTorch, in fp64 from fp32 inputs.
 
-Versions: torch==2.13.0 numpy==2.4.6. On the CPU, with fixed seeds.
+Versions: torch==2.13.0 transformers==5.17.0 numpy==2.4.6. On the CPU, with fixed seeds.
 
     python tests/golden/ops.py
 
@@ -16,6 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from transformers.masking_utils import (
+    bidirectional_mask_function,
+    causal_mask_function,
+    sliding_window_bidirectional_mask_function,
+    sliding_window_causal_mask_function,
+)
 
 HERE = Path(__file__).resolve().parent
 rng = np.random.default_rng(7)
@@ -104,18 +110,21 @@ def linear():
     )
 
 
-def visible(segments):
-    """[B, 1, T, T]: true where query i may see key j."""
-    tokens = segments.shape[1]
-    causal = torch.ones(tokens, tokens, dtype=torch.bool).tril()
-    return (causal & (segments[:, :, None] == segments[:, None, :]))[:, None]
+CAUSAL = causal_mask_function
+
+
+def visible(segments, sees=CAUSAL):
+    """[B, 1, T, T]: true where query i may see key j, by one of transformers' functions of batch, head, i and j."""
+    order = torch.arange(segments.shape[1])
+    seen = sees(0, 0, order[:, None], order[None, :])
+    return (seen & (segments[:, :, None] == segments[:, None, :]))[:, None]
 
 
 def heads_of(x, heads):
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def attention(heads, kv_heads, size):
+def attention(heads, kv_heads, size, label=None, sees=CAUSAL, soft_cap=None):
     """Eight tokens, so that they are computed in up to four chunks of several: one sequence is full, one holds two texts and padding."""
     segments = np.array([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 2, 2, 0, 0, 0]], dtype=np.float32)
 
@@ -123,7 +132,12 @@ def attention(heads, kv_heads, size):
         repeat = heads // kv_heads
         keys = heads_of(k, kv_heads).repeat_interleave(repeat, 1)
         values = heads_of(v, kv_heads).repeat_interleave(repeat, 1)
-        out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=visible(segments), scale=0.7)
+        mask = visible(segments, sees)
+        if soft_cap is None:
+            out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=mask, scale=0.7)
+        else:
+            scores = soft_cap * torch.tanh(0.7 * heads_of(q, heads) @ keys.transpose(2, 3) / soft_cap)
+            out = scores.masked_fill(~mask, -torch.inf).softmax(3) @ values
         return out.transpose(1, 2).flatten(2)
 
     inputs = dict(
@@ -133,7 +147,7 @@ def attention(heads, kv_heads, size):
         segments=segments,
         order=np.arange(8, dtype=np.float32),
     )
-    case(f"attention: {heads} heads on {kv_heads}", {"batch": 2, "tokens": 8}, inputs, ["q", "k", "v"], compute)
+    case(f"attention: {label or f'{heads} heads on {kv_heads}'}", {"batch": 2, "tokens": 8}, inputs, ["q", "k", "v"], compute)
 
 
 def cached_attention(heads, kv_heads, size):
@@ -261,6 +275,36 @@ def update():
     case("adamw", {"n": 7}, dict(**vectors, **factors), [], adamw)
 
 
+def activations():
+    """Among the inputs of each are some where it is flat, and zero."""
+    n = {"n": 4}
+    x, gate = normal(4, 5), normal(4, 5)
+    x[0] = gate[0] = [-100, -20, 0, 20, 100]
+    x[1] = gate[1] = [-6, -4, 1e-4, 4, 6]
+    for kind, approximate in dict(erf="none", tanh="tanh").items():
+        case(f"gelu: {kind}", n, dict(x=x), ["x"], lambda x: F.gelu(x, approximate=approximate))
+        case(
+            f"geglu: {kind}",
+            n,
+            dict(gate=gate, up=normal(4, 5)),
+            ["gate", "up"],
+            lambda gate, up: F.gelu(gate, approximate=approximate) * up,
+        )
+    case("tanh", n, dict(x=x), ["x"], torch.tanh)
+    case("softCap", n, dict(x=x), ["x"], lambda x: 1.5 * torch.tanh(x / 1.5))
+
+
+def layer_norm():
+    """Row 0 lies far from zero, row 1 is constant."""
+    x = normal(4, 6)
+    x[0] += 30
+    x[1] = 2
+    norm = dict(x=x, gain=normal(6), bias=normal(6))
+    case("layerNorm", {"n": 4}, norm, ["x", "gain", "bias"], lambda x, gain, bias: F.layer_norm(x, (6,), gain, bias, 1e-1))
+    del norm["bias"]
+    case("layerNorm: without a bias", {"n": 4}, norm, ["x", "gain"], lambda x, gain: F.layer_norm(x, (6,), gain, None, 1e-1))
+
+
 def main():
     elementwise("add", lambda a, b: a + b)
     elementwise("mul", lambda a, b: a * b)
@@ -291,6 +335,12 @@ def main():
     update()
     three = dict(x=normal(3, 4), first=normal(5, 4), second=normal(2, 4))
     case("frozenLayers", {"n": 3}, three, [], lambda x, first, second: [x @ first.T, x @ second.T])
+    layer_norm()
+    activations()
+    attention(4, 2, 2, "soft cap", soft_cap=2)
+    attention(4, 2, 2, "window", sliding_window_causal_mask_function(3))
+    attention(4, 2, 2, "both sides", bidirectional_mask_function)
+    attention(2, 2, 2, "both sides, window and soft cap", sliding_window_bidirectional_mask_function(2), soft_cap=2)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,22 @@ import type { Tensor } from "../../src/graph/graph.js";
 import { adamw } from "../../src/ops/adamw.js";
 import { add } from "../../src/ops/add.js";
 import { attention } from "../../src/ops/attention.js";
-import { attentionBias, QUERIES } from "../../src/ops/attention-bias.js";
+import { attentionBias, QUERIES, type Sight } from "../../src/ops/attention-bias.js";
 import { type CacheUse, cachedAttention } from "../../src/ops/cached-attention.js";
 import { clipByNorm } from "../../src/ops/clip-by-norm.js";
 import { dropout } from "../../src/ops/dropout.js";
 import { frozenLayers } from "../../src/ops/frozen-layers.js";
 import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { gatherRows } from "../../src/ops/gather-rows.js";
+import { geglu } from "../../src/ops/geglu.js";
+import { type GeluKind, gelu } from "../../src/ops/gelu.js";
+import { layerNorm } from "../../src/ops/layer-norm.js";
 import { linear } from "../../src/ops/linear.js";
 import { mul } from "../../src/ops/mul.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { rmsNorm } from "../../src/ops/rms-norm.js";
 import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
+import { softCap, tanh } from "../../src/ops/soft-cap.js";
 import { splitColumns } from "../../src/ops/split-columns.js";
 import { swiglu } from "../../src/ops/swiglu.js";
 import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
@@ -110,11 +114,20 @@ function use(inputs: Readonly<Record<string, Tensor>>): (name: string) => Tensor
   };
 }
 
+type HeadSizes = readonly [shared: number, kvHeads: number, size: number];
+
+/** What tokens see, and how far scores go. */
+interface AttentionKind {
+  readonly sight?: Sight;
+  readonly window?: number;
+  readonly softCap?: number;
+}
+
 /** `shared` heads read each key-value head. */
-function attentionCase(shared: number, kvHeads: number, size: number): OpCase {
+function attentionCase(label: string, [shared, kvHeads, size]: HeadSizes, { softCap, ...kind }: AttentionKind): OpCase {
   const heads = shared * kvHeads;
   return {
-    name: `attention: ${heads} heads on ${kvHeads}`,
+    name: `attention: ${label}`,
     inputs: {
       q: trained("batch", "tokens", heads * size),
       k: trained("batch", "tokens", kvHeads * size),
@@ -125,14 +138,16 @@ function attentionCase(shared: number, kvHeads: number, size: number): OpCase {
     dimensions: sequences,
     build: (inputs) => {
       const x = use(inputs);
-      return [attention(x("q"), x("k"), x("v"), attentionBias(x("segments"), x("order")), { heads, kvHeads, scale: 0.7 })];
+      const biases = attentionBias(x("segments"), x("order"), kind);
+      return [attention(x("q"), x("k"), x("v"), biases, { heads, kvHeads, scale: 0.7, softCap })];
     },
   };
 }
 
 /** The same in chunks of queries. */
-function chunkedAttentionCase(chunks: number, shared: number, kvHeads: number, size: number): OpCase {
-  const whole = attentionCase(shared, kvHeads, size);
+function chunkedAttentionCase(chunks: number, label: string, sizes: HeadSizes, { softCap, ...kind }: AttentionKind): OpCase {
+  const [shared, kvHeads, size] = sizes;
+  const whole = attentionCase(label, sizes, kind);
   const heads = shared * kvHeads;
   const tokens = product(chunks, QUERIES);
   return {
@@ -150,14 +165,28 @@ function chunkedAttentionCase(chunks: number, shared: number, kvHeads: number, s
     ],
     build: (inputs) => {
       const x = use(inputs);
-      const biases = attentionBias(x("segments"), x("order"), chunks);
-      return [attention(x("q"), x("k"), x("v"), biases, { heads, kvHeads, scale: 0.7 })];
+      const biases = attentionBias(x("segments"), x("order"), { chunks, ...kind });
+      return [attention(x("q"), x("k"), x("v"), biases, { heads, kvHeads, scale: 0.7, softCap })];
     },
   };
 }
 
-function attentionCases(...sizes: [shared: number, kvHeads: number, size: number]): OpCase[] {
-  return [attentionCase(...sizes), ...[2, 4].map((chunks) => chunkedAttentionCase(chunks, ...sizes))];
+function attentionCases(label: string, sizes: HeadSizes, kind: AttentionKind = {}): OpCase[] {
+  return [attentionCase(label, sizes, kind), ...[2, 4].map((chunks) => chunkedAttentionCase(chunks, label, sizes, kind))];
+}
+
+function allAttentionCases(extent: Extent): OpCase[] {
+  const sizes = (): HeadSizes => [2, extent(2), extent(2)];
+  const [single, grouped, one]: HeadSizes[] = [[1, extent(2), extent(4)], sizes(), [extent(3, 2), 1, extent(2)]];
+  return [
+    ...attentionCases("2 heads on 2", single!),
+    ...attentionCases("4 heads on 2", grouped!),
+    ...attentionCases("3 heads on 1", one!),
+    ...attentionCases("soft cap", sizes(), { softCap: 2 }),
+    ...attentionCases("window", sizes(), { window: 3 }),
+    ...attentionCases("both sides", sizes(), { sight: "both" }),
+    ...attentionCases("both sides, window and soft cap", [1, extent(2), extent(2)], { sight: "both", window: 2, softCap: 2 }),
+  ];
 }
 
 /** What attention's masks are made of, for sequences of so many chunks of queries. */
@@ -299,6 +328,49 @@ function lossCases(extent: Extent): OpCase[] {
   );
 }
 
+function activationCases(extent: Extent): OpCase[] {
+  const columns = extent(5);
+  const pointwise = (name: string, op: (x: Tensor) => Tensor): OpCase => ({
+    name,
+    inputs: { x: trained("n", columns) },
+    dimensions: rows,
+    build: ({ x }) => [op(x!)],
+  });
+  return [
+    ...(["erf", "tanh"] satisfies GeluKind[]).flatMap((kind): OpCase[] => [
+      pointwise(`gelu: ${kind}`, (x) => gelu(x, kind)),
+      {
+        name: `geglu: ${kind}`,
+        inputs: { gate: trained("n", columns), up: trained("n", columns) },
+        dimensions: rows,
+        build: ({ gate, up }) => [geglu(gate!, up!, kind)],
+      },
+    ]),
+    pointwise("tanh", tanh),
+    pointwise("softCap", (x) => softCap(x, 1.5)),
+  ];
+}
+
+function layerNormCases(extent: Extent): OpCase[] {
+  const columns = extent(6, 3);
+  const x = trained("n", columns);
+  const gain = trained(columns);
+  return [
+    {
+      name: "layerNorm",
+      inputs: { x, gain, bias: gain },
+      dimensions: rows,
+      build: ({ x, gain, bias }) => [layerNorm(x!, gain!, bias!, 1e-1)],
+    },
+    {
+      name: "layerNorm: without a bias",
+      inputs: { x, gain },
+      dimensions: rows,
+      build: ({ x, gain }) => [layerNorm(x!, gain!, undefined, 1e-1)],
+    },
+  ];
+}
+
 const dropoutRate = 0.4;
 const windowStart = 5;
 
@@ -330,9 +402,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     ...linearCases(extent),
     columnsCase("splitColumns", [0, 1, 2], extent),
     columnsCase("splitColumns: one piece without a reader", [0, 2], extent),
-    ...attentionCases(1, extent(2), extent(4)),
-    ...attentionCases(2, extent(2), extent(2)),
-    ...attentionCases(extent(3, 2), 1, extent(2)),
+    ...allAttentionCases(extent),
     ...(["apart", "joined"] as const).flatMap((use) => [
       cachedAttentionCase(1, extent(2), extent(2), use),
       cachedAttentionCase(2, extent(2), extent(2), use),
@@ -356,7 +426,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
         { batch: 1, [QUERIES]: 1 },
         { batch: 3, [QUERIES]: 3 },
       ],
-      build: ({ segments, order }) => attentionBias(segments!, order!, 2),
+      build: ({ segments, order }) => attentionBias(segments!, order!, { chunks: 2 }),
     },
     ...lossCases(extent),
     {
@@ -420,6 +490,8 @@ export function casesOf(extent: Extent): readonly OpCase[] {
       dimensions: rows,
       build: ({ values, weights }) => [weightedSum(values!, weights!)],
     },
+    ...layerNormCases(extent),
+    ...activationCases(extent),
     clipCase("clipByNorm", 1.25),
     clipCase("clipByNorm: within the limit", 1e30),
     {
