@@ -28,6 +28,8 @@ export interface AdapterConfig {
   /** Numbers of the blocks that alone are adapted, as PEFT's `layers_to_transform`; undefined for all. */
   readonly blocks: readonly number[] | undefined;
   readonly initialisation: Initialisation;
+  /** Its layers are transformers' Conv1D, as PEFT says by `fan_in_fan_out`; A and B are the same. */
+  readonly isConv1D: boolean;
 }
 
 /** An adapter in memory, of no particular place in a model. */
@@ -54,7 +56,7 @@ export function configOf(
   layers: readonly LinearLayer[],
   baseModel: string | undefined,
 ): AdapterConfig {
-  const adapted = layout.groups.flatMap((group) => group.layers.map((layer) => layer.name));
+  const adapted = layout.groups.flatMap((group) => group.layers);
   return {
     baseModel,
     rank: spec.rank,
@@ -64,12 +66,13 @@ export function configOf(
     rankPattern: {},
     alphaPattern: {},
     targetModules: shortestNames(
-      adapted,
+      adapted.map((layer) => layer.name),
       layers.map((layer) => layer.name),
     ),
     excludeModules: undefined,
     blocks: undefined,
     initialisation: spec.initialisation,
+    isConv1D: adapted.some(({ isConv1D }) => isConv1D),
   };
 }
 

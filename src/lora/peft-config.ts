@@ -28,6 +28,7 @@ const loraFields = z.object({
   rank_pattern: z.record(z.string(), count).nullish(),
   alpha_pattern: z.record(z.string(), alpha).nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
+  fan_in_fan_out: z.boolean().nullish(),
 });
 
 /** Fields that make an adapter more than a plain LoRA beside linear layers: what each asks for, in words. */
@@ -35,7 +36,6 @@ const unsupportedFields: Readonly<Record<string, string>> = {
   use_dora: "DoRA (use_dora)",
   modules_to_save: "fully trained modules (modules_to_save)",
   lora_bias: "a bias of B (lora_bias)",
-  fan_in_fan_out: "transposed weights (fan_in_fan_out)",
   trainable_token_indices: "trained token embeddings (trainable_token_indices)",
   target_parameters: "adapted parameters outside linear layers (target_parameters)",
   layer_replication: "replicated layers (layer_replication)",
@@ -73,6 +73,7 @@ export function readPeftConfig(text: string, file: string): AdapterConfig {
     excludeModules: fields.exclude_modules ?? undefined,
     blocks: blocks.length === 0 ? undefined : blocks,
     initialisation: fields.init_lora_weights === "gaussian" ? "gaussian" : "peft",
+    isConv1D: fields.fan_in_fan_out ?? false,
   };
 }
 
@@ -132,7 +133,7 @@ export function writePeftConfig(config: AdapterConfig): string {
     ensure_weight_tying: false,
     eva_config: null,
     exclude_modules: config.excludeModules ?? null,
-    fan_in_fan_out: false,
+    fan_in_fan_out: config.isConv1D,
     inference_mode: true,
     init_lora_weights: config.initialisation === "gaussian" ? "gaussian" : true,
     kasa_config: null,

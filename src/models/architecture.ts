@@ -9,6 +9,8 @@ export interface LinearLayer {
   readonly makesScores?: boolean;
   /** y = x·Wᵀ + b: the checkpoint has a `bias` [out] beside the `weight`. */
   readonly hasBias?: boolean;
+  /** transformers' Conv1D: its checkpoints have W as [in, out], which reading turns to [out, in]. */
+  readonly isConv1D?: boolean;
 }
 
 /** Layers that read the same input; they share its stacked adapters and, later, its quantised form. */
@@ -95,6 +97,14 @@ export interface ModelDimensions {
   readonly maxPositions: number;
 }
 
+/** How the checkpoints that people have differ from what a model asks for. */
+export interface CheckpointForm {
+  /** Beginnings of names: the model's own, and what some files have instead. A bare GPT-2 has "" for "transformer.". */
+  readonly prefixes?: readonly (readonly [own: string, stored: string])[];
+  /** Names of tensors that are no weights: constants that older versions of transformers saved. */
+  readonly constants?: RegExp;
+}
+
 /** One model of an architecture, its configuration read, up to its hidden states. */
 export interface ModelGraph {
   readonly modelType: string;
@@ -103,6 +113,7 @@ export interface ModelGraph {
   readonly sight: "causal" | "both";
   /** Every weight of the checkpoint that the model reads, with its shape. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
+  readonly checkpointForm?: CheckpointForm;
   /** Linear layers that an adapter may sit at, grouped by input, in the order of evaluation. */
   readonly linearGroups: readonly LinearGroup[];
   /** Token ids → hidden states after the final norm, [B·T, C]. */

@@ -3,12 +3,13 @@ import type { Tensor } from "../graph/graph.js";
 import { add } from "../ops/add.js";
 import { gatherRows } from "../ops/gather-rows.js";
 import { rmsNorm } from "../ops/rms-norm.js";
-import { rotaryEmbedding } from "../ops/rotary-embedding.js";
 import { swiglu } from "../ops/swiglu.js";
 import type { Architecture, LanguageModelGraph, LinearGroup, LinearLayer, ModelContext, ModelDimensions } from "./architecture.js";
 import { ConfigReader } from "./config-reader.js";
 import { scoreHead } from "./parts/label-scores.js";
-import { type Rotary, readRotary, rotaryTables } from "./parts/rotary-tables.js";
+import { layerWeights } from "./parts/layer-weights.js";
+import { type Rotary, readRotary } from "./parts/rotary-tables.js";
+import { rotation } from "./parts/rotation.js";
 import { byRow, bySequence } from "./parts/rows.js";
 
 // Llama (Touvron et al. 2023): pre-norm blocks of rotary grouped-query attention and SwiGLU, no biases. SmolLM2, Llama 2
@@ -118,7 +119,7 @@ function weightShapes({ dimensions }: LlamaConfig, groups: readonly LinearGroup[
   const { vocabulary, hidden, blocks } = dimensions;
   const shapes = new Map<string, readonly number[]>([[EMBEDDING, [vocabulary, hidden]]]);
   for (let block = 0; block < blocks; block++) for (const norm of Object.values(normNames(block))) shapes.set(norm, [hidden]);
-  for (const { name, inputs, outputs } of groups.flat()) shapes.set(`${name}.weight`, [outputs, inputs]);
+  for (const [name, shape] of layerWeights(groups)) shapes.set(name, shape);
   return shapes.set(FINAL_NORM, [hidden]).set(headName, [vocabulary, hidden]);
 }
 
@@ -131,10 +132,7 @@ function normNames(block: number): { attention: string; feedForward: string } {
 
 function hiddenStates(config: LlamaConfig, groups: readonly BlockGroups[], context: ModelContext): Tensor {
   const { vocabulary, hidden, headSize } = config.dimensions;
-  const tables = rotaryTables(config.rotary, headSize, context.maxPositions);
-  const cos = context.graph.constant(tables.cos, [context.maxPositions, headSize / 2]);
-  const sin = context.graph.constant(tables.sin, [context.maxPositions, headSize / 2]);
-  const rotate = (rows: Tensor) => rotaryEmbedding(bySequence(rows), context.positions, cos, sin); // [B, T, ·]
+  const rotate = rotation(context, config.rotary, headSize); // [B, T, ·]
   const norm = (x: Tensor, name: string) => rmsNorm(x, context.weight(name, [hidden]), config.epsilon);
 
   let x = gatherRows(context.weight(EMBEDDING, [vocabulary, hidden]), context.ids); // [N, C]

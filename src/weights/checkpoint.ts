@@ -1,6 +1,7 @@
 import { InputError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
 import { dequantise, type StoredType, storedFormats, storedTypeNames } from "./stored-types.js";
+import { readTransposed } from "./transposed.js";
 
 export type { StoredType } from "./stored-types.js";
 
@@ -16,6 +17,10 @@ export interface StoredTensor {
   readonly byteLength: number;
   /** Set when the rows of each of this many heads are stored interleaved (GGUF's q and k); reading undoes it. */
   readonly interleavedHeads?: number;
+  /** Set when the matrix is stored as [in, out] (transformers' Conv1D); reading turns it. */
+  readonly isTransposed?: true;
+  /** Its name in the file, where that is another. */
+  readonly storedName?: string;
 }
 
 /** The tensors of a model by Hugging Face's names, read one at a time. */
@@ -79,11 +84,17 @@ export async function* readSlabs(tensor: StoredTensor, slabElements = SLAB_ELEME
   for await (const { bytes, count } of readStoredSlabs(tensor, slabElements)) yield dequantise(tensor.type, bytes, count);
 }
 
-/** The bytes of one tensor as they are stored, but for the order of its rows, a slab of whole blocks at a time. */
-export async function* readStoredSlabs(
-  { type, shape, source, offset, interleavedHeads: heads }: StoredTensor,
-  slabElements = SLAB_ELEMENTS,
-): AsyncGenerator<{ readonly bytes: Uint8Array; readonly count: number }> {
+/** Some of a tensor's numbers, in order, as they are stored. */
+export interface StoredSlab {
+  readonly bytes: Uint8Array;
+  /** Weights in them. */
+  readonly count: number;
+}
+
+/** The bytes of one tensor as they are stored, but in the order of its shape, a slab of whole blocks at a time. */
+export async function* readStoredSlabs(tensor: StoredTensor, slabElements = SLAB_ELEMENTS): AsyncGenerator<StoredSlab> {
+  if (tensor.isTransposed) return yield* readTransposed(tensor, slabElements);
+  const { type, shape, source, offset, interleavedHeads: heads } = tensor;
   const total = elementCount(shape) ?? 0;
   const { weights, bytes } = storedFormats[type];
   const unit = heads === undefined || total === 0 ? weights : total / heads; // whole heads, whole blocks

@@ -154,7 +154,6 @@ describe("what is refused", () => {
     [{ use_dora: true }, /DoRA \(use_dora\), which is not supported/],
     [{ modules_to_save: ["lm_head"], bias: "all" }, /modules_to_save\), trained biases \(bias: "all"\)/],
     [{ lora_bias: true }, /lora_bias/],
-    [{ fan_in_fan_out: true }, /fan_in_fan_out/],
     [{ init_lora_weights: "pissa_niter_4" }, /changes the base's weights \(init_lora_weights: "pissa_niter_4"\)/],
     [{ trainable_token_indices: [1] }, /trained token embeddings/],
     [{ r: -1, lora_alpha: "x" }, /- r: .*\n- lora_alpha: /],

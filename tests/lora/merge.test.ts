@@ -5,8 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mergedWeight } from "../../src/lora/merge.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { companionsOfFolder, type MergeRequest, mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
+import { readModel } from "../../src/models/index.js";
 import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
-import { goldenPath } from "../support/golden.js";
+import { golden, goldenPath } from "../support/golden.js";
 
 const model = goldenPath("tiny-llama");
 let scratch: string;
@@ -15,6 +16,7 @@ beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "merge-"));
   request = {
     checkpoint: await openSafetensorsFolder(model),
+    model: readModel(golden("tiny-llama/config.json")),
     adapter: await readAdapterFolder(join(model, "adapter")),
     modelName: "tiny-llama",
     companions: await companionsOfFolder(model),
@@ -70,6 +72,7 @@ describe("a merged folder", () => {
     const out = join(scratch, "sharded");
     const result = await mergeCheckpoint({
       checkpoint: await openSafetensorsFolder(bf16),
+      model: readModel(golden("tiny-llama3/config.json")),
       adapter: await readAdapterFolder(join(bf16, "adapter")),
       modelName: "tiny-llama3",
       companions: await companionsOfFolder(bf16),

@@ -450,6 +450,13 @@ export function casesOf(extent: Extent): readonly OpCase[] {
       build: ({ table, index }) => [gatherRows(table!, index!)],
     },
     {
+      name: "gatherRows: an index for each token",
+      whole: { golden: "gatherRows", dimensions: ({ n = 0 }) => ({ batch: 2, tokens: n / 2 }) },
+      inputs: { table: trained(tableRows, tableColumns), index: index(tableRows, "batch", "tokens") },
+      dimensions: sequences,
+      build: ({ table, index }) => [gatherRows(table!, index!)],
+    },
+    {
       name: "reshape: to rows",
       inputs: { x: trained("batch", "tokens", heads * half) },
       dimensions: sequences,

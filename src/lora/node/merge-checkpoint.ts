@@ -2,7 +2,9 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir } from "node:fs/p
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
 import { companionFiles } from "../../hub/model-files.js";
+import type { LanguageModelGraph, ModelGraph } from "../../models/architecture.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../../weights/checkpoint.js";
+import { transposed } from "../../weights/kernels/transpose.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
 import { type TensorToWrite, writeSafetensors } from "../../weights/node/write-safetensors.js";
@@ -21,7 +23,9 @@ const licences = ["LICENSE", "LICENSE.txt"];
 export type Companion = { readonly name: string; readonly path: string } | { readonly name: string; readonly text: string };
 
 export interface MergeRequest {
+  /** By the model's names; see `modelCheckpoint`. */
   readonly checkpoint: Checkpoint;
+  readonly model: MergedModel;
   readonly adapter: Adapter;
   /** The folder to make. It must not exist, or be empty. */
   readonly out: string;
@@ -34,6 +38,9 @@ export interface MergeRequest {
   readonly signal?: AbortSignal;
   readonly maxShardBytes?: number;
 }
+
+/** What merging asks of a model: its layers, and the head, which an adapter of PEFT may sit at too. */
+export type MergedModel = Pick<ModelGraph, "linearGroups" | "weights"> & Partial<Pick<LanguageModelGraph, "head">>;
 
 export interface MergedFolder {
   readonly folder: string;
@@ -50,8 +57,8 @@ export interface MergedFolder {
  * appears whole or not at all.
  */
 export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFolder> {
-  const { checkpoint, adapter } = request;
-  checkFit(adapter, linearLayersOf(checkpoint), request.modelName);
+  const { checkpoint, adapter, model } = request;
+  checkFit(adapter, linearLayersOf(model), request.modelName);
   refuseUnreadable(checkpoint, request.modelName);
   await refuseOccupied(request.out);
 
@@ -80,16 +87,14 @@ export async function companionsOfFolder(folder: string): Promise<Companion[]> {
   return [...companionFiles, ...licences].filter((name) => present.has(name)).map((name) => ({ name, path: join(folder, name) }));
 }
 
-/** The embedding table is the one matrix that is no linear layer. */
-const EMBEDDING = "embed_tokens.weight";
+/** The module of a head that is a matrix of its own. */
+const HEAD = "lm_head";
 
-/** The linear layers of a checkpoint: adapters are checked against these shapes. */
-function linearLayersOf(checkpoint: Checkpoint): LinearLayer[] {
-  return [...checkpoint.tensors.values()].flatMap(({ name, shape: [outputs, inputs, ...rest] }) => {
-    if (!name.endsWith(".weight") || name.endsWith(EMBEDDING) || outputs === undefined || inputs === undefined || rest.length > 0)
-      return [];
-    return [{ name: name.slice(0, -".weight".length), inputs, outputs }];
-  });
+/** The linear layers that adapters are checked against. */
+function linearLayersOf({ linearGroups, weights, head }: MergedModel): readonly LinearLayer[] {
+  const [outputs, inputs] = (head === `${HEAD}.weight` ? weights.get(head) : undefined) ?? [];
+  const layers = linearGroups.flat();
+  return outputs === undefined || inputs === undefined ? layers : [...layers, { name: HEAD, inputs, outputs }];
 }
 
 function refuseUnreadable(checkpoint: Checkpoint, modelName: string): void {
@@ -144,6 +149,7 @@ function byteLengthOf(tensor: StoredTensor): number {
 
 async function writeShards(folder: string, shards: readonly Shard[], request: MergeRequest): Promise<void> {
   const adapted = new Map(request.adapter.layers.map((layer) => [`${layer.name}.weight`, layer]));
+  const conv1d = new Set(request.model.linearGroups.flat().flatMap(({ name, isConv1D }) => (isConv1D ? [`${name}.weight`] : [])));
   const total = shards.flatMap((shard) => shard.tensors).reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
   let done = 0;
   const finished = (tensor: StoredTensor) => {
@@ -153,28 +159,41 @@ async function writeShards(folder: string, shards: readonly Shard[], request: Me
   for (const { file, tensors } of shards) {
     await writeSafetensors(
       join(folder, file),
-      tensors.map((tensor) => tensorToWrite(tensor, request, adapted.get(tensor.name), finished)),
+      tensors.map((tensor) => {
+        const form = { adapter: adapted.get(tensor.name), isConv1D: conv1d.has(tensor.name) };
+        return tensorToWrite(tensor, request, form, finished);
+      }),
     );
   }
   if (shards.length === 1) return;
-  const places = shards.flatMap(({ file, tensors }) => tensors.map((tensor) => [tensor.name, file]));
+  const places = shards.flatMap(({ file, tensors }) => tensors.map((tensor) => [nameInFile(tensor), file]));
   const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(places) };
   await writeFileAtomic(join(folder, "model.safetensors.index.json"), `${JSON.stringify(index, null, 2)}\n`);
+}
+
+/** What the checkpoint called it. */
+function nameInFile({ name, storedName }: StoredTensor): string {
+  return storedName ?? name;
 }
 
 function tensorToWrite(
   tensor: StoredTensor,
   { checkpoint, signal }: MergeRequest,
-  layer: AdapterLayer | undefined,
+  { adapter, isConv1D }: { readonly adapter: AdapterLayer | undefined; readonly isConv1D: boolean },
   finished: (tensor: StoredTensor) => void,
 ): TensorToWrite {
   async function* values() {
     signal?.throwIfAborted();
-    if (layer !== undefined) yield mergedWeight(await checkpoint.readFloat32(tensor.name), layer);
-    else yield* readSlabs(tensor);
+    if (adapter === undefined && !isConv1D) yield* readSlabs(tensor);
+    else {
+      const weight = await checkpoint.readFloat32(tensor.name); // [out, in]
+      const merged = adapter === undefined ? weight : mergedWeight(weight, adapter);
+      yield isConv1D ? transposed(merged, tensor.shape[1] ?? 1) : merged;
+    }
     finished(tensor);
   }
-  return { name: tensor.name, dtype: "F32", shape: tensor.shape, data: values };
+  const shape = isConv1D ? tensor.shape.toReversed() : tensor.shape;
+  return { name: nameInFile(tensor), dtype: "F32", shape, data: values };
 }
 
 async function writeCompanion(folder: string, companion: Companion): Promise<void> {

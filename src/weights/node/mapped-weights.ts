@@ -26,14 +26,16 @@ const LAYOUT_VERSION = 1;
 const SAMPLE_BYTES = 512;
 
 /**
- * Makes every tensor of a checkpoint a place in a file that the engine maps, all in one folder, as the engine wants it. A
- * checkpoint of F32 and BF16 tensors stays where it is; one that holds others (quantised, F16, GGUF's q and k, tensors at an
- * odd offset) is written once, as float32, into a safetensors file in the cache folder, tensor by tensor.
+ * Makes every tensor of a checkpoint, or those that are named, a place in a file that the engine maps, all in one folder, as the engine wants it. A
+ * checkpoint of F32 and BF16 tensors stays where it is; one that holds others (quantised, F16, GGUF's q and k, transposed ones,
+ * tensors at an odd offset) is written once, as float32, into a safetensors file in the cache folder, tensor by tensor.
  */
 export async function mapWeights(
   checkpoint: Checkpoint,
   options: {
     readonly cacheFolder: string;
+    /** What is read of the checkpoint; all of it by default. */
+    readonly names?: Iterable<string>;
     /** Convert BF16 too: for an engine that cannot widen it by itself. */
     readonly float32Only?: boolean;
     /** Called while the cache file is written, with bytes. */
@@ -41,21 +43,21 @@ export async function mapWeights(
     readonly signal?: AbortSignal;
   },
 ): Promise<ReadonlyMap<string, MappedTensor>> {
-  const inPlace = placesInOneFolder(checkpoint, options.float32Only);
+  const converted = [...(options.names ?? checkpoint.tensors.keys())].flatMap((name) => checkpoint.tensors.get(name) ?? []);
+  const inPlace = placesInOneFolder(converted, options.float32Only);
   if (inPlace !== undefined) return inPlace;
 
-  const converted = [...checkpoint.tensors.values()];
   const path = join(options.cacheFolder, `${await fingerprint(converted)}.safetensors`);
   const cached = (await openCached(path, converted)) ?? (await writeCache(path, converted, options));
-  const written = placesInOneFolder(cached);
+  const written = placesInOneFolder([...cached.tensors.values()]);
   if (written === undefined) throw new RunError(`${path} was written, but cannot be mapped. Empty the cache and try again.`);
   // In the checkpoint's own order, whatever the order of the file.
   return new Map(converted.flatMap(({ name }) => written.get(name) ?? []).map((place) => [place.name, place]));
 }
 
 /** The engine maps files of one folder: either every tensor can stay in place, in one, or the checkpoint is converted. */
-function placesInOneFolder(checkpoint: Checkpoint, float32Only = false): ReadonlyMap<string, MappedTensor> | undefined {
-  const places = [...checkpoint.tensors.values()].map(placeInFile);
+function placesInOneFolder(tensors: readonly StoredTensor[], float32Only = false): ReadonlyMap<string, MappedTensor> | undefined {
+  const places = tensors.map(placeInFile);
   const folder = places[0]?.folder;
   const mapped = new Map<string, MappedTensor>();
   for (const place of places) {
@@ -65,12 +67,17 @@ function placesInOneFolder(checkpoint: Checkpoint, float32Only = false): Readonl
   return mapped;
 }
 
+/** Whether the engine maps these tensors where they are, each in its own type. */
+export function isMappedInPlace(tensors: readonly StoredTensor[]): boolean {
+  return placesInOneFolder(tensors) !== undefined;
+}
+
 /** The tensor's own place, where the engine can use its bytes as they are. */
 function placeInFile(tensor: StoredTensor): MappedTensor | undefined {
   const { name, type, shape, source, offset, byteLength } = tensor;
   if (type !== "F32" && type !== "BF16") return undefined;
   const aligned = offset % (type === "F32" ? 4 : 2) === 0; // kernels read whole elements from the mapped pages
-  if (!(source instanceof FileByteSource) || !aligned || tensor.interleavedHeads !== undefined) return undefined;
+  if (!(source instanceof FileByteSource) || !aligned || tensor.interleavedHeads !== undefined || tensor.isTransposed) return undefined;
   const dtype = type === "F32" ? "float32" : "bfloat16";
   return { name, dtype, shape, folder: dirname(source.path), file: basename(source.path), offset, byteLength };
 }
@@ -87,8 +94,8 @@ export async function fingerprint(tensors: readonly StoredTensor[], form = `floa
   for (const source of new Set(tensors.map((tensor) => tensor.source))) {
     hash.update(JSON.stringify([source.size, source instanceof FileByteSource ? source.modified : 0]));
   }
-  for (const { name, type, shape, source, offset, byteLength, interleavedHeads } of tensors) {
-    hash.update(JSON.stringify([name, type, shape, offset, byteLength, interleavedHeads ?? 0]));
+  for (const { name, type, shape, source, offset, byteLength, interleavedHeads, isTransposed } of tensors) {
+    hash.update(JSON.stringify([name, type, shape, offset, byteLength, interleavedHeads ?? 0, ...(isTransposed ? ["transposed"] : [])]));
     const length = Math.min(SAMPLE_BYTES, byteLength);
     for (const at of [0, Math.floor((byteLength - length) / 2), byteLength - length]) hash.update(await source.read(offset + at, length));
   }

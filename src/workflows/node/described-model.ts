@@ -11,6 +11,7 @@ export interface DescribedModel {
   readonly config: Readonly<Record<string, unknown>>;
   readonly model: LanguageModelGraph;
   readonly codec: TextCodec;
+  /** Its weights by the model's names, and what else lies beside them. */
   readonly checkpoint: Checkpoint;
   /** Weights of the model, each counted once. */
   readonly parameters: number;

@@ -17,6 +17,7 @@ export async function runMerge(options: unknown, { signal, emit }: WorkerContext
   const described = await describeModel(model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const { folder, mergedLayers } = await mergeCheckpoint({
     checkpoint: described.checkpoint,
+    model: described.model,
     adapter,
     out,
     modelName: model,

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Adapter } from "../../lora/adapter.js";
 import { mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { modelCheckpoint } from "../../models/model-checkpoint.js";
 import { elementCount } from "../../weights/checkpoint.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
 import { mapWeights } from "../../weights/node/mapped-weights.js";
@@ -29,6 +30,7 @@ export async function openMerged(
   await checkRoom(folder, `${described.name} with its adapter folded in`, bytes, advice);
   const merged = await mergeCheckpoint({
     checkpoint: described.checkpoint,
+    model: described.model,
     adapter,
     out: join(folder, "model"),
     modelName: described.name,
@@ -36,7 +38,8 @@ export async function openMerged(
     onProgress: ({ done, total }) => emit({ task: "merging the adapter", done, total, unit: "bytes" }),
     signal,
   });
-  const mapped = await mapWeights(await openSafetensorsFolder(merged.folder), { cacheFolder: folder, signal });
+  const checkpoint = modelCheckpoint(await openSafetensorsFolder(merged.folder), described.model);
+  const mapped = await mapWeights(checkpoint, { cacheFolder: folder, names: described.model.weights.keys(), signal });
   return { ...described, precision: "fp32", compile: compileOptions(mapped, device) };
 }
 

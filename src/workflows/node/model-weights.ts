@@ -39,9 +39,10 @@ export async function compileWithWeights(described: DescribedModel, device: Devi
   return device.precision === "4bit" ? compileFourBit(described, device, options) : asFloat();
 }
 
-function mapFloat({ checkpoint }: DescribedModel, { target }: Device, { onProgress, signal }: OpenOptions) {
+function mapFloat({ model, checkpoint }: DescribedModel, { target }: Device, { onProgress, signal }: OpenOptions) {
   return mapWeights(checkpoint, {
     cacheFolder: join(lorikeetCacheFolder(), "weights"),
+    names: model.weights.keys(),
     // The WebGPU provider has no bfloat16: its conversion would run on the processor, in every step.
     float32Only: target === "webgpu",
     onProgress: ({ done, total }) => onProgress?.({ task: "preparing the weights (once)", done, total, unit: "bytes" }),

@@ -4,6 +4,7 @@ import { InputError } from "../../errors.js";
 import { type ResolveOptions, resolveModel } from "../../hub/node/resolve-model.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
+import { modelCheckpoint } from "../../models/model-checkpoint.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { textFromGguf } from "../../text/from-gguf.js";
 import { loadTextFromFolder } from "../../text/node/load.js";
@@ -26,8 +27,9 @@ export interface OpenedModel extends DescribedModel {
 export async function describeModel(name: string, { signal, onProgress, onNotice }: OpenOptions = {}): Promise<DescribedModel> {
   const files = await resolveModel(name, resolveOptions({ signal, onProgress, onNotice }));
   const read = files.kind === "gguf" ? readGgufModel : readFolderModel;
-  const { config, codec, checkpoint, ggufMetadata } = await read(files.path);
+  const { config, codec, stored, ggufMetadata } = await read(files.path);
   const model = readModel(config);
+  const checkpoint = files.kind === "gguf" ? stored : modelCheckpoint(stored, model);
   checkWeights(name, model, checkpoint);
   return { name, path: files.path, config, model, codec, checkpoint, ggufMetadata, parameters: countParameters(model) };
 }
@@ -52,14 +54,14 @@ export async function mapModel(described: DescribedModel, device: Device, option
   return { ...described, precision: device.precision ?? "fp32", compile: await compileWithWeights(described, device, options) };
 }
 
-type Read = Pick<DescribedModel, "config" | "codec" | "checkpoint" | "ggufMetadata">;
+type Read = Pick<DescribedModel, "config" | "codec" | "ggufMetadata"> & { readonly stored: Checkpoint };
 
 async function readGgufModel(path: string): Promise<Read> {
   const gguf = await openGguf(path);
   return {
     config: ggufLlamaConfig(gguf),
     codec: textFromGguf(gguf.metadata, path),
-    checkpoint: gguf.checkpoint,
+    stored: gguf.checkpoint,
     ggufMetadata: gguf.metadata,
   };
 }
@@ -67,7 +69,7 @@ async function readGgufModel(path: string): Promise<Read> {
 async function readFolderModel(path: string): Promise<Read> {
   const file = join(path, "config.json");
   const config = parseConfig(file, await readFile(file, "utf8"));
-  return { config, codec: await loadTextFromFolder(path), checkpoint: await openSafetensorsFolder(path), ggufMetadata: undefined };
+  return { config, codec: await loadTextFromFolder(path), stored: await openSafetensorsFolder(path), ggufMetadata: undefined };
 }
 
 function parseConfig(file: string, text: string): Readonly<Record<string, unknown>> {

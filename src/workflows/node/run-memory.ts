@@ -1,4 +1,5 @@
 import type { AdapterLayout } from "../../lora/layout.js";
+import { isMappedInPlace } from "../../weights/node/mapped-weights.js";
 import type { PlanResult } from "../api.js";
 import type { Precision, TrainSettings } from "../options.js";
 import { int8Groups } from "./model-weights.js";
@@ -56,11 +57,12 @@ export function memoryOf(
 function weightBytes({ model, checkpoint }: Described, precision: Precision, backward: boolean): number {
   const layers = new Set(model.linearGroups.flat().map(({ name }) => `${name}.weight`));
   const rounded = new Set(int8Groups(model).flatMap(({ weights }) => weights));
+  const inPlace = isMappedInPlace([...model.weights.keys()].flatMap((name) => checkpoint.tensors.get(name) ?? []));
   const bytesOf = (name: string, dimensions: number): number => {
     if (dimensions > 1 && name !== model.head && !layers.has(name)) return 0;
     switch (precision) {
-      case "fp32": // BF16 is mapped as it is stored, every other type as F32
-        return checkpoint.tensors.get(name)?.type === "BF16" ? 2 : 4;
+      case "fp32": // what need not be converted is mapped as it is stored, BF16 included; else all of it is F32
+        return inPlace && checkpoint.tensors.get(name)?.type === "BF16" ? 2 : 4;
       case "int8": // codes for each direction
         return rounded.has(name) ? (backward ? 2 : 1) : 4;
       case "4bit": // a scale and a minimum for each 32; the head has 8 bits, and no minimum
