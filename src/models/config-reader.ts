@@ -32,6 +32,13 @@ export class ConfigReader {
     throw this.#error(field, `a whole number from 1 to ${limit}`, value);
   }
 
+  /** A count that may be null: there is none then, and `absent` where the field is left out. */
+  optionalCount(field: string, absent?: number): number | undefined {
+    const value = this.#config[field];
+    if (value === null || (value === undefined && absent === undefined)) return undefined;
+    return this.count(field, absent);
+  }
+
   positive(field: string, fallback?: number): number {
     const value = this.#config[field] ?? fallback;
     if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
@@ -48,6 +55,22 @@ export class ConfigReader {
     const value = this.#config[field] ?? fallback;
     if (typeof value === "string") return value;
     throw this.#error(field, "a text", value);
+  }
+
+  /** A list, or undefined where it is absent or null. */
+  list(field: string): readonly unknown[] | undefined {
+    const value = this.#config[field];
+    if (value === undefined || value === null) return undefined;
+    if (Array.isArray(value)) return value;
+    throw this.#error(field, "a list", value);
+  }
+
+  /** A list of so many positive numbers. */
+  positives(field: string, count: number): readonly number[] {
+    const values = this.list(field) ?? [];
+    const isPositive = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value > 0;
+    if (values.length === count && values.every(isPositive)) return values;
+    throw this.#error(field, `a list of ${count} numbers above 0`, this.#config[field]);
   }
 
   /** A nested record, or undefined where it is absent or null. */

@@ -2,8 +2,11 @@ import leven from "leven";
 import { InputError } from "../errors.js";
 import type { Architecture, LanguageModelGraph } from "./architecture.js";
 import { llama } from "./llama.js";
+import { mistral } from "./mistral.js";
+import { qwen2 } from "./qwen2.js";
+import { qwen3 } from "./qwen3.js";
 
-const architectures: readonly Architecture[] = [llama];
+const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3];
 
 /**
  * The model that a `config.json` describes.

@@ -65,6 +65,11 @@ ARCHITECTURES = {
         config=dict(**SIZES, rms_norm_eps=1e-5, head_dim=16, tie_word_embeddings=True),
         seed=300,
     ),
+    "qwen3": dict(
+        model="Qwen3ForCausalLM",
+        config=dict(**SIZES, head_dim=16, tie_word_embeddings=False, attention_bias=True),
+        seed=320,
+    ),
     "qwen2": dict(
         model="Qwen2ForCausalLM",
         config=dict(**SIZES, tie_word_embeddings=True),

@@ -1,2 +1,2 @@
 /** Folders of tests/golden, one for each architecture, that keep the contract: a line here and in tests/golden/architectures.py. */
-export const architectures = ["llama"];
+export const architectures = ["llama", "qwen2", "qwen3"];

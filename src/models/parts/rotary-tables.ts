@@ -19,11 +19,11 @@ export interface Rotary {
  * Rotary settings of a configuration, in its old spelling (`rope_theta`, `rope_scaling`) and its new one
  * (`rope_parameters`).
  */
-export function readRotary(config: Readonly<Record<string, unknown>>): Rotary {
+export function readRotary(config: Readonly<Record<string, unknown>>, { theta: usual = 10_000 } = {}): Rotary {
   const top = new ConfigReader(config);
   const nested = top.record("rope_parameters") ?? top.record("rope_scaling");
   const fields = new ConfigReader(nested ?? {}, "config.json: rope settings");
-  const theta = fields.positive("rope_theta", top.positive("rope_theta", 10_000));
+  const theta = fields.positive("rope_theta", top.positive("rope_theta", usual));
   const kind = fields.text("rope_type", fields.text("type", "default"));
   switch (kind) {
     case "default":

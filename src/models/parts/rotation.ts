@@ -1,13 +1,27 @@
-import type { Tensor } from "../../graph/graph.js";
+import type { Graph, Tensor } from "../../graph/graph.js";
 import { rotaryEmbedding } from "../../ops/rotary-embedding.js";
 import type { ModelContext } from "../architecture.js";
 import { type Rotary, rotaryTables } from "./rotary-tables.js";
 import { bySequence } from "./rows.js";
 
-/** Turns the heads of queries or keys by the positions of their tokens: [N, H·D] → [B, T, H·D]. Its tables are written once. */
-export function rotation({ graph, positions, maxPositions }: ModelContext, rotary: Rotary, headSize: number): (rows: Tensor) => Tensor {
-  const tables = rotaryTables(rotary, headSize, maxPositions);
-  const cos = graph.constant(tables.cos, [maxPositions, headSize / 2]);
-  const sin = graph.constant(tables.sin, [maxPositions, headSize / 2]);
-  return (rows) => rotaryEmbedding(bySequence(rows), positions, cos, sin);
+/** Turns the heads of queries or keys by the positions of their tokens: [N, H·D] → [B, T, H·D]. */
+export type Rotation = (rows: Tensor, context: ModelContext) => Tensor;
+
+/** Rotary embeddings; the tables are written once into each graph. */
+export function rotation(rotary: Rotary, headSize: number): Rotation {
+  const written = new WeakMap<Graph, { readonly cos: Tensor; readonly sin: Tensor }>();
+  const write = ({ graph, maxPositions }: ModelContext) => {
+    const tables = rotaryTables(rotary, headSize, maxPositions);
+    const shape = [maxPositions, headSize / 2];
+    const constants = { cos: graph.constant(tables.cos, shape), sin: graph.constant(tables.sin, shape) };
+    written.set(graph, constants);
+    return constants;
+  };
+  return (rows, context) => {
+    const { cos, sin } = written.get(context.graph) ?? write(context);
+    return rotaryEmbedding(bySequence(rows), context.positions, cos, sin);
+  };
 }
+
+/** No positions at all: what comes before is told by the mask alone (Kazemnejad et al. 2023). */
+export const noRotation: Rotation = bySequence;
