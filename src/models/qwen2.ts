@@ -1,10 +1,10 @@
 import type { Architecture } from "./architecture.js";
 import { ConfigReader } from "./config-reader.js";
+import { qwenWindows } from "./parts/attention-windows.js";
 import { preNormDecoder } from "./parts/decoder.js";
 import { readDecoderConfig } from "./parts/decoder-config.js";
 import { gatedFeedForward } from "./parts/gated-feed-forward.js";
 import { groupedAttention } from "./parts/grouped-attention.js";
-import { qwenWindows } from "./parts/attention-windows.js";
 import { readRotary } from "./parts/rotary-tables.js";
 import { rotation } from "./parts/rotation.js";
 

@@ -1,5 +1,4 @@
-import type { LinearLayer, ModelDimensions } from "../architecture.js";
-import type { AttentionUse } from "../architecture.js";
+import type { AttentionUse, LinearLayer, ModelDimensions } from "../architecture.js";
 import type { Rotation } from "./rotation.js";
 import { byRow, bySequence } from "./rows.js";
 import type { Sublayer } from "./sublayer.js";

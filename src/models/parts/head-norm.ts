@@ -1,6 +1,6 @@
 import { product } from "../../graph/dimension.js";
-import { rmsNorm } from "../../ops/rms-norm.js";
 import { reshape } from "../../ops/reshape.js";
+import { rmsNorm } from "../../ops/rms-norm.js";
 import { ROWS } from "./rows.js";
 import type { Sublayer } from "./sublayer.js";
 
