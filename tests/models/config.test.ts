@@ -29,7 +29,11 @@ describe("config.json", () => {
       { max_position_embeddings: 1e8 },
       '"max_position_embeddings" must be a whole number from 1 to 16777216, found 100000000',
     ],
-    ["a window without end", { model_type: "mistral", sliding_window: 1e8 }, '"sliding_window" must be a whole number from 1 to 16777216, found 100000000'],
+    [
+      "a window without end",
+      { model_type: "mistral", sliding_window: 1e8 },
+      '"sliding_window" must be a whole number from 1 to 16777216, found 100000000',
+    ],
     ["another activation", { hidden_act: "gelu" }, '"hidden_act" is "gelu"; a model of type llama has "silu"'],
     ["heads that share unevenly", { num_key_value_heads: 3 }, "4 heads cannot share 3 key-value heads evenly"],
     ["an odd head", { head_dim: 7 }, "head size 7 is odd"],
