@@ -10,6 +10,25 @@ export interface AdapterLayer extends AdaptedLayer {
   readonly b: Float32Array; // [outputs, rank]
 }
 
+/** A tensor that was trained whole beside the adapter: a head's. */
+export interface TrainedTensor {
+  /** As in a checkpoint of the task: `score.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/** What the outputs of a trained head stand for. */
+export interface Labelling {
+  readonly task: "classification" | "token-classification" | "regression";
+  /** The name of each output, in their order; one without meaning for a regression. */
+  readonly labels: readonly string[];
+}
+
+/** The tasks whose adapters are read and written, by PEFT's names; an adapter without one is a language model's. */
+export const taskTypes = ["CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS"] as const;
+export type TaskType = (typeof taskTypes)[number];
+
 /** What an adapter says of itself beside its matrices: what its configuration file stores. */
 export interface AdapterConfig {
   /** Name of the model it was trained for; undefined where the file leaves it out. */
@@ -30,12 +49,19 @@ export interface AdapterConfig {
   readonly initialisation: Initialisation;
   /** Its layers are transformers' Conv1D, as PEFT says by `fan_in_fan_out`; A and B are the same. */
   readonly isConv1D: boolean;
+  readonly taskType: TaskType;
+  /** Names of modules that may be trained whole, as PEFT's `modules_to_save`. */
+  readonly trainedModules: readonly string[];
 }
 
 /** An adapter in memory, of no particular place in a model. */
 export interface Adapter {
   readonly config: AdapterConfig;
   readonly layers: readonly AdapterLayer[];
+  /** What was trained whole beside it. */
+  readonly trained?: readonly TrainedTensor[];
+  /** What the outputs of its head stand for, where its file says so. */
+  readonly labelling?: Labelling | undefined;
 }
 
 /** The rank and scale that a configuration gives a layer. */
@@ -55,6 +81,7 @@ export function configOf(
   layout: AdapterLayout,
   layers: readonly LinearLayer[],
   baseModel: string | undefined,
+  { taskType, trainedModules }: Pick<AdapterConfig, "taskType" | "trainedModules"> = { taskType: "CAUSAL_LM", trainedModules: [] },
 ): AdapterConfig {
   const adapted = layout.groups.flatMap((group) => group.layers);
   return {
@@ -73,15 +100,18 @@ export function configOf(
     blocks: undefined,
     initialisation: spec.initialisation,
     isConv1D: adapted.some(({ isConv1D }) => isConv1D),
+    taskType,
+    trainedModules,
   };
 }
 
 /** The adapter whose values a vector holds. The matrices are views: a later change of the vector changes them. */
-export function adapterFromVector(config: AdapterConfig, layout: AdapterLayout, vector: Float32Array): Adapter {
+export function adapterFromVector(config: AdapterConfig, layout: AdapterLayout, vector: Float32Array, labelling?: Labelling): Adapter {
   const layers = layout.groups.flatMap((group) =>
     group.layers.map(({ a, b, ...layer }) => ({ ...layer, a: viewOf(vector, a), b: viewOf(vector, b) })),
   );
-  return { config, layers };
+  const trained = layout.modules.map((entry) => ({ name: entry.name, shape: entry.shape, values: viewOf(vector, entry) }));
+  return { config, layers, trained, labelling };
 }
 
 /**
@@ -93,7 +123,8 @@ export function vectorFromAdapter(adapter: Adapter, groups: readonly LinearGroup
   const adapted = groups
     .map((group) => group.flatMap((layer) => withStrength(layer, byName.get(layer.name))))
     .filter((group) => group.length > 0);
-  const layout = buildLayout(adapted);
+  const trained = adapter.trained ?? [];
+  const layout = buildLayout(adapted, trained);
   const vector = new Float32Array(layout.length);
   for (const layer of layout.groups.flatMap((group) => group.layers)) {
     const values = byName.get(layer.name);
@@ -101,6 +132,10 @@ export function vectorFromAdapter(adapter: Adapter, groups: readonly LinearGroup
     viewOf(vector, layer.a).set(values.a);
     viewOf(vector, layer.b).set(values.b);
     byName.delete(layer.name);
+  }
+  for (const { name, values } of trained) {
+    const entry = layout.entries.get(name);
+    if (entry !== undefined) viewOf(vector, entry).set(values);
   }
   if (byName.size > 0)
     throw new RunError(`The model lacks layers of the adapter: ${[...byName.keys()].join(", ")}. Check the fit before loading.`);

@@ -1,7 +1,7 @@
 import { InputError } from "../errors.js";
 import { aliases } from "../hub/aliases.js";
 import { parseHubName } from "../hub/model-name.js";
-import type { Adapter, AdapterLayer } from "./adapter.js";
+import type { Adapter, AdapterLayer, TrainedTensor } from "./adapter.js";
 import type { LinearLayer } from "./layer.js";
 import { targetTest } from "./target-modules.js";
 import { nearestNames } from "./targets.js";
@@ -11,14 +11,21 @@ const LISTED_MISMATCHES = 20;
 
 /**
  * Throws one InputError with every way in which an adapter does not fit a model: layers that the model lacks, shapes that differ, layers
- * that its configuration means and its file lacks, no layer at all. `layers` are all linear layers of the model.
+ * that its configuration means and its file lacks, a head that is missing or another, nothing at all. `layers` are all linear layers of the
+ * model; `head` are the tensors of the head that it is used with.
  */
-export function checkFit(adapter: Adapter, layers: readonly LinearLayer[], modelName: string): void {
+export function checkFit(
+  adapter: Adapter,
+  layers: readonly LinearLayer[],
+  modelName: string,
+  head: readonly Pick<TrainedTensor, "name" | "shape">[] = [],
+): void {
   const byName = new Map(layers.map((layer) => [layer.name, layer]));
   const names = [...byName.keys()];
   const mismatches = adapter.layers.flatMap((layer) => mismatchOf(layer, byName.get(layer.name), names));
-  if (adapter.layers.length === 0) mismatches.push("it has no layer at all");
-  else mismatches.push(...missingLayers(adapter, names));
+  mismatches.push(...headMismatches(adapter.trained ?? [], head));
+  if (adapter.layers.length === 0 && head.length === 0) mismatches.push("it has no layer at all");
+  else if (adapter.layers.length > 0) mismatches.push(...missingLayers(adapter, names));
   if (mismatches.length === 0) return;
 
   const shown = mismatches.slice(0, LISTED_MISMATCHES).map((mismatch) => `\n- ${mismatch}`);
@@ -26,6 +33,21 @@ export function checkFit(adapter: Adapter, layers: readonly LinearLayer[], model
   throw new InputError(
     `The adapter does not fit the model ${modelName} (${mismatches.length} ${mismatches.length === 1 ? "mismatch" : "mismatches"}).${advice(adapter.config.baseModel, modelName)}${shown.join("")}${rest > 0 ? `\n- and ${rest} more` : ""}`,
   );
+}
+
+function headMismatches(trained: readonly TrainedTensor[], head: readonly Pick<TrainedTensor, "name" | "shape">[]): string[] {
+  const found = new Map(trained.map(({ name, shape }) => [name, shape]));
+  const wanted = new Map(head.map(({ name, shape }) => [name, shape]));
+  const shown = (shape: readonly number[]) => `[${shape.join(", ")}]`;
+  const missing = head.flatMap(({ name, shape }) => {
+    const theirs = found.get(name);
+    if (theirs === undefined) return [`${name}: the adapter has no such tensor, but the head needs one of ${shown(shape)}`];
+    return shown(theirs) === shown(shape) ? [] : [`${name}: the adapter has ${shown(theirs)}, the head needs ${shown(shape)}`];
+  });
+  const unread = trained.filter(({ name }) => !wanted.has(name)).map(({ name }) => name);
+  if (unread.length === 0) return missing;
+  const advice = head.length === 0 ? "it labels texts: ask it with `lorikeet classify`" : "the model's head has no such tensor";
+  return [...missing, `${unread.join(", ")}: trained whole, and ${advice}`];
 }
 
 /** Where no layer of the model is meant, the names are another model's: the other mismatches say so. */

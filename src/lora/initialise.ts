@@ -1,4 +1,5 @@
 import { createRandom, type Random } from "../data/random.js";
+import type { HeadParameter } from "../models/architecture.js";
 import type { AdapterLayout } from "./layout.js";
 import { viewOf } from "./layout.js";
 import type { Initialisation } from "./spec.js";
@@ -20,6 +21,18 @@ export function initialiseAdapter(layout: AdapterLayout, initialisation: Initial
     else fillCentred(view, random, 1 / Math.sqrt(inputs));
   }
   return vector;
+}
+
+/**
+ * Starts a head in the vector of trainables: each tensor normal with its own standard deviation, biases at zero, as transformers
+ * does. Each has a random stream of its own, named by the tensor.
+ */
+export function initialiseHead(vector: Float32Array, layout: AdapterLayout, parameters: readonly HeadParameter[], seed: number): void {
+  for (const { name, deviation } of parameters) {
+    const entry = layout.entries.get(name);
+    if (entry === undefined) throw new Error(`the vector of trainables has no place for ${name}`);
+    if (deviation > 0) createRandom(seed, name).fillNormal(viewOf(vector, entry), deviation);
+  }
 }
 
 /** Uniform in ±bound. */

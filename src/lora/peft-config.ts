@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import type { AdapterConfig } from "./adapter.js";
+import { type AdapterConfig, type TaskType, taskTypes } from "./adapter.js";
 import { MAX_RANK } from "./spec.js";
 
 // adapter_config.json as PEFT 0.21.0 writes it. Field names are PEFT's inside this file and camelCase outside.
@@ -29,6 +29,8 @@ const loraFields = z.object({
   alpha_pattern: z.record(z.string(), alpha).nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
   fan_in_fan_out: z.boolean().nullish(),
+  modules_to_save: z.array(z.string()).nullish(),
+  task_type: z.string().nullish(),
 });
 
 /** Fields that make an adapter more than a plain LoRA beside linear layers: what each asks for, in words. */
@@ -74,7 +76,14 @@ export function readPeftConfig(text: string, file: string): AdapterConfig {
     blocks: blocks.length === 0 ? undefined : blocks,
     initialisation: fields.init_lora_weights === "gaussian" ? "gaussian" : "peft",
     isConv1D: fields.fan_in_fan_out ?? false,
+    taskType: taskTypeOf(fields.task_type),
+    trainedModules: fields.modules_to_save ?? [],
   };
+}
+
+/** A file of another task, or of none, holds a plain adapter of the model's layers. */
+function taskTypeOf(field: unknown): TaskType {
+  return taskTypes.find((name) => name === field) ?? "CAUSAL_LM";
 }
 
 function parseJson(text: string, file: string): Readonly<Record<string, unknown>> {
@@ -102,7 +111,10 @@ function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: strin
   if (type !== "LORA") {
     throw new InputError(`${file}: peft_type is ${JSON.stringify(type) ?? "missing"}; only "LORA" adapters are read.`);
   }
-  const found = Object.entries(unsupportedFields).flatMap(([field, words]) => (isSet(value[field]) ? [words] : []));
+  const labels = taskTypeOf(value.task_type) !== "CAUSAL_LM"; // then the module that is trained whole is a head
+  const found = Object.entries(unsupportedFields).flatMap(([field, words]) =>
+    isSet(value[field]) && !(labels && field === "modules_to_save") ? [words] : [],
+  );
   if (isSet(bias) && bias !== "none") found.push(`trained biases (bias: ${JSON.stringify(bias)})`);
   if (!harmlessInitialisations.includes(start)) {
     found.push(`an initialisation that changes the base's weights (init_lora_weights: ${JSON.stringify(start)})`);
@@ -120,7 +132,7 @@ function isSet(value: unknown): boolean {
   return typeof value !== "object" || Object.keys(value).length > 0;
 }
 
-/** The text of adapter_config.json: PEFT's 41 fields, sorted, for a causal language model. */
+/** The text of adapter_config.json: PEFT's 41 fields, sorted. */
 export function writePeftConfig(config: AdapterConfig): string {
   const fields: Readonly<Record<string, unknown>> = {
     alora_invocation_tokens: null,
@@ -147,7 +159,7 @@ export function writePeftConfig(config: AdapterConfig): string {
     lora_ga_config: null,
     megatron_config: null,
     megatron_core: "megatron.core",
-    modules_to_save: null,
+    modules_to_save: config.trainedModules.length === 0 ? null : config.trainedModules,
     monteclora_config: null,
     peft_type: "LORA",
     peft_version: PEFT_VERSION,
@@ -157,7 +169,7 @@ export function writePeftConfig(config: AdapterConfig): string {
     revision: null,
     target_modules: config.targetModules,
     target_parameters: null,
-    task_type: "CAUSAL_LM",
+    task_type: config.taskType,
     trainable_token_indices: null,
     use_bdlora: null,
     use_dora: false,

@@ -1,6 +1,6 @@
 import { InputError } from "../errors.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
-import { type Adapter, type AdapterConfig, type AdapterLayer, configuredStrength } from "./adapter.js";
+import { type Adapter, type AdapterConfig, type AdapterLayer, configuredStrength, type TrainedTensor } from "./adapter.js";
 import { matrixName } from "./layout.js";
 import { targetTest } from "./target-modules.js";
 
@@ -9,20 +9,17 @@ import { targetTest } from "./target-modules.js";
 /** What PEFT puts before every module's path. Files of other tools leave it out; both are read, this is written. */
 const PREFIX = "base_model.model.";
 
-/** A matrix as it is written: F32, row-major. */
-export interface PeftTensor {
-  readonly name: string;
-  readonly shape: readonly [number, number];
-  readonly values: Float32Array;
-}
+/** A tensor as it is written: F32, row-major, under PEFT's name. */
+export type PeftTensor = TrainedTensor;
 
 /** The tensors of an adapter in the order of their names. */
 export function peftTensors(adapter: Adapter): PeftTensor[] {
-  return adapter.layers
-    .flatMap((layer): PeftTensor[] => [
-      { name: PREFIX + matrixName(layer.name, "A"), shape: [layer.rank, layer.inputs], values: layer.a },
-      { name: PREFIX + matrixName(layer.name, "B"), shape: [layer.outputs, layer.rank], values: layer.b },
-    ])
+  const matrices = adapter.layers.flatMap((layer): PeftTensor[] => [
+    { name: matrixName(layer.name, "A"), shape: [layer.rank, layer.inputs], values: layer.a },
+    { name: matrixName(layer.name, "B"), shape: [layer.outputs, layer.rank], values: layer.b },
+  ]);
+  return [...matrices, ...(adapter.trained ?? [])]
+    .map((tensor) => ({ ...tensor, name: PREFIX + tensor.name }))
     .sort((x, y) => (x.name < y.name ? -1 : 1));
 }
 
@@ -32,7 +29,7 @@ export function peftTensors(adapter: Adapter): PeftTensor[] {
  * values that are not finite.
  */
 export async function readPeftTensors(config: AdapterConfig, checkpoint: Checkpoint, file: string): Promise<Adapter> {
-  const { pairs, problems } = pairUp(checkpoint);
+  const { pairs, whole, problems } = pairUp(checkpoint, config.trainedModules);
   const meant = targetTest(config);
   const layers: AdapterLayer[] = [];
   for (const [name, pair] of pairs) {
@@ -46,11 +43,17 @@ export async function readPeftTensors(config: AdapterConfig, checkpoint: Checkpo
       layers.push({ ...shapes, a, b });
     }
   }
-  if (pairs.size === 0 && problems.length === 0) problems.push("it holds no tensor");
+  const trained: TrainedTensor[] = [];
+  for (const [name, key] of whole) {
+    const values = await checkpoint.readFloat32(key);
+    problems.push(...notFinite(key, values));
+    trained.push({ name, shape: checkpoint.tensors.get(key)?.shape ?? [], values });
+  }
+  if (pairs.size + whole.size === 0 && problems.length === 0) problems.push("it holds no tensor");
   if (problems.length > 0) {
     throw new InputError(`${file} is not the file of a plain LoRA:${problems.map((problem) => `\n- ${problem}`).join("")}`);
   }
-  return { config, layers };
+  return { config, layers, trained };
 }
 
 function notFinite(tensor: string, values: Float32Array): string[] {
@@ -64,23 +67,33 @@ type Pair = { A?: string; B?: string };
 /** A PEFT file leaves the adapter's own name out; a raw state dict has it ("default"). */
 const MATRIX_NAME = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/s;
 
-function pairUp(checkpoint: Checkpoint): { pairs: Map<string, Pair>; problems: string[] } {
+/** What a file holds: the matrices of each layer, and the tensors that were trained whole, by their names in a checkpoint. */
+function pairUp(checkpoint: Checkpoint, trainedModules: readonly string[]) {
   const pairs = new Map<string, Pair>();
+  const whole = new Map<string, string>();
+  const isTrained = (name: string) => trainedModules.some((module) => name.startsWith(`${module}.`));
   const problems = [...checkpoint.unreadable].map(([name, type]) => `${name} is stored as ${type}; F32, F16 and BF16 are read`);
   for (const key of checkpoint.tensors.keys()) {
     const [, path, matrix] = MATRIX_NAME.exec(key) ?? [];
+    const plain = withoutPrefix(key);
+    if (path === undefined && isTrained(plain)) {
+      whole.set(plain, key);
+      continue;
+    }
     if (path === undefined || (matrix !== "A" && matrix !== "B")) {
       problems.push(`${key} is ${foreignTensor(key)}`);
       continue;
     }
-    const layer = path.startsWith(PREFIX) ? path.slice(PREFIX.length) : path;
+    const layer = withoutPrefix(path);
     const pair = pairs.get(layer) ?? {};
     if (pair[matrix] !== undefined) problems.push(`${key} is a second lora_${matrix} of ${layer}`);
     pair[matrix] = key;
     pairs.set(layer, pair);
   }
-  return { pairs, problems };
+  return { pairs, whole, problems };
 }
+
+const withoutPrefix = (name: string): string => (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name);
 
 function foreignTensor(key: string): string {
   if (key.endsWith("lora_magnitude_vector") || key.includes("lora_magnitude_vector."))

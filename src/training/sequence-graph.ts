@@ -66,16 +66,17 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
   const base = withBias((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
   const biases = attentionBias(segments, order, { chunks: queryChunks });
+  const linear = adapter?.linear ?? plainLinear(base, onLayerInput);
   const hidden = model.hidden({
     graph,
     ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions: maxTokens,
     weight,
-    linear: adapter?.linear ?? plainLinear(base, onLayerInput),
+    linear,
     attend: (q, k, v, { scale = 1 / Math.sqrt(headSize) }) => attention(q, k, v, biases, { heads, kvHeads, scale }),
   }); // [N, C]
-  const modules = new Map(layout?.modules.map((entry) => [adapterInputName(entry), entry]));
+  const whole = new Map(layout?.modules.map((entry) => [adapterInputName(entry), entry]));
   const written = objectiveOf(options).write({
     graph,
     hidden,
@@ -83,12 +84,13 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
     weight,
     maxSupervised,
     differentiable,
-    module: (name) => moduleInput(graph, layout, name),
+    linear,
+    parameter: (name) => parameterInput(graph, layout, name),
   });
-  return { graph, ...written, hidden, adapter, trainables: new Map([...(adapter?.inputs ?? []), ...modules]) };
+  return { graph, ...written, hidden, adapter, trainables: new Map([...(adapter?.inputs ?? []), ...whole]) };
 }
 
-function moduleInput(graph: Graph, layout: AdapterLayout | undefined, name: string): Tensor {
+function parameterInput(graph: Graph, layout: AdapterLayout | undefined, name: string): Tensor {
   const entry = layout?.entries.get(name);
   if (entry === undefined) throw new Error(`the vector of trainables has no place for ${name}`);
   return graph.input(adapterInputName(entry), { dtype: "float32", shape: entry.shape });

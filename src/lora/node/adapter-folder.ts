@@ -3,9 +3,12 @@ import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { exists } from "../../weights/node/exists.js";
+import { FileByteSource } from "../../weights/node/file-byte-source.js";
 import { openSafetensorsFile } from "../../weights/node/open-checkpoint.js";
 import { writeSafetensors } from "../../weights/node/write-safetensors.js";
+import { readSafetensorsHeader } from "../../weights/safetensors.js";
 import type { Adapter } from "../adapter.js";
+import { readLabelling, writeLabelling } from "../labelling.js";
 import { modelCard } from "../model-card.js";
 import { readPeftConfig, writePeftConfig } from "../peft-config.js";
 import { peftTensors, readPeftTensors } from "../peft-tensors.js";
@@ -39,7 +42,9 @@ export async function readAdapterFolder(folder: string): Promise<Adapter> {
   const config = readPeftConfig(await readFile(configPath, "utf8"), configPath);
   const weightsPath = await placeOf(folder, WEIGHTS);
   if (weightsPath === undefined) throw await withoutWeights(folder);
-  return await readPeftTensors(config, await openSafetensorsFile(weightsPath), weightsPath);
+  const adapter = await readPeftTensors(config, await openSafetensorsFile(weightsPath), weightsPath);
+  const { metadata } = await readSafetensorsHeader(await FileByteSource.open(weightsPath));
+  return { ...adapter, labelling: readLabelling(metadata, weightsPath) };
 }
 
 /**
@@ -78,7 +83,7 @@ async function writeFiles(folder: string, adapter: Adapter): Promise<void> {
   await writeFileAtomic(join(folder, CARD), modelCard(adapter));
   await writeFileAtomic(join(folder, CONFIG), writePeftConfig(adapter.config));
   const tensors = peftTensors(adapter).map(({ name, shape, values }) => ({ name, dtype: "F32" as const, shape, data: () => values }));
-  await writeSafetensors(join(folder, WEIGHTS), tensors);
+  await writeSafetensors(join(folder, WEIGHTS), tensors, { format: "pt", ...writeLabelling(adapter.labelling) });
 }
 
 /** Moves a whole new adapter to its place: the rest of a write, here or after a kill. */

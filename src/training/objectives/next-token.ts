@@ -6,7 +6,7 @@ import { type Objective, SUPERVISED } from "./objective.js";
 /** To predict the next token: the negative log-likelihood of each learned token, in nats. Only their rows reach the vocabulary. */
 export function nextToken(model: LanguageModelGraph): Objective {
   return {
-    modules: [],
+    parameters: [],
     write({ graph, hidden, rows, weight, maxSupervised, differentiable }) {
       const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
       const { vocabulary, hidden: columns } = model.dimensions;

@@ -1,18 +1,13 @@
 import type { Batch } from "../../data/batch.js";
 import type { Graph, Tensor } from "../../graph/graph.js";
+import type { HeadContext, HeadParameter } from "../../models/architecture.js";
 import type { HostData } from "../../runtime/engine.js";
 
 /** Symbol of the number of places where something is learned, padded to a bucket. */
 export const SUPERVISED = "supervised";
 
-/** A tensor that is trained beside the adapter, by its name in a checkpoint of the task, such as `score.weight`. */
-export interface TrainedModule {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
-
 /** What an objective writes into a graph behind a model's hidden states. */
-export interface ObjectiveContext {
+export interface ObjectiveContext extends HeadContext {
   readonly graph: Graph;
   /** Hidden states after the model's final norm, [N, C]. */
   readonly hidden: Tensor;
@@ -22,10 +17,6 @@ export interface ObjectiveContext {
   readonly maxSupervised: number;
   /** Whether gradients will be taken. */
   readonly differentiable: boolean;
-  /** A frozen weight of the checkpoint. */
-  weight(name: string, shape: readonly number[]): Tensor;
-  /** One of the objective's own modules. */
-  module(name: string): Tensor;
 }
 
 /** The end of a graph. */
@@ -44,8 +35,8 @@ export interface WrittenObjective {
  * they count for.
  */
 export interface Objective {
-  /** Trained whole, beside the adapter: a head. */
-  readonly modules: readonly TrainedModule[];
+  /** What is trained whole beside the adapter: a head. */
+  readonly parameters: readonly HeadParameter[];
   write(context: ObjectiveContext): WrittenObjective;
   /** Its own inputs, out of a batch. */
   feeds(batch: Batch): Readonly<Record<string, HostData>>;
