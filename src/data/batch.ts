@@ -14,6 +14,8 @@ export interface Batch {
   readonly tokens: number;
   readonly ids: BigInt64Array; // [B·T], 0 in padding
   readonly positions: BigInt64Array; // [B·T], from 0 on in each example, 0 in padding
+  /** The text of a pair that a token belongs to, 0 or 1; all to the first where absent. */
+  readonly tokenTypes?: BigInt64Array; // [B·T]
   readonly segments: Float32Array; // [B·T], 1 for the first example of a row, 2 for the second, …; 0 for padding
   /**
    * Row b·T + t whose hidden state meets a target, such as the next token; row 0 in padding. The places of an example stand together,
@@ -53,6 +55,7 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
   const ids = new BigInt64Array(size);
   const positions = new BigInt64Array(size);
   const segments = new Float32Array(size);
+  const tokenTypes = examples.some((example) => "tokenTypes" in example) ? new BigInt64Array(size) : undefined;
   const starts = examples.map(() => 0);
   rows.forEach((row, b) => {
     let place = b * tokens;
@@ -62,6 +65,7 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
         ids[place] = BigInt(id);
         positions[place] = BigInt(t);
         segments[place] = segment + 1;
+        if (tokenTypes !== undefined) tokenTypes[place] = BigInt(lessons[index]?.tokenTypes?.[t] ?? 0);
         place++;
       });
     });
@@ -86,6 +90,7 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
     tokens,
     ids,
     positions,
+    ...(tokenTypes === undefined ? {} : { tokenTypes }),
     segments,
     supervisedRows,
     targets,

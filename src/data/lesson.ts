@@ -8,6 +8,8 @@ export interface LearnedTokens {
 /** Tokens of which some tell something: the class or the value of a text at the place that stands for it, or of each word. */
 export interface LabelledTokens {
   readonly ids: Int32Array; // [T]
+  /** The text of a pair that each token belongs to, 0 or 1; all to the first where absent. */
+  readonly tokenTypes?: Uint8Array; // [T]
   /** Places that tell something, ascending. */
   readonly places: Int32Array;
   /** What each of them tells: the number of a class (integers), or a value (floats). */
@@ -22,6 +24,7 @@ export type TaughtTokens = LearnedTokens | LabelledTokens;
 export interface Lesson {
   /** Tokens that are read, from the first on. */
   readonly read: number;
+  readonly tokenTypes?: ArrayLike<number>;
   /** Places whose hidden states meet a target, ascending. */
   readonly places: ArrayLike<number>;
   readonly targets: ArrayLike<number>;

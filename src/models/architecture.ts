@@ -35,7 +35,7 @@ export interface ModelContext {
   readonly graph: Graph;
   /** Token ids, int64 [B·T]. */
   readonly ids: Tensor;
-  /** The text of a pair that each token belongs to, int64 [B·T]; absent where all belong to the first, 0. */
+  /** The text of a pair that each token belongs to, int64 [B·T], 0 or 1; there for a model that reads them. */
   readonly tokenTypes?: Tensor | undefined;
   /** Positions for rotary embeddings, int64 [B, T]. */
   readonly positions: Tensor;
@@ -44,7 +44,7 @@ export interface ModelContext {
   /** A weight that is not a linear layer's: a norm's gain, an embedding table. */
   weight(name: string, shape: readonly number[]): Tensor;
   /** x [N, in] through all layers of a group: one tensor [N, out] for each. */
-  linear<G extends LinearGroup>(x: Tensor, group: G): { readonly [K in keyof G]: Tensor };
+  linear<const G extends LinearGroup>(x: Tensor, group: G): { readonly [K in keyof G]: Tensor };
   /** q [B, T, H·D], k and v [B, T, K·D] of one block → [B, T, H·D]. */
   attend(q: Tensor, k: Tensor, v: Tensor, use: AttentionUse): Tensor;
 }
@@ -101,6 +101,8 @@ export interface ModelDimensions {
 export interface CheckpointForm {
   /** Beginnings of names: the model's own, and what some files have instead. A bare GPT-2 has "" for "transformer.". */
   readonly prefixes?: readonly (readonly [own: string, stored: string])[];
+  /** Ends of names, likewise. */
+  readonly endings?: readonly (readonly [own: string, stored: string])[];
   /** Names of tensors that are no weights: constants that older versions of transformers saved. */
   readonly constants?: RegExp;
 }
@@ -111,6 +113,8 @@ export interface ModelGraph {
   readonly dimensions: ModelDimensions;
   /** What a token sees of its own sequence: those before it, or those on both sides, as in an encoder. */
   readonly sight: "causal" | "both";
+  /** Whether it tells the texts of a pair apart by a type of each token; by default not. */
+  readonly readsTokenTypes?: boolean;
   /** Every weight of the checkpoint that the model reads, with its shape. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
   readonly checkpointForm?: CheckpointForm;
@@ -131,10 +135,13 @@ export interface LanguageModelGraph extends ModelGraph {
   readonly logitSoftCap?: number | undefined;
 }
 
+/** Whether a model predicts tokens, and so can write text; an encoder does not. */
+export const isLanguageModel = (model: ModelGraph): model is LanguageModelGraph => "head" in model;
+
 /** An architecture: reads the `config.json` of a checkpoint. */
 export interface Architecture {
   /** Values of `model_type` that this architecture serves. */
   readonly modelTypes: readonly string[];
   /** @throws InputError where the configuration lacks a field or asks for what is not supported. */
-  read(config: Readonly<Record<string, unknown>>): LanguageModelGraph;
+  read(config: Readonly<Record<string, unknown>>): ModelGraph;
 }

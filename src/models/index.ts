@@ -1,22 +1,39 @@
 import leven from "leven";
 import { InputError } from "../errors.js";
-import type { Architecture, LanguageModelGraph } from "./architecture.js";
+import { type Architecture, isLanguageModel, type LanguageModelGraph, type ModelGraph } from "./architecture.js";
+import { bert } from "./bert.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
+import { modernbert } from "./modernbert.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
+import { roberta } from "./roberta.js";
 
-const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3];
+const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, bert, roberta, modernbert];
 
 /**
  * The model that a `config.json` describes.
  *
  * @throws InputError naming the architecture and those that are supported.
  */
-export function readModel(config: Readonly<Record<string, unknown>>): LanguageModelGraph {
+export function readModel(config: Readonly<Record<string, unknown>>): ModelGraph {
   const modelType = String(config.model_type);
   const architecture = architectures.find(({ modelTypes }) => modelTypes.includes(modelType));
   if (architecture !== undefined) return architecture.read(config);
   const supported = architectures.flatMap(({ modelTypes }) => modelTypes).sort((a, b) => leven(a, modelType) - leven(b, modelType));
   throw new InputError(`config.json: the architecture "${modelType}" is not supported. Supported are: ${supported.join(", ")}.`);
+}
+
+/**
+ * The same for a model that is to write text.
+ *
+ * @throws InputError for an encoder, with what it can do.
+ */
+export function readLanguageModel(config: Readonly<Record<string, unknown>>): LanguageModelGraph {
+  const model = readModel(config);
+  if (isLanguageModel(model)) return model;
+  throw new InputError(
+    `config.json: "${model.modelType}" is an encoder: it reads texts and does not write any. It can classify (--task classification) and embed ` +
+      "sentences (--task embedding, lorikeet embed). To write text, choose a model that predicts the next token, such as smollm2-135m.",
+  );
 }

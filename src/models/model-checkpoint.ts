@@ -10,7 +10,7 @@ export function modelCheckpoint(stored: Checkpoint, model: Pick<ModelGraph, "wei
   const storedNames = new Set([...stored.tensors.keys(), ...stored.unreadable.keys()]);
   const ownNames = new Map<string, string>();
   for (const weight of model.weights.keys()) {
-    const storedName = storedNames.has(weight) ? weight : otherNames(weight, form).find((name) => storedNames.has(name));
+    const storedName = possibleNames(weight, form).find((name) => storedNames.has(name));
     if (storedName !== undefined) ownNames.set(storedName, weight);
   }
   const isConstant = (name: string) => !ownNames.has(name) && form.constants?.test(name) === true;
@@ -25,7 +25,12 @@ export function modelCheckpoint(stored: Checkpoint, model: Pick<ModelGraph, "wei
   return buildCheckpoint(new Map(tensors), new Map(renamed(stored.unreadable)));
 }
 
-/** What files may call a weight beside the model's own name. */
-function otherNames(weight: string, { prefixes = [] }: CheckpointForm): string[] {
-  return prefixes.flatMap(([own, stored]) => (weight.startsWith(own) ? [stored + weight.slice(own.length)] : []));
+/** What files may call a weight, the model's own name first. */
+function possibleNames(weight: string, { prefixes = [], endings = [] }: CheckpointForm): string[] {
+  const ended = endings.flatMap(([own, stored]) => (weight.endsWith(own) ? [weight.slice(0, -own.length) + stored] : []));
+  const names = [weight, ...ended];
+  return [
+    ...names,
+    ...names.flatMap((name) => prefixes.flatMap(([own, stored]) => (name.startsWith(own) ? [stored + name.slice(own.length)] : []))),
+  ];
 }

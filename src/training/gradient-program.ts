@@ -119,8 +119,9 @@ function gradientName(input: string): string {
 }
 
 /** What every program over whole sequences is fed of a batch, beside what its objective reads. */
-export function sequenceFeeds({ ids, positions, segments, supervisedRows: rows, tokens }: Batch): Record<string, HostData> {
-  return { ids, positions, segments, rows, order: Float32Array.from({ length: tokens }, (_, index) => index) };
+export function sequenceFeeds(batch: Batch): Record<string, HostData> {
+  const { ids, positions, segments, supervisedRows: rows, tokens, tokenTypes = new BigInt64Array(ids.length) } = batch;
+  return { ids, positions, tokenTypes, segments, rows, order: Float32Array.from({ length: tokens }, (_, index) => index) };
 }
 
 /** What a program that predicts the next token is fed of a batch. */

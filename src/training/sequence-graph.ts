@@ -50,7 +50,7 @@ export interface SequenceGraph extends WrittenObjective {
 
 /**
  * Writes a model over a batch of whole sequences. Inputs: `ids` int64 [B·T], `positions` int64 [B, T], `segments` [B, T]
- * (tokens see earlier ones of an equal segment), `order` [T] = 0 … T−1, `rows` int64 [S] (rows of [B·T] at which something is
+ * (tokens see earlier ones of an equal segment, or all of it), `order` [T] = 0 … T−1, `tokenTypes` int64 [B·T] where the model reads them, `rows` int64 [S] (rows of [B·T] at which something is
  * learned), and the objective's own.
  */
 export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph {
@@ -65,16 +65,23 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const base = withBias((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
-  const biases = attentionBias(segments, order, { chunks: queryChunks });
   const linear = adapter?.linear ?? plainLinear(base, onLayerInput);
+  const biasesOf = new Map<number | undefined, readonly Tensor[]>();
+  const biases = (window: number | undefined) => {
+    const known = biasesOf.get(window) ?? attentionBias(segments, order, { chunks: queryChunks, sight: model.sight, window });
+    biasesOf.set(window, known);
+    return known;
+  };
   const hidden = model.hidden({
     graph,
     ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions: maxTokens,
     weight,
+    ...(model.readsTokenTypes ? { tokenTypes: graph.input("tokenTypes", { dtype: "int64", shape: [ROWS] }) } : {}),
     linear,
-    attend: (q, k, v, { scale = 1 / Math.sqrt(headSize) }) => attention(q, k, v, biases, { heads, kvHeads, scale }),
+    attend: (q, k, v, { scale = 1 / Math.sqrt(headSize), window, softCap }) =>
+      attention(q, k, v, biases(window), { heads, kvHeads, scale, softCap }),
   }); // [N, C]
   const whole = new Map(layout?.modules.map((entry) => [adapterInputName(entry), entry]));
   const written = objectiveOf(options).write({

@@ -341,6 +341,7 @@ def main():
     attention(4, 2, 2, "window", sliding_window_causal_mask_function(3))
     attention(4, 2, 2, "both sides", bidirectional_mask_function)
     attention(2, 2, 2, "both sides, window and soft cap", sliding_window_bidirectional_mask_function(2), soft_cap=2)
+    case("rowsFrom", {"n": 6}, dict(x=normal(5, 3)), ["x"], lambda x: x[2:])
 
 
 if __name__ == "__main__":

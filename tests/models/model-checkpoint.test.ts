@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CheckpointForm, LinearLayer } from "../../src/models/architecture.js";
+import { readModel } from "../../src/models/index.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import { type Checkpoint, readStoredSlabs, readStoredTensor } from "../../src/weights/checkpoint.js";
 import { mapWeights } from "../../src/weights/node/mapped-weights.js";
@@ -52,6 +53,24 @@ const matrix = float("", [2, 3], 1, 2, 3, 4, 5, 6);
 const turned = [1, 4, 2, 5, 3, 6];
 
 describe("a checkpoint in transformers' form", () => {
+  test.each(["", "bert."])("has a norm's parameters where its file names them as TensorFlow did, with the prefix %j", async (prefix) => {
+    const path = join(scratch, `norm-${prefix}.safetensors`);
+    const norm = `${prefix}embeddings.LayerNorm`;
+    await writeSafetensors(path, [float(`${norm}.gamma`, [1], 2), float(`${norm}.beta`, [1], 3), float("cls.bias", [1], 4)]);
+    const bert = readModel({
+      model_type: "bert",
+      vocab_size: 1,
+      hidden_size: 1,
+      num_attention_heads: 1,
+      num_hidden_layers: 1,
+      intermediate_size: 1,
+    });
+    const checkpoint = modelCheckpoint(await openSafetensorsFile(path), bert);
+    expect(await checkpoint.readFloat32("bert.embeddings.LayerNorm.weight")).toEqual(Float32Array.of(2));
+    expect(await checkpoint.readFloat32("bert.embeddings.LayerNorm.bias")).toEqual(Float32Array.of(3));
+    expect(checkpoint.tensors.has("cls.bias")).toBe(true);
+  });
+
   test.each(["", "transformer."])("has the model's names where its file has the prefix %j", async (prefix) => {
     const stored = await written(prefix, matrix);
     expect(stored.unreadable.size).toBe(1);

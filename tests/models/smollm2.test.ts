@@ -8,7 +8,7 @@ import { argMax } from "../../src/generation/sampling.js";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { lorikeetCacheFolder } from "../../src/hub/node/settings.js";
 import type { LanguageModelGraph } from "../../src/models/architecture.js";
-import { readModel } from "../../src/models/index.js";
+import { readLanguageModel } from "../../src/models/index.js";
 import { plainLinear } from "../../src/models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
 import { attention } from "../../src/ops/attention.js";
@@ -52,7 +52,7 @@ describe("SmolLM2-135M-Instruct against transformers on the same de-quantised we
   beforeAll(async () => {
     tensors = await openSafetensorsFile(goldenPath("smollm2/golden.safetensors"));
     const gguf = await openGguf(await smollm2Path());
-    model = readModel(ggufLlamaConfig(gguf));
+    model = readLanguageModel(ggufLlamaConfig(gguf));
     const mapped = await mapWeights(gguf.checkpoint, { cacheFolder: join(lorikeetCacheFolder(), "weights") });
     const place = (name: string) => mapped.get(name)!;
     compile = {

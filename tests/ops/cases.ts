@@ -18,6 +18,7 @@ import { mul } from "../../src/ops/mul.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { rmsNorm } from "../../src/ops/rms-norm.js";
 import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
+import { rowsFrom } from "../../src/ops/rows-from.js";
 import { softCap, tanh } from "../../src/ops/soft-cap.js";
 import { splitColumns } from "../../src/ops/split-columns.js";
 import { swiglu } from "../../src/ops/swiglu.js";
@@ -390,7 +391,7 @@ function clipCase(name: string, limit: number): OpCase {
 /** Every case, with the extents that a graph writes out as `extent` gives them. */
 export function casesOf(extent: Extent): readonly OpCase[] {
   const droppedColumns = extent(4);
-  const [tableRows, tableColumns] = [extent(5), extent(3)];
+  const [tableRows, tableColumns, shownRows] = [extent(5), extent(3), extent(3)];
   const [heads, half] = [extent(2), extent(3)];
   // Few columns near zero bend more than finite differences follow.
   const normed = extent(6, 3);
@@ -455,6 +456,12 @@ export function casesOf(extent: Extent): readonly OpCase[] {
       inputs: { table: trained(tableRows, tableColumns), index: index(tableRows, "batch", "tokens") },
       dimensions: sequences,
       build: ({ table, index }) => [gatherRows(table!, index!)],
+    },
+    {
+      name: "rowsFrom",
+      inputs: { x: trained(2 + shownRows, tableColumns) },
+      dimensions: rows,
+      build: ({ x }) => [rowsFrom(x!, 2)],
     },
     {
       name: "reshape: to rows",

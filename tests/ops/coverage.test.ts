@@ -18,6 +18,7 @@ const withoutGradient = [
   "LayerNormGradient",
   "MatrixProduct",
   "RmsNormGradient",
+  "RowsFromGradient",
   "ScatterRows",
   "SoftCapGradient",
   "SumTo",

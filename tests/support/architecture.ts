@@ -6,7 +6,7 @@ import { checkFit } from "../../src/lora/fit.js";
 import type { AdapterLayout } from "../../src/lora/layout.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import type { LanguageModelGraph } from "../../src/models/architecture.js";
-import { readModel } from "../../src/models/index.js";
+import { readLanguageModel } from "../../src/models/index.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import type { CompileOptions } from "../../src/runtime/program.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
@@ -49,7 +49,7 @@ export async function loadArchitecture(name: string): Promise<ArchitectureGolden
   const folder = goldenPath(name);
   const json = async (file: string) => JSON.parse(await readFile(join(folder, file), "utf8"));
   const config = await json("config.json");
-  const model = readModel(config);
+  const model = readLanguageModel(config);
   const checkpoint = modelCheckpoint(await openSafetensorsFolder(folder), model);
   const saved = await readAdapterFolder(join(folder, "adapter"));
   checkFit(saved, model.linearGroups.flat(), name);

@@ -1,7 +1,7 @@
 import type { Batch } from "../../src/data/batch.js";
 import { type AdapterLayout, buildLayout } from "../../src/lora/layout.js";
 import type { LanguageModelGraph } from "../../src/models/architecture.js";
-import { readModel } from "../../src/models/index.js";
+import { readLanguageModel } from "../../src/models/index.js";
 import type { StoredWeight } from "../../src/runtime/emit.js";
 import { Random } from "./random.js";
 
@@ -17,7 +17,7 @@ export interface SeededLlama {
 /** Imports nothing of Node: the browser's page makes the same one. */
 export function seededLlama({ blocks = 2, batch = 2, tokens = 6, hidden = 16, vocabulary = 64, seed = 5 } = {}): SeededLlama {
   const random = new Random(seed);
-  const model = readModel({
+  const model = readLanguageModel({
     model_type: "llama",
     hidden_size: hidden,
     intermediate_size: 2 * hidden,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Batch } from "../../src/data/batch.js";
 import { type AdapterLayout, buildLayout, viewOf } from "../../src/lora/layout.js";
 import type { LanguageModelGraph } from "../../src/models/architecture.js";
-import { readModel } from "../../src/models/index.js";
+import { readLanguageModel } from "../../src/models/index.js";
 import type { StoredWeight } from "../../src/runtime/emit.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import { mapWeights } from "../../src/weights/node/mapped-weights.js";
@@ -65,7 +65,7 @@ export interface TinyModel {
 /** Reads a tiny model of tests/golden, its adapter and its goldens. */
 export async function loadTinyModel(name: TinyModelName, configFile = "config.json"): Promise<TinyModel> {
   const folder = goldenPath(name);
-  const model = readModel(golden<Record<string, unknown>>(`${name}/${configFile}`));
+  const model = readLanguageModel(golden<Record<string, unknown>>(`${name}/${configFile}`));
   const checkpoint = await openSafetensorsFolder(folder);
   const mapped = await mapWeights(checkpoint, { cacheFolder: join(tmpdir(), "lorikeet-tests") });
   const layout = buildLayout(model.linearGroups.map((group) => group.map((layer) => ({ ...layer, rank: TINY_RANK, scale: TINY_SCALE }))));

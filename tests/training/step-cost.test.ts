@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { buildLayout } from "../../src/lora/layout.js";
-import { readModel } from "../../src/models/index.js";
+import { readLanguageModel } from "../../src/models/index.js";
 import { add } from "../../src/ops/add.js";
 import { QUERIES } from "../../src/ops/attention-bias.js";
 import { frozenLinear } from "../../src/ops/frozen-linear.js";
@@ -49,7 +49,7 @@ describe("the cost of a graph", () => {
   });
 
   describe("a training step", () => {
-    const model = readModel(golden("tiny-chat/config.json")); // 2 blocks, 4 heads, 32 columns, 640 ids
+    const model = readLanguageModel(golden("tiny-chat/config.json")); // 2 blocks, 4 heads, 32 columns, 640 ids
     const layout = buildLayout(model.linearGroups.map((group) => group.map((layer) => ({ ...layer, rank: 4, scale: 2 }))));
 
     test("operations grow with the batch, attention with the square of the length", () => {

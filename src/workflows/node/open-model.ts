@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { type ResolveOptions, resolveModel } from "../../hub/node/resolve-model.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
-import { readModel } from "../../models/index.js";
+import { readLanguageModel } from "../../models/index.js";
 import { modelCheckpoint } from "../../models/model-checkpoint.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { textFromGguf } from "../../text/from-gguf.js";
@@ -28,7 +28,7 @@ export async function describeModel(name: string, { signal, onProgress, onNotice
   const files = await resolveModel(name, resolveOptions({ signal, onProgress, onNotice }));
   const read = files.kind === "gguf" ? readGgufModel : readFolderModel;
   const { config, codec, stored, ggufMetadata } = await read(files.path);
-  const model = readModel(config);
+  const model = readLanguageModel(config);
   const checkpoint = files.kind === "gguf" ? stored : modelCheckpoint(stored, model);
   checkWeights(name, model, checkpoint);
   return { name, path: files.path, config, model, codec, checkpoint, ggufMetadata, parameters: countParameters(model) };

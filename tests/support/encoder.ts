@@ -1,0 +1,120 @@
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Batch } from "../../src/data/batch.js";
+import type { ModelGraph } from "../../src/models/architecture.js";
+import { readModel } from "../../src/models/index.js";
+import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
+import { nodeEngine } from "../../src/runtime/node/engine.js";
+import { type CompileOptions, Program } from "../../src/runtime/program.js";
+import { batchDimensions, sequenceFeeds } from "../../src/training/gradient-program.js";
+import type { Objective } from "../../src/training/objectives/objective.js";
+import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
+import type { Checkpoint } from "../../src/weights/checkpoint.js";
+import { mapWeights } from "../../src/weights/node/mapped-weights.js";
+import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
+import { compileOptions, type Device } from "../../src/workflows/node/model-weights.js";
+import { goldenPath } from "./golden.js";
+
+/** Texts as transformers is fed them, in rows of equal length. */
+export interface EncoderBatch {
+  readonly input_ids: readonly (readonly number[])[];
+  readonly attention_mask: readonly (readonly number[])[];
+  readonly token_type_ids: readonly (readonly number[])[];
+  /** A class for each text. */
+  readonly sequenceLabels: readonly number[];
+  /** A class for each token, −100 where it has none. */
+  readonly tokenLabels: readonly (readonly number[])[];
+}
+
+interface TaskFacts {
+  readonly sum: number;
+  readonly trajectory: {
+    readonly options: Readonly<Record<string, number>>;
+    readonly loss: readonly number[];
+    readonly gradientNorm: readonly number[];
+  };
+}
+
+/** golden.json of an encoder; tests/golden/README.md says what stands in it. */
+interface EncoderFacts {
+  readonly batches: readonly [EncoderBatch, EncoderBatch];
+  /** The texts of the first batch with their padding in front. */
+  readonly paddedLeft: EncoderBatch;
+  readonly sequence: TaskFacts;
+  readonly token: TaskFacts;
+}
+
+/** A tiny encoder, with what transformers and PEFT computed of it. */
+export interface EncoderGolden {
+  readonly folder: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly model: ModelGraph;
+  readonly checkpoint: Checkpoint;
+  /** The tensors of golden.safetensors. */
+  readonly golden: Checkpoint;
+  readonly facts: EncoderFacts;
+  compile(device?: Device): Promise<CompileOptions>;
+}
+
+/** Reads the folder of an encoder that tests/golden/encoders.py wrote. */
+export async function loadEncoder(name: string): Promise<EncoderGolden> {
+  const folder = goldenPath(name);
+  const json = async (file: string) => JSON.parse(await readFile(join(folder, file), "utf8"));
+  const config = await json("config.json");
+  const model = readModel(config);
+  const checkpoint = modelCheckpoint(await openSafetensorsFolder(folder), model);
+  return {
+    folder,
+    config,
+    model,
+    checkpoint,
+    golden: await openSafetensorsFile(join(folder, "golden.safetensors")),
+    facts: await json("golden.json"),
+    compile: async (device = { target: "cpu", threads: 1 }) => {
+      const cacheFolder = join(tmpdir(), "lorikeet-tests");
+      return compileOptions(await mapWeights(checkpoint, { cacheFolder, float32Only: device.target === "webgpu" }), device);
+    },
+  };
+}
+
+/** The texts alone, row by row as they are; nothing is learned of them. */
+export function textsOf({ input_ids, attention_mask, token_type_ids }: EncoderBatch): Batch {
+  const [batch, tokens] = [input_ids.length, input_ids[0]?.length ?? 0];
+  const positions = attention_mask.map((row) => row.map((real, t) => real * row.slice(0, t).reduce((sum, one) => sum + one, 0)));
+  const whole = (rows: readonly (readonly number[])[]) => BigInt64Array.from(rows.flat(), BigInt);
+  return {
+    batch,
+    tokens,
+    ids: whole(input_ids),
+    positions: whole(positions),
+    tokenTypes: whole(token_type_ids),
+    segments: Float32Array.from(attention_mask.flat()),
+    supervisedRows: new BigInt64Array(1),
+    targets: new BigInt64Array(1),
+    weights: new Float32Array(1),
+    supervisedCount: 0,
+    exampleTokens: attention_mask.flat().reduce((sum, real) => sum + real, 0),
+  };
+}
+
+/** Hidden states of the tokens that are no padding, one after the other [N, C]. */
+export async function statesOf(model: ModelGraph, texts: EncoderBatch, compile: CompileOptions, maxTokens?: number): Promise<Float32Array> {
+  const batch = textsOf(texts);
+  const graph = buildSequenceGraph({ model, objective: nothing, maxTokens: maxTokens ?? batch.tokens });
+  graph.graph.output("hidden", graph.hidden);
+  const program = await Program.compile(graph.graph, nodeEngine, compile);
+  const { hidden } = await program.run(sequenceFeeds(batch), batchDimensions(batch));
+  await program.release();
+  const values = Float32Array.from(hidden?.data ?? [], Number);
+  const width = values.length / batch.segments.length;
+  const real = [...batch.segments.keys()].filter((row) => batch.segments[row] === 1);
+  return Float32Array.from(real.flatMap((row) => [...values.subarray(row * width, (row + 1) * width)]));
+}
+
+/** An objective of a program that is to give hidden states alone. */
+const nothing: Objective = {
+  parameters: [],
+  write: ({ hidden }) => ({ losses: hidden, supervisedMultiple: 1 }),
+  feeds: () => ({}),
+};
