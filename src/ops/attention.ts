@@ -35,6 +35,7 @@ const attentionOp = defineOp<AttentionAttributes>({
       fixed("Attention", extent(k.shape, 2)) / kvHeads,
     );
     expectEqual("Attention", "columns of k and v", extent(k.shape, 2), extent(v.shape, 2));
+    partsSeen(types.slice(3));
     return [float32(...q.shape)]; // [B, T, H·D]
   },
   gradient: ({ inputs: [q, k, v, ...biases], outputs: [output], dys: [dy], attributes }) =>
@@ -132,7 +133,7 @@ function chunkShapes({ heads, kvHeads }: AttentionAttributes, q: Shape = [], bia
   };
 }
 
-/** How many parts of Q keys each chunk of Q queries sees, by the masks: those up to its own, or all. */
+/** How many parts of Q keys each chunk of Q queries sees, by the masks: those up to its own, or all; throws for other masks. */
 function partsSeen(biases: readonly (TensorType | undefined)[]): readonly number[] {
   return biases.map((bias, chunk) => {
     const [queries, keys] = [extent(bias?.shape ?? [], 2), extent(bias?.shape ?? [], 3)];

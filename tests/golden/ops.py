@@ -305,6 +305,35 @@ def layer_norm():
     case("layerNorm: without a bias", {"n": 4}, norm, ["x", "gain"], lambda x, gain: F.layer_norm(x, (6,), gain, None, 1e-1))
 
 
+def heads_of_tasks():
+    """Row 0 of the logits is certain and right, row 1 certain and wrong."""
+    logits = normal(5, 3)
+    logits[0] = logits[1] = [-200, 300, 0]
+    inputs = dict(logits=logits, targets=np.array([1, 2, 0, 0, 1]))
+    case("crossEntropy", {"n": 5}, inputs, ["logits"], lambda logits, targets: F.cross_entropy(logits, targets, reduction="none"))
+    case(
+        "crossEntropy: weighted classes",
+        {"n": 5},
+        dict(**inputs, weights=np.float32([0.3, 1, 2.5])),
+        ["logits"],
+        lambda logits, targets, weights: F.cross_entropy(logits, targets, weight=weights, reduction="none"),
+    )
+    pair = dict(predictions=normal(5), targets=normal(5))
+    squared = lambda predictions, targets: F.mse_loss(predictions, targets, reduction="none")
+    case("squaredError", {"n": 5}, pair, ["predictions", "targets"], squared)
+
+    # Two texts of three tokens and one, and two tokens of padding: the means of each text's.
+    shares = np.float32([[1 / 3, 1 / 3, 1 / 3, 0, 0, 0], [0, 0, 0, 1, 0, 0]])
+    case("poolRows", {"n": 6, "batch": 2}, dict(x=normal(6, 4), shares=shares), ["x", "shares"], lambda x, shares: shares @ x)
+    x = normal(5, 4)
+    x[0] *= 0.1
+    x[1] *= 10
+    case("l2Normalise", {"n": 5}, dict(x=x), ["x"], lambda x: F.normalize(x))
+    zeros = normal(3, 4)
+    zeros[1] = 0
+    case("l2Normalise: zeros", {"n": 3}, dict(x=zeros), [], lambda x: F.normalize(x))
+
+
 def main():
     elementwise("add", lambda a, b: a + b)
     elementwise("mul", lambda a, b: a * b)
@@ -342,6 +371,7 @@ def main():
     attention(4, 2, 2, "both sides", bidirectional_mask_function)
     attention(2, 2, 2, "both sides, window and soft cap", sliding_window_bidirectional_mask_function(2), soft_cap=2)
     case("rowsFrom", {"n": 6}, dict(x=normal(5, 3)), ["x"], lambda x: x[2:])
+    heads_of_tasks()
 
 
 if __name__ == "__main__":

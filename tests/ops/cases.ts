@@ -6,21 +6,25 @@ import { attention } from "../../src/ops/attention.js";
 import { attentionBias, QUERIES, type Sight } from "../../src/ops/attention-bias.js";
 import { type CacheUse, cachedAttention } from "../../src/ops/cached-attention.js";
 import { clipByNorm } from "../../src/ops/clip-by-norm.js";
+import { crossEntropy } from "../../src/ops/cross-entropy.js";
 import { dropout } from "../../src/ops/dropout.js";
 import { frozenLayers } from "../../src/ops/frozen-layers.js";
 import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { gatherRows } from "../../src/ops/gather-rows.js";
 import { geglu } from "../../src/ops/geglu.js";
 import { type GeluKind, gelu } from "../../src/ops/gelu.js";
+import { l2Normalise } from "../../src/ops/l2-normalise.js";
 import { layerNorm } from "../../src/ops/layer-norm.js";
 import { linear } from "../../src/ops/linear.js";
 import { mul } from "../../src/ops/mul.js";
+import { poolRows } from "../../src/ops/pool-rows.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { rmsNorm } from "../../src/ops/rms-norm.js";
 import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
 import { rowsFrom } from "../../src/ops/rows-from.js";
 import { softCap, tanh } from "../../src/ops/soft-cap.js";
 import { splitColumns } from "../../src/ops/split-columns.js";
+import { squaredError } from "../../src/ops/squared-error.js";
 import { swiglu } from "../../src/ops/swiglu.js";
 import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
 import { weightedSum } from "../../src/ops/weighted-sum.js";
@@ -372,6 +376,54 @@ function layerNormCases(extent: Extent): OpCase[] {
   ];
 }
 
+/** What heads and sentence embeddings are made of. */
+function headCases(extent: Extent): OpCase[] {
+  const [classes, columns] = [extent(3), extent(4, 2)];
+  const [logits, targets] = [trained("n", classes), index(classes, "n")];
+  return [
+    {
+      name: "crossEntropy",
+      inputs: { logits, targets },
+      dimensions: rows,
+      build: ({ logits, targets }) => [crossEntropy(logits!, targets!)],
+    },
+    {
+      name: "crossEntropy: weighted classes",
+      inputs: { logits, targets, weights: given([classes], (random, count) => Array.from({ length: count }, () => random.uniform())) },
+      dimensions: rows,
+      build: ({ logits, targets, weights }) => [crossEntropy(logits!, targets!, weights!)],
+    },
+    {
+      name: "squaredError",
+      inputs: { predictions: trained("n"), targets: trained("n") },
+      dimensions: rows,
+      build: ({ predictions, targets }) => [squaredError(predictions!, targets!)],
+    },
+    {
+      name: "poolRows",
+      inputs: { x: trained("n", columns), shares: trained("batch", "n") },
+      dimensions: [
+        { n: 1, batch: 1 },
+        { n: 7, batch: 3 },
+      ],
+      build: ({ x, shares }) => [poolRows(x!, shares!)],
+    },
+    {
+      // Rows near zero turn faster than finite differences follow.
+      name: "l2Normalise",
+      inputs: { x: { ...trained("n", columns), values: (random, count) => random.gaussians(count, 1, 2) } },
+      dimensions: rows,
+      build: ({ x }) => [l2Normalise(x!)],
+    },
+    {
+      name: "l2Normalise: zeros",
+      inputs: { x: given(["n", columns], (random, count) => random.gaussians(count).fill(0, 0, columns)) },
+      dimensions: rows,
+      build: ({ x }) => [l2Normalise(x!)],
+    },
+  ];
+}
+
 const dropoutRate = 0.4;
 const windowStart = 5;
 
@@ -506,6 +558,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     },
     ...layerNormCases(extent),
     ...activationCases(extent),
+    ...headCases(extent),
     clipCase("clipByNorm", 1.25),
     clipCase("clipByNorm: within the limit", 1e30),
     {
