@@ -9,6 +9,8 @@ const MAX_COUNT = 1e8;
  */
 const limits: ReadonlyMap<string, number> = new Map([
   ["num_hidden_layers", 1024],
+  ["n_layer", 1024],
+  ["n_positions", 2 ** 24],
   ["max_position_embeddings", 2 ** 24],
   ["sliding_window", 2 ** 24],
   ["original_max_position_embeddings", 2 ** 24],
@@ -43,6 +45,13 @@ export class ConfigReader {
     const value = this.#config[field] ?? fallback;
     if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
     throw this.#error(field, "a number above 0", value);
+  }
+
+  /** A number above 0 that may be null: there is none then, and `absent` where the field is left out. */
+  optionalPositive(field: string, absent?: number): number | undefined {
+    const value = this.#config[field];
+    if (value === null || (value === undefined && absent === undefined)) return undefined;
+    return this.positive(field, absent);
   }
 
   flag(field: string, fallback: boolean): boolean {

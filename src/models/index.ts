@@ -2,6 +2,7 @@ import leven from "leven";
 import { InputError } from "../errors.js";
 import { type Architecture, isLanguageModel, type LanguageModelGraph, type ModelGraph } from "./architecture.js";
 import { bert } from "./bert.js";
+import { gpt2 } from "./gpt2.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
 import { modernbert } from "./modernbert.js";
@@ -9,7 +10,7 @@ import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 import { roberta } from "./roberta.js";
 
-const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, bert, roberta, modernbert];
+const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, bert, roberta, modernbert];
 
 /**
  * The model that a `config.json` describes.

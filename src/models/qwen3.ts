@@ -8,6 +8,7 @@ import { groupedAttention } from "./parts/grouped-attention.js";
 import { headNorm } from "./parts/head-norm.js";
 import { readRotary } from "./parts/rotary-tables.js";
 import { rotation } from "./parts/rotation.js";
+import { rootMeanSquareNorm } from "./parts/sublayer.js";
 
 // Qwen3 (Yang et al. 2025): Llama's blocks, the queries and keys of each head normalised before they are turned.
 export const qwen3: Architecture = {
@@ -23,8 +24,8 @@ export const qwen3: Architecture = {
     return preNormDecoder(decoder, (block, layer) => {
       const name = `${layer}.self_attn`;
       const norms = {
-        query: headNorm(`${name}.q_norm`, { heads, headSize, epsilon }),
-        key: headNorm(`${name}.k_norm`, { heads: kvHeads, headSize, epsilon }),
+        query: headNorm(heads, rootMeanSquareNorm(`${name}.q_norm`, headSize, epsilon)),
+        key: headNorm(kvHeads, rootMeanSquareNorm(`${name}.k_norm`, headSize, epsilon)),
       };
       const use = { block, window: windows[block] };
       return {

@@ -6,11 +6,16 @@ import type { Batch } from "../../src/data/batch.js";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
+import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
 import { createOptimizer } from "../../src/training/optimizer.js";
 import { runTrainer } from "../../src/training/trainer.js";
-import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
+import type { Checkpoint } from "../../src/weights/checkpoint.js";
+import { mapWeights } from "../../src/weights/node/mapped-weights.js";
+import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
+import { compileOptions } from "../../src/workflows/node/model-weights.js";
 import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
 import { relativeError } from "../support/compare.js";
 import { sequenceLogits } from "../support/sequence-logits.js";
@@ -53,6 +58,22 @@ describe.each(architectures)("%s", (name) => {
       const logits = await sequenceLogits(it.model, batch, await it.compile(), adapter);
       expect(relativeError(realRows(logits, batch), want)).toBeLessThan(TOLERANCE);
     }
+  });
+
+  test("merged, the weights have the names and shapes of the checkpoint's file, and give the adapted model's logits", async () => {
+    const scratch = await mkdtemp(join(tmpdir(), "lorikeet-contract-"));
+    const { model, checkpoint, folder } = it;
+    const adapter = await readAdapterFolder(join(folder, "adapter"));
+    await mergeCheckpoint({ checkpoint, model, adapter, modelName: name, companions: [], out: join(scratch, "merged") });
+    const merged = await openSafetensorsFolder(join(scratch, "merged"));
+    const shapes = ({ tensors }: Checkpoint) => Object.fromEntries([...tensors].map(([tensor, { shape }]) => [tensor, shape]));
+    expect(shapes(merged)).toEqual(shapes(await openSafetensorsFolder(folder)));
+    const mapped = await mapWeights(modelCheckpoint(merged, model), { cacheFolder: scratch });
+    const batch = batchOf(it.facts.batches[0]);
+    const logits = await sequenceLogits(model, batch, compileOptions(mapped, { target: "cpu", threads: 1 }));
+    const want = await it.golden.readFloat32("adapted.logits");
+    expect(relativeError(realRows(logits, batch), realRows(want, batch))).toBeLessThan(TOLERANCE);
+    await rm(scratch, { recursive: true });
   });
 
   test.each([

@@ -1,18 +1,16 @@
 import { product } from "../../graph/dimension.js";
 import { reshape } from "../../ops/reshape.js";
-import { rmsNorm } from "../../ops/rms-norm.js";
-import { ROWS } from "./rows.js";
+import { extent } from "../../ops/types.js";
 import type { Sublayer } from "./sublayer.js";
 
-/** RMSNorm of each head by itself, with one gain [D] for all: [N, H·D] → [N, H·D]. */
-export function headNorm(name: string, { heads, headSize, epsilon }: { heads: number; headSize: number; epsilon: number }): Sublayer {
-  const gain = `${name}.weight`;
+/** Each head of [N, H·D] normalised by itself, by a norm of D values that is the same for all → [N, H·D]. */
+export function headNorm(heads: number, norm: Sublayer): Sublayer {
   return {
-    linearGroups: [],
-    weights: [[gain, [headSize]]],
-    apply: (x, { weight }) => {
-      const each = reshape(x, [product(ROWS, heads), headSize]); // [N·H, D]
-      return reshape(rmsNorm(each, weight(gain, [headSize]), epsilon), [ROWS, heads * headSize]);
+    ...norm,
+    apply: (x, context) => {
+      const [rows, columns] = [extent(x.shape, 0), extent(x.shape, 1)];
+      const each = reshape(x, [product(rows, heads), Number(columns) / heads]); // [N·H, D]
+      return reshape(norm.apply(each, context), x.shape);
     },
   };
 }

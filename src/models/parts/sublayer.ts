@@ -1,4 +1,5 @@
 import type { Tensor } from "../../graph/graph.js";
+import { layerNorm } from "../../ops/layer-norm.js";
 import { rmsNorm } from "../../ops/rms-norm.js";
 import type { LinearGroup, ModelContext } from "../architecture.js";
 
@@ -29,5 +30,18 @@ export function rootMeanSquareNorm(name: string, size: number, epsilon: number):
     linearGroups: [],
     weights: [[gain, [size]]],
     apply: (x, { weight }) => rmsNorm(x, weight(gain, [size]), epsilon),
+  };
+}
+
+/** LayerNorm with a gain and a bias of `size` values each (Ba et al. 2016). */
+export function layerNormalisation(name: string, size: number, epsilon: number): Sublayer {
+  const [gain, bias] = [`${name}.weight`, `${name}.bias`];
+  return {
+    linearGroups: [],
+    weights: [
+      [gain, [size]],
+      [bias, [size]],
+    ],
+    apply: (x, { weight }) => layerNorm(x, weight(gain, [size]), weight(bias, [size]), epsilon),
   };
 }
