@@ -32,12 +32,18 @@ export function capped(e: Emitter, x: string, cap: number | undefined): { readon
   return { values: times(e, tanh, cap), tanh };
 }
 
-/** The gradient ȳ of t = tanh(x) → that of x, ȳ ⊙ (1 − t²). */
-export function throughTanh(e: Emitter, dy: string, tanh: string): string {
-  return binary(e, "Mul", dy, binary(e, "Sub", e.float(1), binary(e, "Mul", tanh, tanh)));
+/** The slope of t = tanh(x), 1 − t². */
+export function tanhSlope(e: Emitter, tanh: string): string {
+  return binary(e, "Sub", e.float(1), binary(e, "Mul", tanh, tanh));
 }
 
-function times(e: Emitter, x: string, factor: number): string {
+/** The gradient ȳ of tanh(x) → that of x. */
+export function throughTanh(e: Emitter, dy: string, tanh: string): string {
+  return binary(e, "Mul", dy, tanhSlope(e, tanh));
+}
+
+/** x times a number. */
+export function times(e: Emitter, x: string, factor: number): string {
   return factor === 1 ? x : binary(e, "Mul", x, e.float(factor));
 }
 

@@ -5,6 +5,7 @@ import { binary, concat, reduceMax, reshapeTo, softmax, splitEvenly, unsqueeze }
 import { int8Forward } from "./int8.js";
 import { mul } from "./mul.js";
 import { reshape } from "./reshape.js";
+import { capped, tanhSlope, throughTanh, times } from "./soft-cap.js";
 import { rowsOfTable, timesTable, timesTableTransposed } from "./table.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
 
@@ -13,12 +14,15 @@ interface VocabularyLossAttributes {
   readonly chunks: number;
   /** Whether the gradient of each row is computed beside its loss. */
   readonly differentiable: boolean;
+  /** Logits z become c·tanh(z/c) (Gemma Team 2024, "Gemma 2", section 2). */
+  readonly softCap?: number | undefined;
 }
 
 // ℓᵢ = log Σⱼ exp(zᵢⱼ) − zᵢₜ,  z = x·Wᵀ;  ∂ℓᵢ/∂xᵢ = softmax(zᵢ)·W − Wₜ
 //
 // The output projection and the cross-entropy in one: logits are the largest values of a step. The loss of a row depends on
 // its own logits alone, so its gradient is known, up to the factor ȳᵢ, while they are there, and they need not be kept.
+// With a soft cap its slope multiplies each probability, and Wₜ.
 const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   name: "VocabularyLoss",
   infer: (types) => {
@@ -54,9 +58,10 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
       return separate(e, whole, shape[1], attributes);
     },
   },
-  cost: ([x = [], weight = []], { chunks, differentiable }) => ({
+  cost: ([x = [], weight = []], { chunks, differentiable, softCap }) => ({
     flops: (differentiable ? 4 : 2) * count(x) * (weight[0] ?? 0),
-    scratch: (2 * (x[0] ?? 0) * (weight[0] ?? 0)) / chunks, // logits and probabilities
+    // Logits and probabilities, beside the tanh of a soft cap and its slope.
+    scratch: ((softCap === undefined ? 2 : 4) * (x[0] ?? 0) * (weight[0] ?? 0)) / chunks,
   }),
 });
 
@@ -82,9 +87,11 @@ interface Chunk {
  * The log-sum-exp is max(z) − log max(softmax(z)): the softmax of the largest logit is never below 1/V. (The CPU's own
  * ReduceLogSumExp, which adds one by one, is 5e-5 too small over a vocabulary of 49,152, and four times slower.)
  */
-function lossOfChunk(e: Emitter, { x, weight, targets, column, shape }: Chunk, { differentiable }: VocabularyLossAttributes): string {
+function lossOfChunk(e: Emitter, chunk: Chunk, { differentiable, softCap }: VocabularyLossAttributes): string {
+  const { x, weight, targets, column, shape } = chunk;
   const int8 = e.target === "cpu" ? e.int8(weight) : undefined;
-  const logits = int8 === undefined ? timesTableTransposed(e, x, weight, shape) : int8Forward(e, x, int8); // [S, V]
+  const products = int8 === undefined ? timesTableTransposed(e, x, weight, shape) : int8Forward(e, x, int8); // [S, V]
+  const { values: logits, tanh } = capped(e, softCap === undefined ? products : times(e, products, 1 / softCap), softCap);
   const chosen = e.emit("GatherElements", [logits, column], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
   const probabilities = softmax(e, logits);
   const largest = reduceMax(e, probabilities, 1);
@@ -92,11 +99,18 @@ function lossOfChunk(e: Emitter, { x, weight, targets, column, shape }: Chunk, {
   const losses = binary(e, "Sub", top, chosen);
   if (!differentiable) return losses;
   const rows = rowsOfTable(e, weight, targets); // Wₜ [S, C]
+  const weights = tanh === undefined ? probabilities : throughTanh(e, probabilities, tanh);
+  const slope = softCap === undefined ? undefined : tanhSlope(e, times(e, chosen, 1 / softCap)); // of the target [S, 1]
   const gradients =
     int8 === undefined
-      ? timesTable(e, probabilities, weight, shape, { addend: rows, addendScale: -1 })
-      : int8Gradients(e, probabilities, int8, { losses, column, rows, vocabulary: shape[0], largest });
+      ? timesTable(e, weights, weight, shape, { addend: timesSlope(e, rows, slope), addendScale: -1 })
+      : int8Gradients(e, weights, int8, { losses, column, rows, vocabulary: shape[0], largest, slope });
   return concat(e, [gradients, losses], 1);
+}
+
+/** x times the slope of a soft cap, where there is one. */
+function timesSlope(e: Emitter, x: string, slope: string | undefined): string {
+  return slope === undefined ? x : binary(e, "Mul", x, slope);
 }
 
 /**
@@ -117,7 +131,15 @@ function int8Gradients(
     rows,
     vocabulary,
     largest,
-  }: { readonly losses: string; readonly column: string; readonly rows: string; readonly vocabulary: number; readonly largest: string },
+    slope,
+  }: {
+    readonly losses: string;
+    readonly column: string;
+    readonly rows: string;
+    readonly vocabulary: number;
+    readonly largest: string;
+    readonly slope: string | undefined;
+  },
 ): string {
   const wrong = binary(e, "Sub", e.float(1), e.emit("Exp", [e.emit("Neg", [losses])[0]])[0]); // 1 − pₜ [S, 1]
   const range = e.emit("Min", [largest, wrong])[0];
@@ -131,7 +153,7 @@ function int8Gradients(
   const all = e.emit("MatMulIntegerToFloat", inputs, { domain: "com.microsoft" })[0]; // [S, C]
   const targets = e.emit("GatherElements", [codes, column], { attributes: { axis: { int: 1 } } })[0];
   const counted = binary(e, "Mul", e.emit("Cast", [targets], { attributes: { to: { int: 1 } } })[0], scale);
-  return binary(e, "Sub", binary(e, "Mul", all, scale), binary(e, "Mul", rows, binary(e, "Add", counted, wrong)));
+  return binary(e, "Sub", binary(e, "Mul", all, scale), binary(e, "Mul", rows, binary(e, "Add", counted, timesSlope(e, wrong, slope))));
 }
 
 /** Rows after which the dither repeats; the number of rows of a chunk is a multiple of it. */

@@ -229,6 +229,20 @@ def vocabulary_loss():
     case("vocabularyLoss: measured", {"n": 8}, inputs, [], compute)
 
 
+def capped_loss():
+    """Row 0 has all logits near the cap or its negative, row 1 is nearly certain and right."""
+    x, weight = normal(8, 4), normal(9, 4)
+    x[0] *= 30
+    weight[4] *= 2
+    x[1] = 0.3 * weight[4]
+    inputs = dict(x=x, weight=weight, targets=np.array([3, 4, 0, 8, 8, 0, 4, 2]))
+
+    def compute(x, weight, targets):
+        return F.cross_entropy(2 * torch.tanh(x @ weight.T / 2), targets, reduction="none")
+
+    case("vocabularyLoss: soft cap", {"n": 8}, inputs, ["x"], compute)
+
+
 def dropout():
     table = rng.random(40).astype(np.float32)
     rate, n = 0.4, 5
@@ -372,6 +386,7 @@ def main():
     attention(2, 2, 2, "both sides, window and soft cap", sliding_window_bidirectional_mask_function(2), soft_cap=2)
     case("rowsFrom", {"n": 6}, dict(x=normal(5, 3)), ["x"], lambda x: x[2:])
     heads_of_tasks()
+    capped_loss()
 
 
 if __name__ == "__main__":

@@ -311,26 +311,28 @@ function columnsCase(name: string, pieces: readonly number[], extent: Extent): O
   };
 }
 
-/** The rows of a vocabulary's loss whole and in chunks, with gradients and, as measuring wants it, without. */
-function lossCases(extent: Extent): OpCase[] {
-  const [columns, classes] = [extent(4), extent(9)];
-  return [true, false].flatMap((differentiable) =>
-    [1, 2, 4].map((chunks) => {
-      const golden = differentiable ? "vocabularyLoss" : "vocabularyLoss: measured";
-      const n = product(chunks, "n");
-      return {
-        name: chunks === 1 ? golden : `${golden}, in ${chunks} chunks`,
-        whole: { golden, dimensions: ({ n = 0 }) => ({ n: n / chunks }) },
-        inputs: {
-          x: differentiable ? trained(n, columns) : fixed(n, columns),
-          weight: fixed(classes, columns),
-          targets: index(classes, n),
-        },
-        dimensions: [{ n: 1 }, { n: 3 }],
-        build: ({ x, weight, targets }) => [vocabularyLoss(x!, weight!, targets!, { chunks, differentiable })],
-      } satisfies OpCase;
-    }),
-  );
+interface LossKind {
+  /** Measuring wants no gradients. */
+  readonly differentiable: boolean;
+  readonly softCap?: number;
+}
+
+/** The rows of a vocabulary's loss whole and in chunks. */
+function lossCases(golden: string, [columns, classes]: readonly [number, number], { differentiable, softCap }: LossKind): OpCase[] {
+  return [1, 2, 4].map((chunks) => {
+    const n = product(chunks, "n");
+    return {
+      name: chunks === 1 ? golden : `${golden}, in ${chunks} chunks`,
+      whole: { golden, dimensions: ({ n = 0 }) => ({ n: n / chunks }) },
+      inputs: {
+        x: differentiable ? trained(n, columns) : fixed(n, columns),
+        weight: fixed(classes, columns),
+        targets: index(classes, n),
+      },
+      dimensions: [{ n: 1 }, { n: 3 }],
+      build: ({ x, weight, targets }) => [vocabularyLoss(x!, weight!, targets!, { chunks, differentiable, softCap })],
+    } satisfies OpCase;
+  });
 }
 
 function activationCases(extent: Extent): OpCase[] {
@@ -449,6 +451,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
   const normed = extent(6, 3);
   const [rotated, positions, angles] = [extent(3), extent(8, TOKENS), extent(2)];
   const gated = extent(5);
+  const vocabulary = [extent(4), extent(9)] as const;
   return [
     ...elementwiseCases("add", add, extent),
     ...elementwiseCases("mul", mul, extent),
@@ -481,7 +484,9 @@ export function casesOf(extent: Extent): readonly OpCase[] {
       ],
       build: ({ segments, order }) => attentionBias(segments!, order!, { chunks: 2 }),
     },
-    ...lossCases(extent),
+    ...lossCases("vocabularyLoss", vocabulary, { differentiable: true }),
+    ...lossCases("vocabularyLoss: measured", vocabulary, { differentiable: false }),
+    ...lossCases("vocabularyLoss: soft cap", vocabulary, { differentiable: true, softCap: 2 }),
     {
       name: "dropout",
       inputs: {

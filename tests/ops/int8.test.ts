@@ -163,8 +163,10 @@ describe("the vocabulary's loss in int8", () => {
   const [S, C, V] = [64, 64, 4096];
 
   /** Losses, row gradients, and the usual size of a logit, in double precision; `rounded` rounds the probabilities to a step of their largest's 255th part. */
-  function reference(x: Float32Array, weight: Float32Array, targets: readonly number[], rounded = false) {
-    const logits = productOf(x, weight, C, V);
+  function reference(x: Float32Array, weight: Float32Array, targets: readonly number[], { rounded = false, softCap = Infinity } = {}) {
+    const products = productOf(x, weight, C, V);
+    const capped = softCap < Infinity;
+    const logits = capped ? products.map((z) => softCap * Math.tanh(z / softCap)) : products;
     const losses: number[] = [];
     const gradient = new Float64Array(targets.length * C);
     for (const [row, target] of targets.entries()) {
@@ -176,18 +178,19 @@ describe("the vocabulary's loss in int8", () => {
       for (let j = 0; j < V; j++) {
         const exact = Math.exp(z[j]! - top) / sum;
         const p = rounded ? Math.round(exact / step) * step : exact;
-        for (let c = 0; c < C; c++) gradient[row * C + c]! += (p - Number(j === target)) * weight[j * C + c]!;
+        const slope = capped ? 1 - (z[j]! / softCap) ** 2 : 1;
+        for (let c = 0; c < C; c++) gradient[row * C + c]! += (p - Number(j === target)) * slope * weight[j * C + c]!;
       }
     }
     return { losses, gradient, size: Math.sqrt(logits.reduce((sum, z) => sum + z * z, 0) / logits.length) };
   }
 
-  async function runLoss(stored: StoredWeight, x: Float32Array, targets: readonly number[], chunks: number) {
+  async function runLoss(stored: StoredWeight, x: Float32Array, targets: readonly number[], chunks: number, softCap?: number) {
     const [vocabulary = 0, columns = 0] = stored.shape;
     const graph = new Graph();
     const input = graph.input("x", { dtype: "float32", shape: [targets.length, columns] });
     const wanted = graph.input("targets", { dtype: "int64", shape: [targets.length] });
-    const loss = vocabularyLoss(input, graph.weight("head", [vocabulary, columns]), wanted, { chunks, differentiable: true });
+    const loss = vocabularyLoss(input, graph.weight("head", [vocabulary, columns]), wanted, { chunks, differentiable: true, softCap });
     graph.output("losses", loss);
     const ones = graph.input("ones", { dtype: "float32", shape: [targets.length] });
     graph.output("gradient", gradients(weightedSum(loss, ones), [input])[0]!);
@@ -214,7 +217,7 @@ describe("the vocabulary's loss in int8", () => {
     for (let c = 0; c < C; c++) x[row * C + c] = 0.45 * (weight[likely * C + c]! - 0.5 * common[c]!) + 0.05 * random.gaussian();
   }
   const want = reference(x, weight, targets);
-  const plain = reference(x, weight, targets, true);
+  const plain = reference(x, weight, targets, { rounded: true });
   const stored = int8Weight(weight, [V, C], { range: "row" });
 
   test.each([1, 2, 8])(
@@ -235,6 +238,18 @@ describe("the vocabulary's loss in int8", () => {
       expect(relativeError(total(plain.gradient), total(want.gradient))).toBeGreaterThan(1);
     },
   );
+
+  test("with a soft cap: losses, the gradient of every row, and its sum over the rows", async () => {
+    const softCap = 1.5 * want.size; // a usual slope is 0.66
+    const capped = reference(x, weight, targets, { softCap });
+    expect(relativeError(capped.gradient, want.gradient)).toBeGreaterThan(0.2);
+    const { losses, gradient } = await runLoss(stored, x, targets, 2, softCap);
+    for (const [row, loss] of capped.losses.entries())
+      expect(Math.abs(losses[row]! - loss)).toBeLessThan(4 * Math.SQRT2 * MOST * want.size);
+    expect(Math.max(...errorsOfRows(gradient, capped.gradient, C))).toBeLessThan(0.1);
+    expect(relativeError(gradient, capped.gradient)).toBeLessThan(0.04);
+    expect(relativeError(total(gradient), total(capped.gradient))).toBeLessThan(0.05);
+  });
 
   test("the most that a row's codes add up to stays below 2³¹: equal probabilities of 70,000 tokens", async () => {
     const vocabulary = 70_000;

@@ -12,7 +12,7 @@ export function nextToken(model: LanguageModelGraph): Objective {
       const { vocabulary, hidden: columns } = model.dimensions;
       const head = weight(model.head, [vocabulary, columns]);
       const chunks = lossChunks(maxSupervised);
-      const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks, differentiable });
+      const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks, differentiable, softCap: model.logitSoftCap });
       return { losses, supervisedMultiple: chunks * DITHER_ROWS };
     },
     feeds: ({ targets }) => ({ targets }),
