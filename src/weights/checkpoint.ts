@@ -21,6 +21,8 @@ export interface StoredTensor {
   readonly isTransposed?: true;
   /** Its name in the file, where that is another. */
   readonly storedName?: string;
+  /** Added to every value on reading: GGUF stores the gains of Gemma's norms as 1 + w. */
+  readonly addend?: number;
 }
 
 /** The tensors of a model by Hugging Face's names, read one at a time. */
@@ -81,7 +83,11 @@ export async function readStoredTensor(tensor: StoredTensor): Promise<Float32Arr
 
 /** The values of one tensor in order, a slab at a time, so that a large one is never in memory as a whole. */
 export async function* readSlabs(tensor: StoredTensor, slabElements = SLAB_ELEMENTS): AsyncGenerator<Float32Array<ArrayBuffer>> {
-  for await (const { bytes, count } of readStoredSlabs(tensor, slabElements)) yield dequantise(tensor.type, bytes, count);
+  const { type, addend } = tensor;
+  for await (const { bytes, count } of readStoredSlabs(tensor, slabElements)) {
+    const values = dequantise(type, bytes, count);
+    yield addend === undefined ? values : values.map((value) => value + addend);
+  }
 }
 
 /** Some of a tensor's numbers, in order, as they are stored. */
@@ -91,7 +97,7 @@ export interface StoredSlab {
   readonly count: number;
 }
 
-/** The bytes of one tensor as they are stored, but in the order of its shape, a slab of whole blocks at a time. */
+/** The bytes of one tensor as they are stored, but in the order of its shape and without its addend, a slab of whole blocks at a time. */
 export async function* readStoredSlabs(tensor: StoredTensor, slabElements = SLAB_ELEMENTS): AsyncGenerator<StoredSlab> {
   if (tensor.isTransposed) return yield* readTransposed(tensor, slabElements);
   const { type, shape, source, offset, interleavedHeads: heads } = tensor;

@@ -2,8 +2,8 @@ import { GGMLQuantizationType, gguf } from "@huggingface/gguf";
 import { InputError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
 import { buildCheckpoint, type Checkpoint, elementCount, type StoredTensor } from "./checkpoint.js";
+import { huggingFaceForm } from "./gguf-architectures/index.js";
 import { alignmentOf, type Correction, checkGgufHeader } from "./gguf-header.js";
-import { llamaTensors, readRopeFactors } from "./gguf-llama.js";
 import { isStoredType, storedByteLength, storedTypeNames } from "./stored-types.js";
 
 /** Metadata as the file states it; 64-bit numbers are numbers where they are exact, else bigints. */
@@ -15,31 +15,49 @@ export interface RawGguf {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-/** A model from a GGUF file, with Hugging Face's names and order of rows. */
+/** A model from a GGUF file, as Hugging Face's checkpoint of it is: names, order of rows, values. */
 export interface GgufModel {
   readonly metadata: GgufMetadata;
   readonly checkpoint: Checkpoint;
-  /** Divisors of the rotary frequencies (Llama 3 scaling), [D/2], where the file has them. */
-  readonly ropeFactors: Float32Array | undefined;
+  /** Its `config.json`. */
+  readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** Reads the header of a GGUF model. Weights are read when asked for. */
-export async function readGguf(source: ByteSource): Promise<GgufModel> {
-  const { metadata, tensors } = await readRawGguf(source);
-  const parts = metadata["split.count"];
-  if (typeof parts === "number" && parts > 1) {
+/** Reads the header of a GGUF model, or of all parts of one, in order. Weights are read when asked for. */
+export async function readGguf(...parts: readonly [ByteSource, ...ByteSource[]]): Promise<GgufModel> {
+  const [{ name }] = parts;
+  const { metadata, tensors } = await readParts(parts);
+  const form = await huggingFaceForm(name, metadata, tensors);
+  return { metadata, checkpoint: buildCheckpoint(form.tensors), config: form.config };
+}
+
+/** Only the first part has the metadata of the model. */
+async function readParts(parts: readonly [ByteSource, ...ByteSource[]]): Promise<RawGguf> {
+  const first = await readRawGguf(parts[0]);
+  const count = first.metadata["split.count"] ?? 1;
+  if (count !== parts.length) {
     throw new InputError(
-      `${source.name} is one of ${parts} parts of a model. Join them first: llama-gguf-split --merge FIRST_PART OUT.gguf.`,
+      parts.length === 1
+        ? `${parts[0].name} is one of ${String(count)} parts of a model. Keep them in one folder under their names (NAME-00001-of-00003.gguf), or join them: llama-gguf-split --merge FIRST_PART OUT.gguf.`
+        : `${parts[0].name} is named as one of ${parts.length} parts of a model, but says that there are ${String(count)}. Fetch the files again.`,
     );
   }
-  const architecture = metadata["general.architecture"];
-  if (architecture !== "llama") {
-    throw new InputError(
-      `${source.name}: its architecture is ${JSON.stringify(architecture)}; from GGUF, "llama" is read (Llama, SmolLM2, TinyLlama, Mistral). Use the model's safetensors folder instead.`,
-    );
+  const tensors = new Map(first.tensors);
+  for (const [index, part] of parts.entries()) {
+    const { metadata, tensors: more } = index === 0 ? first : await readRawGguf(part);
+    const number = metadata["split.no"] ?? 0;
+    if (number !== index) throw new InputError(`${part.name} says that it is part ${String(number)}, not ${index}. Fetch the files again.`);
+    for (const [name, tensor] of more) {
+      if (index > 0 && tensors.has(name))
+        throw new InputError(`${part.name}: tensor ${name} is in another part too. Fetch the files again.`);
+      tensors.set(name, tensor);
+    }
   }
-  const checkpoint = buildCheckpoint(llamaTensors(source.name, metadata, tensors));
-  return { metadata, checkpoint, ropeFactors: await readRopeFactors(tensors) };
+  const total = first.metadata["split.tensors.count"] ?? tensors.size;
+  if (total !== tensors.size) {
+    throw new InputError(`${parts[0].name}: the parts have ${tensors.size} tensors together, not ${String(total)}. Fetch the files again.`);
+  }
+  return { metadata: first.metadata, tensors };
 }
 
 /** Reads and checks metadata and the table of tensors: every tensor lies inside the file, none overlaps another. */

@@ -1,10 +1,25 @@
 import { type Blocks, blocksToFloat, emptyBlocks } from "./kernels/blocks.js";
-import { unpackQ4_0, unpackQ4_1, unpackQ5_0, unpackQ5_1, unpackQ8_0 } from "./kernels/blocks-of-32.js";
-import { unpackQ4_K, unpackQ5_K, unpackQ6_K } from "./kernels/blocks-of-256.js";
+import { unpackIQ4_NL, unpackMXFP4, unpackQ4_0, unpackQ4_1, unpackQ5_0, unpackQ5_1, unpackQ8_0 } from "./kernels/blocks-of-32.js";
+import { unpackIQ4_XS, unpackQ2_K, unpackQ3_K, unpackQ4_K, unpackQ5_K, unpackQ6_K } from "./kernels/blocks-of-256.js";
 import { convertBF16, convertF16, convertF32 } from "./kernels/half.js";
 
 /** How the numbers of a tensor are stored. Names as safetensors and GGUF write them. */
-export type StoredType = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q4_K" | "Q5_K" | "Q6_K";
+export type StoredType = FloatType | BlockType;
+type FloatType = "F32" | "F16" | "BF16";
+type BlockType =
+  | "Q8_0"
+  | "Q4_0"
+  | "Q4_1"
+  | "Q5_0"
+  | "Q5_1"
+  | "IQ4_NL"
+  | "MXFP4" // 32 weights
+  | "Q2_K"
+  | "Q3_K"
+  | "Q4_K"
+  | "Q5_K"
+  | "Q6_K"
+  | "IQ4_XS"; // 256 weights
 
 /** Whole numbers of a quantised weight: 4 bits with or without a sign, or 8 with one. */
 export type CodeType = "int4" | "uint4" | "int8";
@@ -41,9 +56,14 @@ export const storedFormats: Readonly<Record<StoredType, StoredFormat>> = {
   Q4_1: { weights: 32, bytes: 20, form: blocks(32, "uint4", true, unpackQ4_1) },
   Q5_0: { weights: 32, bytes: 22, form: blocks(32, "int8", false, unpackQ5_0) },
   Q5_1: { weights: 32, bytes: 24, form: blocks(32, "int8", true, unpackQ5_1) },
+  IQ4_NL: { weights: 32, bytes: 18, form: blocks(32, "int8", false, unpackIQ4_NL) },
+  MXFP4: { weights: 32, bytes: 17, form: blocks(32, "int8", false, unpackMXFP4) },
+  Q2_K: { weights: 256, bytes: 84, form: blocks(16, "uint4", true, unpackQ2_K) },
+  Q3_K: { weights: 256, bytes: 110, form: blocks(16, "int4", false, unpackQ3_K) },
   Q4_K: { weights: 256, bytes: 144, form: blocks(32, "uint4", true, unpackQ4_K) },
   Q5_K: { weights: 256, bytes: 176, form: blocks(32, "int8", true, unpackQ5_K) },
   Q6_K: { weights: 256, bytes: 210, form: blocks(16, "int8", false, unpackQ6_K) },
+  IQ4_XS: { weights: 256, bytes: 136, form: blocks(32, "int8", false, unpackIQ4_XS) },
 };
 
 /** The stored types' names, for messages. */
@@ -76,8 +96,8 @@ export function blockForm(type: StoredType): BlockForm | undefined {
 }
 
 /** `count` weights as the numbers, scales and minimums that are stored. */
-export function unpackBlocks({ size, unpack }: BlockForm, bytes: Uint8Array, count: number): Blocks {
-  const unpacked = emptyBlocks(count, size);
+export function unpackBlocks({ size, hasMinimums, unpack }: BlockForm, bytes: Uint8Array, count: number): Blocks {
+  const unpacked = emptyBlocks(count, size, hasMinimums);
   unpack(bytes, unpacked);
   return unpacked;
 }

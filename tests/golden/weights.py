@@ -33,11 +33,12 @@ def sha(array):
 
 # Random bytes are valid blocks once the half-precision scales are finite; their places in each block:
 HALVES = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
+LATER_HALVES = {T.Q2_K: [80, 82], T.Q3_K: [108], T.IQ4_NL: [0], T.IQ4_XS: [0], T.MXFP4: []}
 
 
-def blocks():
+def block_cases(kinds, rng):
     cases = []
-    for kind, halves in HALVES.items():
+    for kind, halves in kinds.items():
         weights, size = gguf.GGML_QUANT_SIZES[kind]
         count = 6 if weights == 256 else 24
         data = rng.integers(0, 256, (count, size), dtype=np.uint8)
@@ -45,11 +46,20 @@ def blocks():
             scales = (rng.standard_normal(count) * 10.0 ** rng.integers(-6, 3, count)).astype(np.float16)
             scales[0], scales[1] = np.float16(6e-8), np.float16(-65504)  # the smallest subnormal, the largest magnitude
             data[:, at : at + 2] = scales.view(np.uint8).reshape(count, 2)
+        if kind == T.MXFP4:
+            data[:, 0] = rng.integers(0, 251, count)  # exponents; beyond, values overflow
+            data[0, 0], data[1, 0], data[2, 0] = 0, 1, 2  # subnormal, and the first that is not
         cases.append({"type": kind.name, "stored": b64(data), "values": b64(dequantize(data, kind))})
+    return cases
+
+
+def blocks():
+    cases = block_cases(HALVES, rng)
     floats = (rng.standard_normal(64) * 10.0 ** rng.integers(-8, 8, 64)).astype(np.float32)
     cases.append({"type": "F32", "stored": b64(floats), "values": b64(floats)})
     bf16 = quantize(floats.reshape(1, -1), T.BF16)
     cases.append({"type": "BF16", "stored": b64(bf16), "values": b64(dequantize(bf16, T.BF16))})
+    cases += block_cases(LATER_HALVES, np.random.default_rng(7))  # a generator of their own: the numbers of the rest stay
     every = np.arange(65536, dtype=np.uint16).view(np.float16)  # NaN left out: hardware quietens it, software does not
     every = every[~np.isnan(every)]
     return {"cases": cases, "everyHalf": {"count": int(every.size), "sha256": sha(every.astype(np.float32))}}

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { InputError, RunError } from "../../src/errors.js";
 import type { DownloadProgress } from "../../src/hub/node/download-file.js";
@@ -135,6 +135,22 @@ describe("downloading from the Hub", () => {
     await rm(await realpath(join(path, shards[0]!)));
     await resolveModel("org/tiny", quick);
     expect(await isWeights(join(path, shards[0]!))).toBe(true);
+  });
+
+  it("fetches all parts of a GGUF, whichever of them is named", async () => {
+    const parts = [1, 2].map((part) => `tiny-0000${part}-of-00002.gguf`);
+    const files = Object.fromEntries(parts.map((part) => [part, text(part)]));
+    hub.repositories.set("org/parts", { commit, files: { ...files, "tiny.gguf": text("not wanted") } });
+    const { path } = await resolveModel(`org/parts:${parts[1]}`, quick);
+    expect((await readdir(dirname(path))).sort()).toEqual(parts);
+    // A snapshot that lacks a part is completed.
+    await rm(join(dirname(path), parts[0]!));
+    await resolveModel(`org/parts:${parts[1]}`, quick);
+    expect((await readdir(dirname(path))).sort()).toEqual(parts);
+    hub.repositories.set("org/cut", { commit, files: { [parts[0]!]: text("first") } });
+    expect((await failure(resolveModel(`org/cut:${parts[0]}`, quick))).message).toContain(
+      `has no file ${parts[1]}. Its .gguf files: ${parts[0]}`,
+    );
   });
 
   it("gives the token to the Hub and to nobody else", async () => {

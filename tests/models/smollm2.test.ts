@@ -18,7 +18,6 @@ import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
 import { LossProgram } from "../../src/training/loss-program.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
-import { ggufLlamaConfig } from "../../src/weights/gguf-llama.js";
 import { mapWeights } from "../../src/weights/node/mapped-weights.js";
 import { openGguf, openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
 import { GREEDY } from "../generation/support.js";
@@ -52,7 +51,7 @@ describe("SmolLM2-135M-Instruct against transformers on the same de-quantised we
   beforeAll(async () => {
     tensors = await openSafetensorsFile(goldenPath("smollm2/golden.safetensors"));
     const gguf = await openGguf(await smollm2Path());
-    model = readLanguageModel(ggufLlamaConfig(gguf));
+    model = readLanguageModel(gguf.config);
     const mapped = await mapWeights(gguf.checkpoint, { cacheFolder: join(lorikeetCacheFolder(), "weights") });
     const place = (name: string) => mapped.get(name)!;
     compile = {

@@ -24,9 +24,11 @@ const [ROWS, INPUTS, OUTPUTS] = [24, 96, 80];
 const forms: readonly { readonly name: string; readonly size: number; readonly codes: CodeType; readonly minimums: boolean }[] = [
   { name: "Q4_0", size: 32, codes: "int4", minimums: false },
   { name: "Q4_1 and Q4_K", size: 32, codes: "uint4", minimums: true },
-  { name: "Q8_0", size: 32, codes: "int8", minimums: false },
+  { name: "Q8_0, IQ4_NL, IQ4_XS and MXFP4", size: 32, codes: "int8", minimums: false },
   { name: "Q5_1 and Q5_K", size: 32, codes: "int8", minimums: true },
   { name: "Q6_K", size: 16, codes: "int8", minimums: false },
+  { name: "Q2_K", size: 16, codes: "uint4", minimums: true },
+  { name: "Q3_K", size: 16, codes: "int4", minimums: false },
 ];
 
 function drawn({ size, codes, minimums }: (typeof forms)[number], random = new Random(3)): BlockWeights {
@@ -35,7 +37,7 @@ function drawn({ size, codes, minimums }: (typeof forms)[number], random = new R
   const blocks = {
     codes: Int8Array.from({ length: count }, () => least + random.below(most - least + 1)),
     scales: random.gaussians(count / size, 0.01),
-    minimums: minimums ? random.gaussians(count / size, 0.1) : new Float32Array(count / size),
+    minimums: minimums ? random.gaussians(count / size, 0.1) : new Float32Array(0),
   };
   return blockWeights(blocks, [OUTPUTS, INPUTS], size, codes);
 }

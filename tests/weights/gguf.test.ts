@@ -3,10 +3,10 @@ import { InputError } from "../../src/errors.js";
 import { memorySource } from "../../src/weights/byte-source.js";
 import { readSlabs } from "../../src/weights/checkpoint.js";
 import { readGguf, readRawGguf } from "../../src/weights/gguf.js";
-import { ggufLlamaConfig, llamaTensorName } from "../../src/weights/gguf-llama.js";
+import { huggingFaceName, llamaNames } from "../../src/weights/gguf-architectures/parts/tensor-names.js";
 import { openGguf } from "../../src/weights/node/open-checkpoint.js";
 import { concat, ggufBytes, type TestTensor, u64, value } from "./gguf-bytes.js";
-import { floats, golden, goldenFolder, sha256 } from "./golden.js";
+import { golden, goldenFolder, sha256 } from "./golden.js";
 
 const tiny = () => openGguf(`${goldenFolder}/tiny-llama.gguf`);
 
@@ -31,9 +31,8 @@ describe("reading GGUF", () => {
   });
 
   it("finds Llama 3's rotary scaling again from the divisors that transformers computes", async () => {
-    const model = await tiny();
-    expect(model.ropeFactors).toEqual(floats(golden.model.ropeFactors));
-    expect(ggufLlamaConfig(model)).toMatchObject({
+    const { config } = await tiny();
+    expect(config).toMatchObject({
       model_type: "llama",
       hidden_size: 64,
       num_hidden_layers: 1,
@@ -56,7 +55,6 @@ describe("reading GGUF", () => {
       bos_token_id: 1,
       eos_token_id: 2,
     });
-    expect(() => ggufLlamaConfig({ ...model, ropeFactors: new Float32Array(16).fill(3) })).toThrow("are not those of Llama 3 scaling");
   });
 
   it("keeps a token that is a byte order mark, and 64-bit numbers exact", async () => {
@@ -75,10 +73,10 @@ describe("reading GGUF", () => {
   });
 
   it("names tensors", () => {
-    expect(llamaTensorName("blk.12.attn_k.bias")).toBe("model.layers.12.self_attn.k_proj.bias");
-    expect(llamaTensorName("output.weight")).toBe("lm_head.weight");
+    expect(huggingFaceName(llamaNames, "blk.12.attn_k.bias")).toBe("model.layers.12.self_attn.k_proj.bias");
+    expect(huggingFaceName(llamaNames, "output.weight")).toBe("lm_head.weight");
     for (const name of ["blk.1.output.weight", "attn_q.weight", "blk.1.constructor.weight", "token_embd.scale"]) {
-      expect(llamaTensorName(name)).toBeUndefined();
+      expect(huggingFaceName(llamaNames, name)).toBeUndefined();
     }
   });
 });
@@ -131,7 +129,7 @@ describe("damaged GGUF", () => {
       ggufBytes({ keys: llama, tensors: [tensor({ dims: [16, 2], type: 2 })], data }),
       "impossible shape [2, 16] for Q4_0",
     ],
-    ["type that is not read", ggufBytes({ keys: llama, tensors: [tensor({ type: 11 })], data }), "such as token_embd.weight (Q3_K)"],
+    ["type that is not read", ggufBytes({ keys: llama, tensors: [tensor({ type: 16 })], data }), "such as token_embd.weight (IQ2_XXS)"],
     ["offset off the alignment", ggufBytes({ keys: llama, tensors: [tensor({ offset: 4 })], data }), "no multiple of the alignment 32"],
     ["absurd offset", ggufBytes({ keys: llama, tensors: [tensor({ offset: 2n ** 63n })], data }), "no multiple of the alignment"],
     ["cut short", ggufBytes({ keys: llama, tensors: [tensor({ dims: [8, 16] })], data }), "It is cut short"],
@@ -141,18 +139,27 @@ describe("damaged GGUF", () => {
       "overlaps another tensor's",
     ],
     ["odd alignment", ggufBytes({ keys: [["general.alignment", value.u32(48)]] }), "expected a power of two"],
-    ["another architecture", ggufBytes({ keys: [["general.architecture", value.string("qwen2")]] }), 'its architecture is "qwen2"'],
+    [
+      "another architecture",
+      ggufBytes({ keys: [["general.architecture", value.string("mistral3")]] }),
+      'the architecture "mistral3" is not supported in a GGUF. Supported are: llama (Llama, Mistral, SmolLM2, TinyLlama), qwen2 (Qwen 2, Qwen 2.5)',
+    ],
+    [
+      "an adapter",
+      ggufBytes({ keys: [...llama, ["general.type", value.string("adapter")]] }),
+      'holds no model: its general.type is "adapter"',
+    ],
     ["experts", ggufBytes({ keys: [...llama, ["llama.expert_count", value.u32(8)]] }), "a mixture of experts"],
     [
       "one part of several",
       ggufBytes({ keys: [...llama, ["split.count", value.u32(3)]] }),
-      "is one of 3 parts of a model. Join them first",
+      "is one of 3 parts of a model. Keep them in one folder",
     ],
     ["no heads", ggufBytes({ keys: llama.slice(0, 1) }), "the metadata lack llama.attention.head_count"],
     [
       "foreign tensor",
       ggufBytes({ keys: llama, tensors: [tensor({ name: "blk.0.ssm_in.weight" })], data }),
-      "not part of a Llama model, such as blk.0.ssm_in",
+      "not part of a model of architecture llama, such as blk.0.ssm_in",
     ],
     [
       "odd heads",
@@ -168,9 +175,14 @@ describe("damaged GGUF", () => {
 
   it("says which entry of the configuration is missing or wrong", async () => {
     const keys: [string, Uint8Array][] = [...llama, ["llama.embedding_length", value.f32(0.5)]];
-    const model = await readGguf(memorySource("model.gguf", ggufBytes({ keys, tensors: [tensor()], data })));
-    expect(() => ggufLlamaConfig(model)).toThrow("model.gguf: llama.embedding_length is 0.5; expected a whole number");
-    const none = await readGguf(memorySource("model.gguf", ggufBytes({ keys: llama })));
-    expect(() => ggufLlamaConfig(none)).toThrow("token_embd.weight is missing");
+    const read = (bytes: Uint8Array) => readGguf(memorySource("model.gguf", bytes));
+    await expect(read(ggufBytes({ keys, tensors: [tensor()], data }))).rejects.toThrow(
+      "model.gguf: llama.embedding_length is 0.5; expected a whole number",
+    );
+    const whole: [string, Uint8Array][] = ["block_count", "embedding_length", "feed_forward_length"].map((key) => [
+      `llama.${key}`,
+      value.u32(8),
+    ]);
+    await expect(read(ggufBytes({ keys: [...llama, ...whole] }))).rejects.toThrow("token_embd.weight is missing");
   });
 });

@@ -2,6 +2,7 @@ import { access, copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat,
 import { dirname, join, relative } from "node:path";
 import { getRepoFolderName, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { InputError, RunError } from "../../errors.js";
+import { ggufParts } from "../gguf-parts.js";
 import { companionFiles } from "../model-files.js";
 import type { HubName } from "../model-name.js";
 import { type DownloadProgress, downloadFile } from "./download-file.js";
@@ -25,9 +26,9 @@ export async function cachedSnapshot(cacheFolder: string, name: HubName, revisio
   const commit = isCommit(revision) ? revision : (await readFile(join(storage, "refs", revision), "utf8").catch(() => "")).trim();
   if (!isCommit(commit)) return undefined;
   const folder = join(storage, "snapshots", commit);
-  if (name.file !== undefined) return (await exists(join(folder, name.file))) ? folder : undefined;
   // Without tokenizer_config.json the tokenizer may have been left out by a tool that needed the weights alone.
-  const needed = ["config.json", "tokenizer_config.json", ...((await weightFiles(folder)) ?? [SINGLE])];
+  const needed =
+    name.file === undefined ? ["config.json", "tokenizer_config.json", ...((await weightFiles(folder)) ?? [SINGLE])] : ggufParts(name.file);
   for (const file of needed) if (!(await exists(join(folder, file)))) return undefined;
   return folder;
 }
@@ -118,9 +119,10 @@ function chooseFiles(name: HubName, entries: readonly ListFileEntry[]): readonly
   const names = new Set(files.map((entry) => entry.path));
   const ggufs = files.map((entry) => entry.path).filter((path) => /\.gguf$/i.test(path));
   if (name.file !== undefined) {
-    const wanted = files.filter((entry) => entry.path === name.file);
-    if (wanted.length > 0) return wanted;
-    throw new InputError(`${name.repository} has no file ${name.file}. Its .gguf files: ${ggufs.join(", ") || "none"}.`);
+    const parts = ggufParts(name.file);
+    const missing = parts.find((part) => !names.has(part));
+    if (missing === undefined) return files.filter((entry) => parts.includes(entry.path));
+    throw new InputError(`${name.repository} has no file ${missing}. Its .gguf files: ${ggufs.join(", ") || "none"}.`);
   }
   if (!names.has("config.json") || !(names.has(SINGLE) || names.has(INDEX))) {
     const hint =

@@ -1,8 +1,9 @@
 // The "K" block types: super-blocks of 256 weights with scales that are themselves quantised.
-// Layout and formulas: ggml's ggml-common.h (block_q4_K, block_q5_K, block_q6_K) and the GGUF package's quants.py.
+// Layout and formulas: ggml's ggml-common.h (block_q2_K … block_q6_K, block_iq4_xs) and the GGUF package's quants.py.
 // Their products are scales in float32 for blocks of 32 or 16 weights.
 
 import type { Blocks } from "./blocks.js";
+import { NONLINEAR_VALUES } from "./blocks-of-32.js";
 import { halfValues } from "./half.js";
 
 const WEIGHTS = 256;
@@ -82,6 +83,74 @@ export function unpackQ6_K(bytes: Uint8Array, { codes, scales }: Blocks): void {
       const highShift = (run & 3) * 2;
       for (let i = 0; i < 16; i++) {
         codes[to + group * 16 + i] = (((bytes[low + i]! >> lowShift) & 15) | (((bytes[high + i]! >> highShift) & 3) << 4)) - 32;
+      }
+    }
+  }
+}
+
+/**
+ * Q2_K: 16 bytes with a 4-bit scale and a 4-bit minimum for 16 weights each, 64 bytes of bit pairs, d, dmin;
+ * y = (d·scale)·q − dmin·minimum. In each half of 128 weights the four runs of 32 share 32 bytes. 84 bytes.
+ */
+export function unpackQ2_K(bytes: Uint8Array, { codes, scales, minimums }: Blocks): void {
+  const half = halfValues();
+  for (let at = 0, to = 0; to < codes.length; at += 84, to += WEIGHTS) {
+    const d = half[bytes[at + 80]! | (bytes[at + 81]! << 8)]!;
+    const dmin = half[bytes[at + 82]! | (bytes[at + 83]! << 8)]!;
+    for (let group = 0; group < 16; group++) {
+      const both = bytes[at + group]!;
+      scales[to / 16 + group] = d * (both & 15);
+      minimums[to / 16 + group] = -dmin * (both >> 4);
+      unpackPairs(bytes, at + 16, group, codes, to);
+    }
+  }
+}
+
+/**
+ * Q3_K: 32 bytes of upper bits, 64 bytes of lower bit pairs as in Q2_K, sixteen 6-bit scales in 12 bytes, d;
+ * y = d·(scale − 32)·(q − 4), a scale per 16 weights. Bit `run` of an upper byte belongs to one of eight runs of 32. 110 bytes.
+ */
+export function unpackQ3_K(bytes: Uint8Array, { codes, scales }: Blocks): void {
+  const half = halfValues();
+  for (let at = 0, to = 0; to < codes.length; at += 110, to += WEIGHTS) {
+    const d = half[bytes[at + 108]! | (bytes[at + 109]! << 8)]!;
+    for (let group = 0; group < 16; group++) {
+      const low = (bytes[at + 96 + (group & 7)]! >> ((group >> 3) * 4)) & 15;
+      const high = (bytes[at + 104 + (group & 3)]! >> ((group >> 2) * 2)) & 3;
+      scales[to / 16 + group] = d * ((low | (high << 4)) - 32);
+      unpackPairs(bytes, at + 32, group, codes, to);
+      const run = group >> 1;
+      for (let i = 0; i < 16; i++) {
+        const upper = (bytes[at + (group & 1) * 16 + i]! >> run) & 1;
+        codes[to + group * 16 + i]! -= 4 * (1 - upper);
+      }
+    }
+  }
+}
+
+/** The bit pairs of one group of 16: in each half of 128 weights the four runs of 32 share 32 bytes. */
+function unpackPairs(bytes: Uint8Array, at: number, group: number, codes: Int8Array, to: number): void {
+  const from = at + (group >> 3) * 32 + (group & 1) * 16;
+  const shift = ((group >> 1) & 3) * 2;
+  for (let i = 0; i < 16; i++) codes[to + group * 16 + i] = (bytes[from + i]! >> shift) & 3;
+}
+
+/**
+ * IQ4_XS: d, two upper bits and then four lower bits of eight scales, 128 bytes of nibbles, which choose among 16 values;
+ * y = d·(scale − 32)·value, a scale per 32 weights. 136 bytes.
+ */
+export function unpackIQ4_XS(bytes: Uint8Array, { codes, scales }: Blocks): void {
+  const half = halfValues();
+  for (let at = 0, to = 0; to < codes.length; at += 136, to += WEIGHTS) {
+    const d = half[bytes[at]! | (bytes[at + 1]! << 8)]!;
+    const upper = bytes[at + 2]! | (bytes[at + 3]! << 8);
+    for (let group = 0; group < 8; group++) {
+      const lower = (bytes[at + 4 + (group >> 1)]! >> ((group & 1) * 4)) & 15;
+      scales[to / 32 + group] = d * ((lower | (((upper >> (2 * group)) & 3) << 4)) - 32);
+      for (let i = 0; i < 16; i++) {
+        const both = bytes[at + 8 + group * 16 + i]!;
+        codes[to + group * 32 + i] = NONLINEAR_VALUES[both & 15]!;
+        codes[to + group * 32 + 16 + i] = NONLINEAR_VALUES[both >> 4]!;
       }
     }
   }

@@ -2,7 +2,7 @@
 
 const fround = Math.fround;
 
-/** Unpacked blocks: a number for each weight, a scale and a minimum (zero where the type has none) for each block. */
+/** Unpacked blocks: a number for each weight, a scale and, where the type has minimums, a minimum for each block. */
 export interface Blocks {
   readonly codes: Int8Array<ArrayBuffer>;
   readonly scales: Float32Array<ArrayBuffer>;
@@ -10,11 +10,11 @@ export interface Blocks {
 }
 
 /** Zeroed memory for `count` weights in blocks of `size`. */
-export function emptyBlocks(count: number, size: number): Blocks {
+export function emptyBlocks(count: number, size: number, hasMinimums: boolean): Blocks {
   return {
     codes: new Int8Array(count),
     scales: new Float32Array(count / size),
-    minimums: new Float32Array(count / size),
+    minimums: new Float32Array(hasMinimums ? count / size : 0),
   };
 }
 
@@ -22,8 +22,8 @@ export function emptyBlocks(count: number, size: number): Blocks {
 export function blocksToFloat({ codes, scales, minimums }: Blocks, size: number, out: Float32Array): void {
   for (let block = 0, at = 0; block < scales.length; block++) {
     const scale = scales[block]!;
-    const minimum = minimums[block]!;
-    if (minimum === 0) for (const end = at + size; at < end; at++) out[at] = scale * codes[at]!;
+    const minimum = minimums[block];
+    if (minimum === undefined) for (const end = at + size; at < end; at++) out[at] = scale * codes[at]!;
     else for (const end = at + size; at < end; at++) out[at] = fround(scale * codes[at]!) + minimum;
   }
 }
@@ -45,7 +45,7 @@ const LARGEST = 15;
  * GGUF's Q4_1, which does the first step alone, loses 7.8 %.
  */
 export function roundToBlocks(values: Float32Array, size: number): Blocks {
-  const blocks = emptyBlocks(values.length, size);
+  const blocks = emptyBlocks(values.length, size, true);
   for (let block = 0; block < blocks.scales.length; block++) {
     const [from, end] = [block * size, (block + 1) * size];
     let [least, most] = [values[from]!, values[from]!];
@@ -96,7 +96,7 @@ function fitBlock(values: Float32Array, blocks: Blocks, block: number, size: num
 
 /** Rounds weights to 255 steps between each block's largest magnitude and its negative, as GGUF's Q8_0 does. */
 export function roundToBytes(values: Float32Array, size: number): Blocks {
-  const blocks = emptyBlocks(values.length, size);
+  const blocks = emptyBlocks(values.length, size, false);
   for (let block = 0; block < blocks.scales.length; block++) {
     let largest = 0;
     for (let at = block * size; at < (block + 1) * size; at++) largest = Math.max(largest, Math.abs(values[at]!));

@@ -72,8 +72,8 @@ export async function mapBlockWeights(checkpoint: Checkpoint, options: BlockOpti
 }
 
 /** How a weight is held; undefined where it stays in floating point. */
-function heldAs({ type, shape }: StoredTensor, eightBits: boolean): Held | undefined {
-  if (shape.length !== 2) return undefined;
+function heldAs({ type, shape, addend }: StoredTensor, eightBits: boolean): Held | undefined {
+  if (shape.length !== 2 || addend !== undefined) return undefined;
   const stored = blockForm(type);
   if (stored !== undefined) return stored;
   return (shape[1] ?? 0) % BLOCK === 0 ? rounded[eightBits ? 8 : 4] : undefined;

@@ -77,10 +77,17 @@ function placeInFile(tensor: StoredTensor): MappedTensor | undefined {
   const { name, type, shape, source, offset, byteLength } = tensor;
   if (type !== "F32" && type !== "BF16") return undefined;
   const aligned = offset % (type === "F32" ? 4 : 2) === 0; // kernels read whole elements from the mapped pages
-  if (!(source instanceof FileByteSource) || !aligned || tensor.interleavedHeads !== undefined || tensor.isTransposed) return undefined;
+  const isAsStored = tensor.interleavedHeads === undefined && readingChanges(tensor).length === 0;
+  if (!(source instanceof FileByteSource) || !aligned || !isAsStored) return undefined;
   const dtype = type === "F32" ? "float32" : "bfloat16";
   return { name, dtype, shape, folder: dirname(source.path), file: basename(source.path), offset, byteLength };
 }
+
+/** What reading does to stored numbers, beside the order of heads' rows. */
+const readingChanges = ({ isTransposed, addend }: StoredTensor): readonly string[] => [
+  ...(isTransposed ? ["transposed"] : []),
+  ...(addend === undefined ? [] : [`+${addend}`]),
+];
 
 /**
  * A key for what would be written: names, types, shapes and places of the tensors, each file's size and time of change, and
@@ -94,8 +101,9 @@ export async function fingerprint(tensors: readonly StoredTensor[], form = `floa
   for (const source of new Set(tensors.map((tensor) => tensor.source))) {
     hash.update(JSON.stringify([source.size, source instanceof FileByteSource ? source.modified : 0]));
   }
-  for (const { name, type, shape, source, offset, byteLength, interleavedHeads, isTransposed } of tensors) {
-    hash.update(JSON.stringify([name, type, shape, offset, byteLength, interleavedHeads ?? 0, ...(isTransposed ? ["transposed"] : [])]));
+  for (const tensor of tensors) {
+    const { name, type, shape, source, offset, byteLength, interleavedHeads } = tensor;
+    hash.update(JSON.stringify([name, type, shape, offset, byteLength, interleavedHeads ?? 0, ...readingChanges(tensor)]));
     const length = Math.min(SAMPLE_BYTES, byteLength);
     for (const at of [0, Math.floor((byteLength - length) / 2), byteLength - length]) hash.update(await source.read(offset + at, length));
   }

@@ -39,9 +39,16 @@ export async function openSafetensorsFile(path: string): Promise<Checkpoint> {
   return await readSafetensors([await FileByteSource.open(path)]);
 }
 
-/** Opens a GGUF model. */
-export async function openGguf(path: string): Promise<GgufModel> {
-  return await readGguf(await FileByteSource.open(path));
+/** Opens a GGUF model, or all parts of one, in order. */
+export async function openGguf(first: string, ...more: readonly string[]): Promise<GgufModel> {
+  const missing: string[] = [];
+  for (const path of more.length === 0 ? [] : [first, ...more]) if (!(await exists(path))) missing.push(path);
+  if (missing.length > 0) {
+    throw new InputError(
+      `The model is in ${more.length + 1} files, of which these are missing: ${missing.join(", ")}. Fetch them into the same folder.`,
+    );
+  }
+  return await readGguf(await FileByteSource.open(first), ...(await Promise.all(more.map((path) => FileByteSource.open(path)))));
 }
 
 /** Tensor → file, of an index whose files all lie in its own folder. */

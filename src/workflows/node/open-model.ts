@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import { ggufParts } from "../../hub/gguf-parts.js";
 import { type ResolveOptions, resolveModel } from "../../hub/node/resolve-model.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
 import { readLanguageModel } from "../../models/index.js";
@@ -9,7 +10,6 @@ import type { CompileOptions } from "../../runtime/program.js";
 import { textFromGguf } from "../../text/from-gguf.js";
 import { loadTextFromFolder } from "../../text/node/load.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
-import { ggufLlamaConfig } from "../../weights/gguf-llama.js";
 import { openGguf, openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
 import type { Precision } from "../options.js";
 import type { DescribedModel, OpenOptions } from "./described-model.js";
@@ -57,13 +57,8 @@ export async function mapModel(described: DescribedModel, device: Device, option
 type Read = Pick<DescribedModel, "config" | "codec" | "ggufMetadata"> & { readonly stored: Checkpoint };
 
 async function readGgufModel(path: string): Promise<Read> {
-  const gguf = await openGguf(path);
-  return {
-    config: ggufLlamaConfig(gguf),
-    codec: textFromGguf(gguf.metadata, path),
-    stored: gguf.checkpoint,
-    ggufMetadata: gguf.metadata,
-  };
+  const { config, metadata, checkpoint } = await openGguf(...ggufParts(path));
+  return { config, codec: textFromGguf(metadata, path), stored: checkpoint, ggufMetadata: metadata };
 }
 
 async function readFolderModel(path: string): Promise<Read> {
