@@ -8,6 +8,7 @@ import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { type CacheUse, cachedAttention } from "../ops/cached-attention.js";
 import { frozenLayers } from "../ops/frozen-layers.js";
 import { gatherRows } from "../ops/gather-rows.js";
+import { softCap } from "../ops/soft-cap.js";
 
 /** Symbol of the rows of the key-value cache. */
 const PAST = "past";
@@ -67,7 +68,7 @@ export function buildGenerationGraph({ model, layout, maxPositions, use }: Gener
   }); // [N, C]
   const [logits] = frozen(gatherRows(hidden, last), [weight(model.head, [vocabulary, columns])]); // [B, V]
   if (logits === undefined) throw new Error("the head has no output");
-  graph.output("logits", logits);
+  graph.output("logits", model.logitSoftCap === undefined ? logits : softCap(logits, model.logitSoftCap));
   return { graph, adapter };
 }
 

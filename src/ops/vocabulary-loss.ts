@@ -185,11 +185,18 @@ function separate(e: Emitter, packed: string, columns: number, { differentiable 
   return [flat(losses), gradients];
 }
 
-/** Chunks of a vocabulary's loss that hold about this many rows: enough for fast products, few enough for the memory of logits. */
+/** Chunks of a vocabulary's loss hold about this many rows: enough for fast products, few enough for the memory of logits. */
 const ROWS_PER_CHUNK = 256;
+/** Of a larger vocabulary they hold fewer rows: about so many logits, 134 MB. */
+const LOGITS_PER_CHUNK = 2 ** 25;
+/** Then there may be so many; the number of learned tokens is padded to a multiple of them. */
+const MOST_OF_FEWER_ROWS = 32;
 
 /** How many chunks a batch of up to `rows` learned tokens is computed in. */
-export const lossChunks = (rows: number): number => chunksOf(rows, ROWS_PER_CHUNK);
+export function lossChunks(rows: number, vocabulary: number): number {
+  const size = Math.min(ROWS_PER_CHUNK, LOGITS_PER_CHUNK / vocabulary);
+  return chunksOf(rows, size, size < ROWS_PER_CHUNK ? MOST_OF_FEWER_ROWS : undefined);
+}
 
 /** x [S, C], a frozen W [V, C], targets int64 [S] → the negative log-likelihood of each row's target [S], in nats. */
 export function vocabularyLoss(x: Tensor, weight: Tensor, targets: Tensor, attributes: VocabularyLossAttributes): Tensor {

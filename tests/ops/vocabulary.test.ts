@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Graph } from "../../src/graph/graph.js";
 import { gradients } from "../../src/ops/gradients.js";
-import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
+import { lossChunks, vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
 import { weightedSum } from "../../src/ops/weighted-sum.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { relativeError } from "../support/compare.js";
@@ -71,3 +71,14 @@ function inDoublePrecision(logits: Float32Array, targets: readonly number[]): { 
 function transposed(values: Float32Array, rows: number, columns: number): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length: values.length }, (_, at) => values[(at % rows) * columns + Math.floor(at / rows)]!);
 }
+
+test.each([
+  [256, 49_152, 1],
+  [300, 49_152, 2],
+  [4096, 49_152, 8],
+  [100, 262_144, 1],
+  [300, 262_144, 4],
+  [4096, 262_144, 32],
+])("up to %i rows before %i classes are computed in %i chunks", (rows, classes, chunks) => {
+  expect(lossChunks(rows, classes)).toBe(chunks);
+});

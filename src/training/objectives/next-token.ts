@@ -11,7 +11,7 @@ export function nextToken(model: LanguageModelGraph): Objective {
       const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
       const { vocabulary, hidden: columns } = model.dimensions;
       const head = weight(model.head, [vocabulary, columns]);
-      const chunks = lossChunks(maxSupervised);
+      const chunks = lossChunks(maxSupervised, vocabulary);
       const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks, differentiable, softCap: model.logitSoftCap });
       return { losses, supervisedMultiple: chunks * DITHER_ROWS };
     },
