@@ -10,10 +10,17 @@ import { frozenLayers } from "../ops/frozen-layers.js";
 import { gatherRows } from "../ops/gather-rows.js";
 import { softCap } from "../ops/soft-cap.js";
 
-/** Symbol of the rows of the key-value cache. */
-const PAST = "past";
-/** Symbol of all that a token may see: the rows of the cache and the new tokens. */
-const SEEN = "seen";
+/** Symbol of the rows of the key-value cache that blocks with a window, or without one, are fed. */
+const pastOf = (window: number | undefined) => `past${window ?? ""}`;
+/** Symbol of all that a token may see: those rows and the new tokens. */
+const seenOf = (window: number | undefined) => `seen${window ?? ""}`;
+/** The input that holds the mask of such blocks. */
+export const maskName = (window: number | undefined) => `bias${window ?? ""}`;
+
+/** Values of the symbols of so many rows. */
+export function pastDimensions(window: number | undefined, past: number, tokens: number): Record<string, number> {
+  return { [pastOf(window)]: past, [seenOf(window)]: past + tokens };
+}
 
 export interface GenerationGraphOptions {
   readonly model: LanguageModelGraph;
@@ -28,19 +35,26 @@ export interface GenerationGraphOptions {
  * Writes prefill and decode as one graph, or decode alone: new tokens [B, T] after P rows of a cache. Inputs: `ids` int64 [B·T],
  * `positions` int64 [B, T], `last` int64 [B] (the row of [B·T] whose successor is wanted), `bias` [B, 1, T, P + T] (0 where a
  * new token sees a row of the cache or a new token, else masked), and `past.i.key` and `past.i.value` [P, B, K, D] of each
- * block. Outputs: `logits` [B, V], and the new rows `new.i.key`, `new.i.value` [B, T, K·D]. The cache itself never leaves the
+ * block. Blocks with a window w have a P of their own, and the mask `biasw`. Outputs: `logits` [B, V], and the new rows `new.i.key`, `new.i.value` [B, T, K·D]. The cache itself never leaves the
  * host.
  */
 export function buildGenerationGraph({ model, layout, maxPositions, use }: GenerationGraphOptions): {
   graph: Graph;
   adapter: AttachedAdapter | undefined;
+  /** The window of each block. */
+  windows: readonly (number | undefined)[];
 } {
   const graph = new Graph();
   const { vocabulary, hidden: columns, heads, kvHeads, headSize } = model.dimensions;
   const last = graph.input("last", { dtype: "int64", shape: [BATCH] });
-  const bias = use === "oneToken" ? undefined : graph.input("bias", { dtype: "float32", shape: [BATCH, 1, TOKENS, SEEN] });
-  const past = (block: number, kind: "key" | "value") =>
-    graph.input(`past.${block}.${kind}`, { dtype: "float32", shape: [PAST, BATCH, kvHeads, headSize] });
+  const masks = new Map<number | undefined, Tensor>();
+  const maskOf = (window: number | undefined) => {
+    if (use === "oneToken") return undefined;
+    const mask = masks.get(window) ?? graph.input(maskName(window), { dtype: "float32", shape: [BATCH, 1, TOKENS, seenOf(window)] });
+    masks.set(window, mask);
+    return mask;
+  };
+  const windows: (number | undefined)[] = [];
 
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const frozen = (x: Tensor, weights: readonly Tensor[]) => frozenLayers(x, weights, { oneRow: use === "oneToken" });
@@ -59,17 +73,21 @@ export function buildGenerationGraph({ model, layout, maxPositions, use }: Gener
     maxPositions,
     weight,
     linear: adapter?.linear ?? plainLinear(base),
-    attend: (q, k, v, { block, scale = 1 / Math.sqrt(headSize) }) => {
+    attend: (q, k, v, { block, scale = 1 / Math.sqrt(headSize), window: given, softCap }) => {
+      const window = given === undefined || given >= maxPositions ? undefined : given; // it holds the longest sequence
+      windows[block] = window;
+      const past = (kind: "key" | "value") =>
+        graph.input(`past.${block}.${kind}`, { dtype: "float32", shape: [pastOf(window), BATCH, kvHeads, headSize] });
       graph.output(`new.${block}.key`, k);
       graph.output(`new.${block}.value`, v);
-      const inputs = { q, k, v, bias, pastKeys: past(block, "key"), pastValues: past(block, "value") };
-      return cachedAttention(inputs, { heads, kvHeads, scale, use });
+      const inputs = { q, k, v, bias: maskOf(window), pastKeys: past("key"), pastValues: past("value") };
+      return cachedAttention(inputs, { heads, kvHeads, scale, softCap, use });
     },
   }); // [N, C]
   const [logits] = frozen(gatherRows(hidden, last), [weight(model.head, [vocabulary, columns])]); // [B, V]
   if (logits === undefined) throw new Error("the head has no output");
   graph.output("logits", model.logitSoftCap === undefined ? logits : softCap(logits, model.logitSoftCap));
-  return { graph, adapter };
+  return { graph, adapter, windows };
 }
 
 /** The layers of a model, those that read one input together: they are written when the first of them is asked for. */

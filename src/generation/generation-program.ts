@@ -4,7 +4,7 @@ import type { LanguageModelGraph } from "../models/architecture.js";
 import type { CacheUse } from "../ops/cached-attention.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
-import { buildGenerationGraph } from "./generation-graph.js";
+import { buildGenerationGraph, maskName, pastDimensions } from "./generation-graph.js";
 import { KeyValueCache } from "./key-value-cache.js";
 
 /** An adapter that a generation program applies: its layout, and its values, which may change between runs. */
@@ -28,6 +28,8 @@ const TOKENS_PER_PIECE = 256;
 interface Programs {
   readonly any: Program;
   readonly oneToken: Program | undefined;
+  /** The window of each block. */
+  readonly windows: readonly (number | undefined)[];
 }
 
 /** Next-token logits of sequences that grow: a step feeds each sequence its new tokens. */
@@ -37,6 +39,7 @@ export class GenerationProgram {
   readonly #program: Program;
   /** For a single token of a single sequence, where that is a program of its own. */
   readonly #oneToken: Program | undefined;
+  readonly #windows: Programs["windows"];
   readonly #model: LanguageModelGraph;
   readonly #adapter: AppliedAdapter | undefined;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
@@ -44,6 +47,7 @@ export class GenerationProgram {
   private constructor(programs: Programs, inputs: ReadonlyMap<string, LayoutEntry>, options: GenerationProgramOptions) {
     this.#program = programs.any;
     this.#oneToken = programs.oneToken;
+    this.#windows = programs.windows;
     this.#inputs = inputs;
     this.#model = options.model;
     this.#adapter = options.adapter;
@@ -57,10 +61,11 @@ export class GenerationProgram {
     // In float32 the engine's products read the weights as they are: a copy of them would gain little.
     const packed = { ...compile, packWeights: ownForm || forms.some(({ int8 }) => int8 !== undefined) };
     const build = (use: CacheUse) => buildGenerationGraph({ ...options, layout: options.adapter?.layout, use });
-    const { graph, adapter } = build(ownForm ? "joined" : "apart");
+    const { graph, adapter, windows } = build(ownForm ? "joined" : "apart");
     const any = await Program.compile(graph, engine, packed);
-    const oneToken = ownForm ? await Program.compile(build("oneToken").graph, engine, packed) : undefined;
-    return new GenerationProgram({ any, oneToken }, adapter?.inputs ?? new Map(), options);
+    // A token that sees itself alone needs a mask.
+    const oneToken = ownForm && !windows.includes(1) ? await Program.compile(build("oneToken").graph, engine, packed) : undefined;
+    return new GenerationProgram({ any, oneToken, windows }, adapter?.inputs ?? new Map(), options);
   }
 
   /** An empty cache for a batch of sequences. */
@@ -107,10 +112,17 @@ export class GenerationProgram {
     }
     const last = BigInt64Array.from(counts, (count, sequence) => BigInt(sequence * tokens + Math.max(count - 1, 0)));
     const alone = sequences.length === 1 && tokens === 1 && cache.length(0) > 0 ? this.#oneToken : undefined;
-    const bias = alone === undefined ? { bias: cache.bias(counts) } : {};
-    const feeds = { ids, positions, last, ...bias, ...cache.feeds(), ...this.#adapterFeeds() };
-    const past = cache.rows;
-    const outputs = await (alone ?? this.#program).run(feeds, { batch: sequences.length, tokens, past, seen: past + tokens });
+    const feeds: Record<string, HostData> = { ids, positions, last, ...this.#adapterFeeds() };
+    Object.assign(
+      feeds,
+      cache.feeds((block) => this.#windows[block]),
+    );
+    const dimensions: Record<string, number> = { batch: sequences.length, tokens };
+    for (const window of new Set(this.#windows)) {
+      Object.assign(dimensions, pastDimensions(window, cache.rows(window), tokens));
+      if (alone === undefined) feeds[maskName(window)] = cache.bias(counts, window);
+    }
+    const outputs = await (alone ?? this.#program).run(feeds, dimensions);
     cache.append(outputs, counts);
     const logits = outputs.logits?.data;
     if (!(logits instanceof Float32Array)) throw new Error("the program returned no logits");

@@ -36,40 +36,56 @@ export class KeyValueCache {
     return this.#lengths[sequence] ?? 0;
   }
 
-  /** Rows that a program is fed: those of the longest sequence, and at least one, which is masked while nothing is held. */
-  get rows(): number {
-    return Math.max(1, ...this.#lengths);
+  /**
+   * Rows that a program is fed, at least one, which is masked while nothing is held: those of the longest sequence, without those that
+   * lie before the window of every new token.
+   */
+  rows(window?: number): number {
+    return Math.max(1, ...this.#lengths) - this.#firstRow(window);
+  }
+
+  /** The first row that a new token sees; one is fed though none is seen. */
+  #firstRow(window = Number.POSITIVE_INFINITY): number {
+    return Math.max(0, Math.min(...this.#lengths) - Math.max(window - 1, 1));
   }
 
   get capacity(): number {
     return this.#capacity;
   }
 
-  /** The rows as inputs of a program: views, not copies. */
-  feeds(): Record<string, HostData> {
+  /**
+   * The rows as inputs of a program: views, not copies.
+   *
+   * @param windowOf how far a block's tokens see
+   */
+  feeds(windowOf: (block: number) => number | undefined = () => undefined): Record<string, HostData> {
     const feeds: Record<string, HostData> = {};
-    const size = this.rows * this.#rowSize();
     for (let block = 0; block < this.#shape.blocks; block++) {
-      feeds[`past.${block}.key`] = this.#block(this.#keys, block).subarray(0, size);
-      feeds[`past.${block}.value`] = this.#block(this.#values, block).subarray(0, size);
+      const window = windowOf(block);
+      const first = this.#firstRow(window);
+      const range = [first * this.#rowSize(), (first + this.rows(window)) * this.#rowSize()] as const;
+      feeds[`past.${block}.key`] = this.#block(this.#keys, block).subarray(...range);
+      feeds[`past.${block}.value`] = this.#block(this.#values, block).subarray(...range);
     }
     return feeds;
   }
 
   /**
    * The mask [B, 1, T, P + T] of T new tokens, of which the first `counts[b]` of a sequence are real: each sees what its
-   * sequence holds, itself and the new tokens before it.
+   * sequence holds, itself and the new tokens before it, as far as its window reaches.
    */
-  bias(counts: readonly number[]): Float32Array {
-    const { rows } = this;
+  bias(counts: readonly number[], window = Number.POSITIVE_INFINITY): Float32Array {
+    const rows = this.rows(window);
+    const first = this.#firstRow(window);
     const tokens = Math.max(...counts);
     const seen = rows + tokens;
     const bias = new Float32Array(this.#shape.batch * tokens * seen).fill(MASKED);
     for (const [sequence, count] of counts.entries()) {
+      const held = this.length(sequence) - first;
       for (let token = 0; token < tokens; token++) {
         const at = (sequence * tokens + token) * seen;
-        bias.fill(0, at, at + this.length(sequence));
-        bias.fill(0, at + rows, at + rows + Math.min(token + 1, count));
+        bias.fill(0, at + Math.max(0, held + token + 1 - window), at + held);
+        bias.fill(0, at + rows + Math.max(0, token + 1 - window), at + rows + Math.min(token + 1, count));
       }
     }
     return bias;

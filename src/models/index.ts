@@ -9,8 +9,9 @@ import { modernbert } from "./modernbert.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 import { roberta } from "./roberta.js";
+import { smollm3 } from "./smollm3.js";
 
-const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, bert, roberta, modernbert];
+const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, smollm3, gpt2, bert, roberta, modernbert];
 
 /**
  * The model that a `config.json` describes.

@@ -13,13 +13,12 @@ export const mistral: Architecture = {
   read: (json) => {
     const config = new ConfigReader(json);
     const decoder = readDecoderConfig(config, { maxPositions: 131_072 });
-    const { feedForward } = decoder;
-    // Within its window, a sliding window sees what full attention sees.
-    const window = config.optionalCount("sliding_window", 4096) ?? decoder.dimensions.maxPositions;
-    const dimensions = { ...decoder.dimensions, maxPositions: Math.min(decoder.dimensions.maxPositions, window) };
+    const { dimensions, feedForward } = decoder;
     const rotate = rotation(readRotary(json), dimensions.headSize);
-    return preNormDecoder({ ...decoder, dimensions }, (block, name) => ({
-      attention: groupedAttention({ name: `${name}.self_attn`, dimensions, rotate, use: { block } }),
+    // The first release's is the default; null means none.
+    const window = config.optionalCount("sliding_window", 4096);
+    return preNormDecoder(decoder, (block, name) => ({
+      attention: groupedAttention({ name: `${name}.self_attn`, dimensions, rotate, use: { block, window } }),
       feedForward: gatedFeedForward({ name: `${name}.mlp`, hidden: dimensions.hidden, feedForward }),
     }));
   },

@@ -2,6 +2,7 @@ import { apply, type Tensor } from "../graph/graph.js";
 import { defineOp, type Emitter, everywhere, float32, type LoweringArguments } from "../graph/op.js";
 import { type AttentionAttributes, groupedHeads, mergeGroups, splitHeads } from "./attention.js";
 import { binary, concat, matMul, reshapeTo, softmax, transpose } from "./engine-nodes.js";
+import { capped } from "./soft-cap.js";
 import { extent, input } from "./types.js";
 
 /**
@@ -16,7 +17,7 @@ interface CachedAttentionAttributes extends AttentionAttributes {
   readonly use: CacheUse;
 }
 
-// O = softmax(s·Q·[K_past; K]ᵀ + bias)·[V_past; V]
+// O = softmax(s·Q·[K_past; K]ᵀ + bias)·[V_past; V], the scores capped before they are masked
 const cachedAttentionOp = defineOp<CachedAttentionAttributes>({
   name: "CachedAttention",
   infer: (types, { use }) => {
@@ -30,22 +31,24 @@ const cachedAttentionOp = defineOp<CachedAttentionAttributes>({
 
 function attendJoined(e: Emitter, { inputs, attributes }: LoweringArguments<CachedAttentionAttributes>): string {
   const [q = "", k = "", v = "", pastKeys = "", pastValues = "", bias = ""] = inputs;
-  const { heads, kvHeads, scale } = attributes;
+  const { heads, kvHeads, softCap } = attributes;
+  const scale = attributes.scale / (softCap ?? 1);
   const all = (past: string, x: string) => concat(e, [past, transpose(e, reshapeTo(e, x, [0, 0, kvHeads, -1]), [1, 0, 2, 3])], 0); // [P + T, B, K, D]
   const scores = rowsProduct(e, groupedHeads(e, q, attributes), all(pastKeys, k), { transposed: true, scale }); // [B, K, G·T, P + T]
-  const weights = softmax(e, binary(e, "Add", scores, groupedMask(e, bias, heads / kvHeads)));
+  const weights = softmax(e, binary(e, "Add", capped(e, scores, softCap).values, groupedMask(e, bias, heads / kvHeads)));
   return mergeGroups(e, rowsProduct(e, weights, all(pastValues, v)), attributes);
 }
 
 function attendApart(e: Emitter, { inputs, attributes, types }: LoweringArguments<CachedAttentionAttributes>): string {
   const [q = "", k = "", v = "", pastKeys = "", pastValues = "", bias = ""] = inputs;
-  const { heads, kvHeads, scale } = attributes;
+  const { heads, kvHeads, softCap } = attributes;
+  const scale = attributes.scale / (softCap ?? 1);
   const one = attributes.use === "oneToken";
   const rows = (x: string) => (one ? reshapeTo(e, x, [1, kvHeads, 1, -1]) : splitHeads(e, x, kvHeads)); // [B, K, T, D]
   const queries = one ? reshapeTo(e, q, [1, kvHeads, heads / kvHeads, -1]) : groupedHeads(e, q, attributes); // [B, K, G·T, D]
   const pastScores = rowsProduct(e, queries, pastKeys, { transposed: true, scale }); // [B, K, G·T, P]
   const newScores = matMul(e, queries, rows(k), { transposeB: true, scale }); // [B, K, G·T, T]
-  const scores = concat(e, [pastScores, newScores], 3);
+  const scores = capped(e, concat(e, [pastScores, newScores], 3), softCap).values;
   const weights = softmax(e, one ? scores : binary(e, "Add", scores, groupedMask(e, bias, heads / kvHeads)));
   const widths = e.shape([extent(types[3]?.shape ?? [], 0), extent(types[1]?.shape ?? [], 1)]); // P and T
   const [toPast = "", toNew = ""] = e.emit("Split", [weights, widths], { outputs: 2, attributes: { axis: { int: 3 } } });

@@ -67,7 +67,8 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
   const linear = adapter?.linear ?? plainLinear(base, onLayerInput);
   const biasesOf = new Map<number | undefined, readonly Tensor[]>();
-  const biases = (window: number | undefined) => {
+  const biases = (given: number | undefined) => {
+    const window = given === undefined || given >= maxTokens ? undefined : given; // it holds the longest sequence
     const known = biasesOf.get(window) ?? attentionBias(segments, order, { chunks: queryChunks, sight: model.sight, window });
     biasesOf.set(window, known);
     return known;

@@ -35,7 +35,7 @@ const label = (block: number, kind: "key" | "value", sequence: number, head: num
 function expectHeld(cache: KeyValueCache, lengths: readonly number[]) {
   const feeds = cache.feeds();
   const rows = Math.max(1, ...lengths);
-  expect(cache.rows).toBe(rows);
+  expect(cache.rows()).toBe(rows);
   // Two new tokens of each sequence: the first sees itself, the second both.
   const flags = (length: number, news: readonly number[]) => [...Array.from({ length: rows }, (_, at) => Number(at < length)), ...news];
   expect([...cache.bias(lengths.map(() => 2))].map((value) => Number(value === 0))).toEqual(

@@ -32,7 +32,6 @@ from make import (
     gradients_of_sum,
     make_batch,
     randomise_b,
-    report_gap,
     save_adapter,
     trajectory,
     write_golden,
@@ -66,6 +65,30 @@ ARCHITECTURES = {
         model="LlamaForCausalLM",
         config=dict(**SIZES, rms_norm_eps=1e-5, head_dim=16, tie_word_embeddings=True),
         seed=300,
+    ),
+    "mistral": dict(
+        model="MistralForCausalLM",
+        config=dict(**SIZES, sliding_window=5, tie_word_embeddings=False),
+        without={"window": dict(sliding_window=None), "the right window": dict(sliding_window=4)},
+        seed=330,
+    ),
+    "qwen2-window": dict(
+        model="Qwen2ForCausalLM",
+        config=dict(**{**SIZES, "num_hidden_layers": 3}, use_sliding_window=True, sliding_window=4, max_window_layers=1),
+        without={"window": dict(use_sliding_window=False), "a block of full sight": dict(max_window_layers=0)},
+        seed=343,
+    ),
+    "smollm3": dict(
+        model="SmolLM3ForCausalLM",
+        config=dict(
+            **{**SIZES, "num_hidden_layers": 3},
+            pad_token_id=0,
+            no_rope_layers=[1, 0, 1],
+            use_sliding_window=True,
+            sliding_window=6,
+        ),
+        without={"window": dict(use_sliding_window=False), "a block without positions": dict(no_rope_layers=[1, 1, 1])},
+        seed=355,
     ),
     "qwen3": dict(
         model="Qwen3ForCausalLM",
@@ -104,9 +127,9 @@ def randomise(model, seed):
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator)
             if weight.ndim > 1:
-                weight.copy_(0.25 * noise)
+                weight.copy_(0.2 * noise)
             else:
-                weight.copy_(0.8 * noise if name.endswith("bias") else weight + 0.3 * noise)
+                weight.copy_(noise if name.endswith("bias") else weight + 0.5 * noise)
 
 
 def save_model(name, plan):
@@ -169,13 +192,27 @@ def check_parts(name, plan, base):
         assert change > least, f"{name} {part} changes the logits by {change} only"
 
 
+def report_gap(model):
+    """Prints how far the gradients of the padded batch lie from those of each text alone in fp64, tensor by tensor."""
+    wanted = lambda name: "lora_" in name
+    single = gradients_of_sum(model, BATCHES[0], wanted)
+    exact = copy.deepcopy(model).double()
+    double = {name: torch.zeros_like(value, dtype=torch.double) for name, value in single.items()}
+    for row, real in enumerate(BATCHES[0]["attention_mask"].sum(-1)):
+        text = {key: value[row : row + 1, :real] for key, value in BATCHES[0].items()}
+        for name, gradient in gradients_of_sum(exact, text, wanted).items():
+            double[name] += gradient
+    gap = max(relative(single[name].double(), double[name]) for name in double)
+    print(f"  gradients, fp32 against fp64: {gap:.1e}; smallest norm {min(g.norm().item() for g in double.values()):.3f}")
+
+
 def adapted_model(name, base, seed):
     torch.manual_seed(seed)
     config = LoraConfig(
         r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights="gaussian"
     )
     model = get_peft_model(copy.deepcopy(base), config).eval()
-    randomise_b(model, seed + 1)
+    randomise_b(model, seed + 1, deviation=0.1)
     save_adapter(model, HERE / name / "adapter")
     return model
 
@@ -185,7 +222,7 @@ def make(name, plan):
     base = save_model(name, plan)
     check_parts(name, plan, base)
     model = adapted_model(name, base, plan["seed"] + 1)
-    report_gap("adapter", model, BATCHES[0])
+    report_gap(model)
     with torch.no_grad():
         plain, adapted = forward(base, BATCHES[0]), forward(model, BATCHES[0])
     left = padded_left(BATCHES[0])

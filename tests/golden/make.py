@@ -162,12 +162,12 @@ def lora(model, **overrides):
     return get_peft_model(model, LoraConfig(**{**options, **overrides})).eval()
 
 
-def randomise_b(model, seed):
+def randomise_b(model, seed, deviation=0.2):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:
-                weight.copy_(0.2 * torch.randn(weight.shape, generator=generator))
+                weight.copy_(deviation * torch.randn(weight.shape, generator=generator))
 
 
 def adapter_state(model):

@@ -34,6 +34,22 @@ describe("config.json", () => {
       { model_type: "mistral", sliding_window: 1e8 },
       '"sliding_window" must be a whole number from 1 to 16777216, found 100000000',
     ],
+    [
+      "layer types of another number",
+      { model_type: "qwen2", layer_types: ["full_attention"] },
+      '"layer_types" names 1 layers, "num_hidden_layers" is 2',
+    ],
+    [
+      "a layer of another type",
+      { model_type: "qwen3", layer_types: ["full_attention", "chunked_attention"] },
+      '"layer_types" holds "chunked_attention"; supported are "full_attention" and "sliding_attention"',
+    ],
+    [
+      "a window without its size",
+      { model_type: "qwen2", layer_types: ["full_attention", "sliding_attention"] },
+      '"layer_types" holds "sliding_attention", but the model has no "sliding_window"',
+    ],
+    ["positions for a layer too few", { model_type: "smollm3", no_rope_layers: [1] }, '"no_rope_layers" must list 2 numbers'],
     ["another activation", { hidden_act: "gelu" }, '"hidden_act" is "gelu"; a model of type llama has "silu"'],
     ["heads that share unevenly", { num_key_value_heads: 3 }, "4 heads cannot share 3 key-value heads evenly"],
     ["an odd head", { head_dim: 7 }, "head size 7 is odd"],
@@ -56,10 +72,9 @@ describe("config.json", () => {
     expect(readModel({ ...config, tie_word_embeddings: true }).weights.has("lm_head.weight")).toBe(false);
   });
 
-  test("a sliding window bounds the context", () => {
+  test("a sliding window is no bound of the context", () => {
     const mistral = { ...config, model_type: "mistral", max_position_embeddings: 4096 };
-    expect(readModel({ ...mistral, sliding_window: 1024 }).dimensions.maxPositions).toBe(1024);
-    expect(readModel({ ...mistral, sliding_window: null }).dimensions.maxPositions).toBe(4096);
+    expect(readModel({ ...mistral, sliding_window: 1024 }).dimensions.maxPositions).toBe(4096);
   });
 
   test("a Llama lists every weight that its checkpoint holds, in the shape it has there", () => {
