@@ -58,24 +58,30 @@ SIZES = dict(
     eos_token_id=2,
 )
 
+# Standard deviations at which rounding to 8 bits changes little: the adapter is weaker than the layers that it sits at.
+CALM = dict(deviations=dict(matrix=0.2, gain=0.5, bias=1.0), adapter=0.1)
+
 # model: the class in transformers; config: its configuration; seed; without: configurations that each leave out a part;
 # slight: those of parts that change less, so that tests in float32 alone would notice.
 ARCHITECTURES = {
     "llama": dict(
         model="LlamaForCausalLM",
         config=dict(**SIZES, rms_norm_eps=1e-5, head_dim=16, tie_word_embeddings=True),
+        **CALM,
         seed=300,
     ),
     "mistral": dict(
         model="MistralForCausalLM",
         config=dict(**SIZES, sliding_window=5, tie_word_embeddings=False),
         without={"window": dict(sliding_window=None), "the right window": dict(sliding_window=4)},
+        **CALM,
         seed=330,
     ),
     "qwen2-window": dict(
         model="Qwen2ForCausalLM",
         config=dict(**{**SIZES, "num_hidden_layers": 3}, use_sliding_window=True, sliding_window=4, max_window_layers=1),
         without={"window": dict(use_sliding_window=False), "a block of full sight": dict(max_window_layers=0)},
+        **CALM,
         seed=343,
     ),
     "smollm3": dict(
@@ -88,16 +94,19 @@ ARCHITECTURES = {
             sliding_window=6,
         ),
         without={"window": dict(use_sliding_window=False), "a block without positions": dict(no_rope_layers=[1, 1, 1])},
+        **CALM,
         seed=355,
     ),
     "qwen3": dict(
         model="Qwen3ForCausalLM",
         config=dict(**SIZES, head_dim=16, tie_word_embeddings=False, attention_bias=True),
+        **CALM,
         seed=320,
     ),
     "qwen2": dict(
         model="Qwen2ForCausalLM",
         config=dict(**SIZES, tie_word_embeddings=True),
+        **CALM,
         seed=310,
     ),
     "gpt2": dict(
@@ -120,16 +129,16 @@ ARCHITECTURES = {
 }
 
 
-def randomise(model, seed):
+def randomise(model, seed, matrix=0.25, gain=0.3, bias=0.8):
     """Matrices of about unit gain; gains away from one and biases away from zero, so that each of them counts."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator)
             if weight.ndim > 1:
-                weight.copy_(0.2 * noise)
+                weight.copy_(matrix * noise)
             else:
-                weight.copy_(noise if name.endswith("bias") else weight + 0.5 * noise)
+                weight.copy_(bias * noise if name.endswith("bias") else weight + gain * noise)
 
 
 def save_model(name, plan):
@@ -137,7 +146,7 @@ def save_model(name, plan):
     shutil.rmtree(folder, ignore_errors=True)
     kind = getattr(transformers, plan["model"])
     model = kind(kind.config_class(**plan["config"]))
-    randomise(model, plan["seed"])
+    randomise(model, plan["seed"], **plan.get("deviations", {}))
     model.to(torch.bfloat16).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     return load_model(name, plan)
@@ -206,13 +215,13 @@ def report_gap(model):
     print(f"  gradients, fp32 against fp64: {gap:.1e}; smallest norm {min(g.norm().item() for g in double.values()):.3f}")
 
 
-def adapted_model(name, base, seed):
+def adapted_model(name, base, seed, deviation=0.2):
     torch.manual_seed(seed)
     config = LoraConfig(
         r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights="gaussian"
     )
     model = get_peft_model(copy.deepcopy(base), config).eval()
-    randomise_b(model, seed + 1, deviation=0.1)
+    randomise_b(model, seed + 1, deviation)
     save_adapter(model, HERE / name / "adapter")
     return model
 
@@ -221,7 +230,7 @@ def make(name, plan):
     print(name)
     base = save_model(name, plan)
     check_parts(name, plan, base)
-    model = adapted_model(name, base, plan["seed"] + 1)
+    model = adapted_model(name, base, plan["seed"] + 1, plan.get("adapter", 0.2))
     report_gap(model)
     with torch.no_grad():
         plain, adapted = forward(base, BATCHES[0]), forward(model, BATCHES[0])
