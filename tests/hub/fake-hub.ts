@@ -69,12 +69,18 @@ export class FakeHub {
       else sendRange(response, content, request.headers.range);
       return;
     }
-    const [, api, models, organisation, name, verb, revision] = url.pathname.split("/").map(decodeURIComponent);
-    if (api === "api" && models === "models") this.#answerApi(url, response, `${organisation}/${name}`, verb ?? "", revision ?? "");
+    const [, api, models, organisation, name, verb, revision, ...folder] = url.pathname.split("/").map(decodeURIComponent);
+    const listing = { verb: verb ?? "", revision: revision ?? "", folder: folder.map((part) => `${part}/`).join("") };
+    if (api === "api" && models === "models") this.#answerApi(url, response, `${organisation}/${name}`, listing);
     else this.#answerFile(url, response, request.headers.range);
   }
 
-  #answerApi(url: URL, response: ServerResponse, id: string, verb: string, revision: string): void {
+  #answerApi(
+    url: URL,
+    response: ServerResponse,
+    id: string,
+    { verb, revision, folder }: { verb: string; revision: string; folder: string },
+  ): void {
     const repository = this.repositories.get(id);
     if (repository === undefined || (revision !== "main" && revision !== repository.commit)) {
       send(response, repository === undefined ? 401 : 404, { error: "Repository or revision not found" });
@@ -93,7 +99,10 @@ export class FakeHub {
       });
       return;
     }
-    const entries = Object.entries(repository.files).map(([path, bytes]) => ({
+    const inFolder = Object.entries(repository.files).filter(([path]) => path.startsWith(folder));
+    const folders = new Set(inFolder.flatMap(([path]) => /^(.+)\//.exec(path.slice(folder.length))?.[1] ?? []));
+    const listed = inFolder.filter(([path]) => !path.slice(folder.length).includes("/"));
+    const entries = listed.map(([path, bytes]) => ({
       type: "file",
       path,
       size: bytes.length,
@@ -104,11 +113,13 @@ export class FakeHub {
     const next = new URL(url.pathname, this.address);
     next.searchParams.set("cursor", String(page + 3));
     const more = page + 3 < entries.length ? { Link: `<${next}>; rel="next"` } : {};
-    send(response, 200, [...entries.slice(page, page + 3), { type: "directory", path: "onnx", size: 0, oid: "0".repeat(40) }], more);
+    const directories = ["onnx", ...folders].map((path) => ({ type: "directory", path, size: 0, oid: "0".repeat(40) }));
+    send(response, 200, [...entries.slice(page, page + 3), ...directories], more);
   }
 
   #answerFile(url: URL, response: ServerResponse, range: string | undefined): void {
-    const [, organisation, name, , commit, file = ""] = url.pathname.split("/").map(decodeURIComponent);
+    const [, organisation, name, , commit, ...path] = url.pathname.split("/").map(decodeURIComponent);
+    const file = path.join("/");
     const repository = this.repositories.get(`${organisation}/${name}`);
     const content = repository?.files[file];
     if (repository === undefined || content === undefined || commit !== repository.commit) {

