@@ -124,6 +124,16 @@ def heads_of(x, heads):
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
+def attend(q, keys, values, mask, soft_cap=None):
+    """Of heads apart, the mask true where a query sees a key."""
+    if soft_cap is None:
+        out = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=0.7)
+    else:
+        scores = soft_cap * torch.tanh(0.7 * q @ keys.transpose(2, 3) / soft_cap)
+        out = scores.masked_fill(~mask, -torch.inf).softmax(3) @ values
+    return out.transpose(1, 2).flatten(2)
+
+
 def attention(heads, kv_heads, size, label=None, sees=CAUSAL, soft_cap=None):
     """Eight tokens, so that they are computed in up to four chunks of several: one sequence is full, one holds two texts and padding."""
     segments = np.array([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 2, 2, 0, 0, 0]], dtype=np.float32)
@@ -132,13 +142,7 @@ def attention(heads, kv_heads, size, label=None, sees=CAUSAL, soft_cap=None):
         repeat = heads // kv_heads
         keys = heads_of(k, kv_heads).repeat_interleave(repeat, 1)
         values = heads_of(v, kv_heads).repeat_interleave(repeat, 1)
-        mask = visible(segments, sees)
-        if soft_cap is None:
-            out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=mask, scale=0.7)
-        else:
-            scores = soft_cap * torch.tanh(0.7 * heads_of(q, heads) @ keys.transpose(2, 3) / soft_cap)
-            out = scores.masked_fill(~mask, -torch.inf).softmax(3) @ values
-        return out.transpose(1, 2).flatten(2)
+        return attend(heads_of(q, heads), keys, values, visible(segments, sees), soft_cap)
 
     inputs = dict(
         q=normal(2, 8, heads * size),
@@ -150,7 +154,7 @@ def attention(heads, kv_heads, size, label=None, sees=CAUSAL, soft_cap=None):
     case(f"attention: {label or f'{heads} heads on {kv_heads}'}", {"batch": 2, "tokens": 8}, inputs, ["q", "k", "v"], compute)
 
 
-def cached_attention(heads, kv_heads, size):
+def cached_attention(heads, kv_heads, size, label=None, soft_cap=None):
     past, filled = 5, 3
     segments = np.array([[1, 1, 1], [1, 1, 0]], dtype=np.float32)
     held = torch.arange(past).lt(filled).expand(2, 1, 3, past)
@@ -159,9 +163,7 @@ def cached_attention(heads, kv_heads, size):
     def compute(q, k, v, pastKeys, pastValues, bias):
         keys = torch.cat([pastKeys[:filled].permute(1, 2, 0, 3), heads_of(k, kv_heads)], 2).repeat_interleave(heads // kv_heads, 1)
         values = torch.cat([pastValues[:filled].permute(1, 2, 0, 3), heads_of(v, kv_heads)], 2).repeat_interleave(heads // kv_heads, 1)
-        seen = torch.cat([mask[..., :filled], mask[..., past:]], 3)
-        out = F.scaled_dot_product_attention(heads_of(q, heads), keys, values, attn_mask=seen, scale=0.7)
-        return out.transpose(1, 2).flatten(2)
+        return attend(heads_of(q, heads), keys, values, torch.cat([mask[..., :filled], mask[..., past:]], 3), soft_cap)
 
     inputs = dict(
         q=normal(2, 3, heads * size),
@@ -172,7 +174,20 @@ def cached_attention(heads, kv_heads, size):
         bias=torch.where(mask, 0.0, -1e30).numpy().astype(np.float32),
     )
     dimensions = {"batch": 2, "tokens": 3, "past": past, "seen": past + 3}
-    case(f"cachedAttention: {heads} heads on {kv_heads}", dimensions, inputs, [], compute)
+    case(f"cachedAttention: {label or f'{heads} heads on {kv_heads}'}", dimensions, inputs, [], compute)
+
+
+def one_token(heads, kv_heads, size, label, soft_cap=None):
+    """A single token of a single sequence, which sees all that is held, and itself."""
+
+    def compute(q, k, v, pastKeys, pastValues):
+        keys = torch.cat([pastKeys.permute(1, 2, 0, 3), heads_of(k, kv_heads)], 2).repeat_interleave(heads // kv_heads, 1)
+        values = torch.cat([pastValues.permute(1, 2, 0, 3), heads_of(v, kv_heads)], 2).repeat_interleave(heads // kv_heads, 1)
+        return attend(heads_of(q, heads), keys, values, torch.ones(1, 1, 1, keys.shape[2], dtype=torch.bool), soft_cap)
+
+    rows, cache = (1, 1, kv_heads * size), (5, 1, kv_heads, size)
+    inputs = dict(q=normal(1, 1, heads * size), k=normal(*rows), v=normal(*rows), pastKeys=normal(*cache), pastValues=normal(*cache))
+    case(f"cachedAttention: {label}", {"past": 5}, inputs, [], compute)
 
 
 def attention_bias():
@@ -387,6 +402,9 @@ def main():
     case("rowsFrom", {"n": 6}, dict(x=normal(5, 3)), ["x"], lambda x: x[2:])
     heads_of_tasks()
     capped_loss()
+    cached_attention(4, 2, 2, "soft cap", soft_cap=2)
+    one_token(4, 2, 2, "one token")
+    one_token(2, 2, 2, "one token, soft cap", soft_cap=2)
 
 
 if __name__ == "__main__":

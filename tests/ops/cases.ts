@@ -1,10 +1,10 @@
-import { product, type Shape } from "../../src/graph/dimension.js";
+import { type Dimension, product, type Shape } from "../../src/graph/dimension.js";
 import type { Tensor } from "../../src/graph/graph.js";
 import { adamw } from "../../src/ops/adamw.js";
 import { add } from "../../src/ops/add.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias, QUERIES, type Sight } from "../../src/ops/attention-bias.js";
-import { type CacheUse, cachedAttention } from "../../src/ops/cached-attention.js";
+import { cachedAttention } from "../../src/ops/cached-attention.js";
 import { clipByNorm } from "../../src/ops/clip-by-norm.js";
 import { crossEntropy } from "../../src/ops/cross-entropy.js";
 import { dropout } from "../../src/ops/dropout.js";
@@ -200,20 +200,17 @@ function chunkedSequences(chunks: number): { readonly segments: CaseInput; reado
   return { segments: { ...segments, shape: ["batch", tokens] }, order: { ...order, shape: [tokens] } };
 }
 
-function cachedAttentionCase(shared: number, kvHeads: number, size: number, cacheUse: CacheUse): OpCase {
+/** New tokens of some sequences after what a cache holds of them. */
+function cachedAttentionCase(label: string, sizes: HeadSizes, { use: cacheUse, softCap }: CachedKind): OpCase {
+  const [shared, kvHeads] = sizes;
   const heads = shared * kvHeads;
-  const past = fixed("past", "batch", kvHeads, size);
-  const golden = `cachedAttention: ${heads} heads on ${kvHeads}`;
+  const golden = `cachedAttention: ${label}`;
   return {
     ...(cacheUse === "apart"
       ? { name: golden }
       : { name: `${golden}, ${cacheUse}`, whole: { golden, dimensions: (extents: Dimensions) => extents } }),
     inputs: {
-      q: fixed("batch", "tokens", heads * size),
-      k: fixed("batch", "tokens", kvHeads * size),
-      v: fixed("batch", "tokens", kvHeads * size),
-      pastKeys: past,
-      pastValues: past,
+      ...cacheAndTokens("batch", "tokens", sizes),
       // Rows of the cache that a shorter sequence does not hold are masked, and what comes later.
       bias: given(["batch", 1, "tokens", "seen"], (_random, count, { tokens = 1, seen = 2 }) =>
         Array.from({ length: count }, (_, at) => {
@@ -228,12 +225,53 @@ function cachedAttentionCase(shared: number, kvHeads: number, size: number, cach
       { batch: 2, tokens: 3, past: 5, seen: 8 },
     ],
     build: (inputs) => {
-      const x = use(inputs);
-      const names = ["q", "k", "v", "pastKeys", "pastValues", "bias"] as const;
-      const [q, k, v, pastKeys, pastValues, bias] = names.map((name) => x(name)) as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-      return [cachedAttention({ q, k, v, pastKeys, pastValues, bias }, { heads, kvHeads, scale: 0.7, use: cacheUse })];
+      const attributes = { heads, kvHeads, scale: 0.7, softCap, use: cacheUse };
+      return [cachedAttention({ ...cachedInputs(inputs), bias: use(inputs)("bias") }, attributes)];
     },
   };
+}
+
+interface CachedKind {
+  readonly use: "apart" | "joined";
+  readonly softCap?: number;
+}
+
+/** A single token of a single sequence, which sees all that is fed. */
+function oneTokenCase(label: string, sizes: HeadSizes, softCap?: number): OpCase {
+  const [shared, kvHeads] = sizes;
+  return {
+    name: `cachedAttention: ${label}`,
+    inputs: cacheAndTokens(1, 1, sizes),
+    dimensions: [{ past: 1 }, { past: 5 }],
+    build: (inputs) => {
+      return [cachedAttention(cachedInputs(inputs), { heads: shared * kvHeads, kvHeads, scale: 0.7, softCap, use: "oneToken" })];
+    },
+  };
+}
+
+function cacheAndTokens(batch: Dimension, tokens: Dimension, [shared, kvHeads, size]: HeadSizes): OpCase["inputs"] {
+  const past = fixed("past", batch, kvHeads, size);
+  const rows = fixed(batch, tokens, kvHeads * size);
+  return { q: fixed(batch, tokens, shared * kvHeads * size), k: rows, v: rows, pastKeys: past, pastValues: past };
+}
+
+function cachedInputs(inputs: Readonly<Record<string, Tensor>>) {
+  const x = use(inputs);
+  return { q: x("q"), k: x("k"), v: x("v"), pastKeys: x("pastKeys"), pastValues: x("pastValues") };
+}
+
+function allCachedAttentionCases(extent: Extent): OpCase[] {
+  const single = (): HeadSizes => [1, extent(2), extent(2)];
+  const grouped = (): HeadSizes => [2, extent(2), extent(2)];
+  return [
+    ...(["apart", "joined"] as const).flatMap((use) => [
+      cachedAttentionCase("2 heads on 2", single(), { use }),
+      cachedAttentionCase("4 heads on 2", grouped(), { use }),
+      cachedAttentionCase("soft cap", grouped(), { use, softCap: 2 }),
+    ]),
+    oneTokenCase("one token", grouped()),
+    oneTokenCase("one token, soft cap", single(), 2),
+  ];
 }
 
 function linearCases(extent: Extent): OpCase[] {
@@ -459,10 +497,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     columnsCase("splitColumns", [0, 1, 2], extent),
     columnsCase("splitColumns: one piece without a reader", [0, 2], extent),
     ...allAttentionCases(extent),
-    ...(["apart", "joined"] as const).flatMap((use) => [
-      cachedAttentionCase(1, extent(2), extent(2), use),
-      cachedAttentionCase(2, extent(2), extent(2), use),
-    ]),
+    ...allCachedAttentionCases(extent),
     {
       name: "frozenLayers",
       inputs: { x: fixed("n", extent(4)), first: fixed(extent(5), extent(4)), second: fixed(extent(2), extent(4)) },
