@@ -89,6 +89,22 @@ describe("a merged folder", () => {
     expect(Object.keys(index.weight_map)).toHaveLength(written.tensors.size);
   });
 
+  it("has whole numbers as floats where transformers takes nothing else", async () => {
+    const out = join(scratch, "floats");
+    const text = '{"final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.5, "sliding_window": 4096, "initializer_range": 1.0}';
+    await mergeCheckpoint({ ...request, companions: [{ name: "config.json", text }], out });
+    expect((await readFile(join(out, "config.json"), "utf8")).split(/\s*\n\s*/)).toEqual([
+      "{",
+      '"final_logit_softcapping": 30.0,',
+      '"attn_logit_softcapping": 50.5,',
+      '"sliding_window": 4096,',
+      '"initializer_range": 1.0,',
+      '"dtype": "float32"',
+      "}",
+      "",
+    ]);
+  });
+
   it("is not written over other files, nor from an adapter that does not fit, nor half", async () => {
     const out = join(scratch, "occupied");
     await mkdir(out);

@@ -171,6 +171,9 @@ describe("the configuration of a GGUF", () => {
     await expect(configOf("smollm3", { block_count: value.u32(5000) })).rejects.toThrow(
       "model.gguf: smollm3.block_count is 5000; expected a whole number from 1 to 1024.",
     );
+    await expect(configOf("qwen2", { "attention.head_count": value.u32(3) })).rejects.toThrow(
+      "model.gguf: qwen2.attention.head_count is 3; expected a divisor of the embedding length, since there is no attention.key_length.",
+    );
     await expect(configOf("qwen3", { expert_count: value.u32(128) })).rejects.toThrow(
       "model.gguf: a mixture of experts (qwen3.expert_count) cannot be fine-tuned here. Use a dense model.",
     );

@@ -5,6 +5,7 @@ import { type ByteSource, memorySource } from "../../src/weights/byte-source.js"
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import { readGguf } from "../../src/weights/gguf.js";
 import { readSafetensors } from "../../src/weights/safetensors.js";
+import { ggufPath } from "../support/gguf-golden.js";
 import { goldenFolder } from "./golden.js";
 
 /** A small generator of its own, so that a failure names a seed that repeats it. */
@@ -73,6 +74,17 @@ describe("files with damage in random places", () => {
     });
     expect(refused).toBeGreaterThan(200);
   }, 20_000);
+
+  it.each(["gemma3", "phi3-long", "gpt2-quantised"])(
+    "GGUF of %s",
+    async (name) => {
+      const refused = await survive(ggufPath(name), 6000, 200, async (source) => {
+        await readEverything((await readGguf(source)).checkpoint);
+      });
+      expect(refused).toBeGreaterThan(100);
+    },
+    20_000,
+  );
 
   it.each(["model-00001-of-00002", "model-00002-of-00002"])(
     "safetensors %s",

@@ -208,12 +208,15 @@ async function writeCompanion(folder: string, companion: Companion): Promise<voi
   else await copyFile(companion.path, target);
 }
 
+/** Fields that transformers 5 takes as floats alone: it refuses a Gemma 2 whose cap is 30, where the base had 30.0. */
+const floatFields = /^( *"(?:attn_logit_softcapping|final_logit_softcapping|initializer_range|initializer_cutoff_factor)": \d+)(,?)$/gm;
+
 /** The same configuration for weights in F32, without the note of how the base was quantised. Both spellings of the type are kept alike. */
 function float32Config(text: string): string {
   try {
     const { quantization_config: _, ...config }: Record<string, unknown> = JSON.parse(text);
     const key = "torch_dtype" in config ? "torch_dtype" : "dtype";
-    return `${JSON.stringify({ ...config, [key]: "float32" }, null, 2)}\n`;
+    return `${JSON.stringify({ ...config, [key]: "float32" }, null, 2).replace(floatFields, "$1.0$2")}\n`;
   } catch (cause) {
     throw new InputError("The model's config.json is not JSON, so that no merged model can be written. Fetch the model again.", { cause });
   }

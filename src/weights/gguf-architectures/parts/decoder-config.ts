@@ -24,8 +24,11 @@ export function decoderConfig(model: RenamedGguf, rotated = headSizeOf(model)): 
 }
 
 export function headSizeOf({ metadata }: RenamedGguf): number {
-  const heads = metadata.count("attention.head_count");
-  return metadata.optionalCount("attention.key_length") ?? metadata.count("embedding_length") / heads;
+  const stated = metadata.optionalCount("attention.key_length");
+  if (stated !== undefined) return stated;
+  const headSize = metadata.count("embedding_length") / metadata.count("attention.head_count");
+  if (Number.isInteger(headSize)) return headSize;
+  throw metadata.invalid("attention.head_count", "a divisor of the embedding length, since there is no attention.key_length");
 }
 
 /** Rows of the embedding: an entry of the metadata may count tokens that it lacks. */
