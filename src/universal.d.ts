@@ -15,3 +15,6 @@ interface AbortSignal {
   readonly reason: unknown;
   throwIfAborted(): void;
 }
+
+/** Base64 as a string of one character a byte. */
+declare function atob(base64: string): string;

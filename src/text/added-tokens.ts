@@ -1,9 +1,17 @@
+import { trimEnd, trimStart } from "./pipeline/patterns.js";
 import type { AddedToken } from "./tokenizer-json.js";
 
 /** A piece of text between added tokens, or an added token. Offsets are UTF-16 indexes. */
 export type Piece = { readonly start: number; readonly end: number; readonly token?: AddedToken };
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+
+const wordCharacter = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+
+/** True when a character of a word stands before or after the stretch. */
+const touchesWord = (text: string, start: number, end: number): boolean =>
+  wordCharacter.test(Array.from(text.slice(Math.max(0, start - 2), start)).at(-1) ?? "") ||
+  wordCharacter.test(Array.from(text.slice(end, end + 2))[0] ?? "");
 
 /** Splits at the given tokens, leftmost and longest first; whitespace that a token claims (lstrip, rstrip) vanishes with it. */
 export function splitAtTokens(text: string, tokens: readonly AddedToken[], offset = 0): Piece[] {
@@ -16,12 +24,12 @@ export function splitAtTokens(text: string, tokens: readonly AddedToken[], offse
   };
   for (const match of text.matchAll(pattern)) {
     const token = byContent.get(match[0]);
-    if (token === undefined) continue;
+    if (token === undefined || (token.singleWord && touchesWord(text, match.index, match.index + match[0].length))) continue;
     const before = text.slice(from, match.index);
-    pushText(from, from + (token.lstrip ? before.trimEnd() : before).length);
+    pushText(from, from + (token.lstrip ? trimEnd(before) : before).length);
     from = match.index + match[0].length;
     pieces.push({ start: offset + match.index, end: offset + from, token });
-    if (token.rstrip) from += text.length - from - text.slice(from).trimStart().length;
+    if (token.rstrip) from += text.length - from - trimStart(text.slice(from)).length;
   }
   pushText(from, text.length);
   return pieces;

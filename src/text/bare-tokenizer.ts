@@ -1,7 +1,11 @@
-import { Tokenizer } from "@huggingface/tokenizers";
 import { InputError } from "../errors.js";
+import { splitAtTokens } from "./added-tokens.js";
 import { bytesOfByteLevelToken, bytesOfSentencePieceToken } from "./byte-alphabet.js";
-import type { Step, TokenizerJson } from "./tokenizer-json.js";
+import { createDecoder } from "./pipeline/decoder.js";
+import { createModel } from "./pipeline/model.js";
+import { createNormalizer } from "./pipeline/normalizer.js";
+import { createPreTokenizer } from "./pipeline/pre-tokenizer.js";
+import { type AddedToken, type Step, type TokenizerJson, vocabularyOf } from "./tokenizer-json.js";
 
 /** The ids of a text and the bytes that each covers, with asked-for positions of the text given in the same measure. */
 export interface AlignedText {
@@ -13,15 +17,22 @@ export interface AlignedText {
   readonly positions: readonly number[];
 }
 
-/** A tokenizer that knows no added tokens: all text is plain. `atStart`: the text opens the sequence. */
+/** How a text is read. */
+export interface Reading {
+  /** The text opens the sequence. */
+  readonly atStart: boolean;
+  /** Added tokens to look for in the normalised text. */
+  readonly words: readonly AddedToken[];
+}
+
+/** A tokenizer's steps without the added tokens that stand in texts as they are. */
 export interface BareTokenizer {
-  encode(text: string, atStart: boolean): number[];
-  align(text: string, positions: readonly number[], atStart: boolean): AlignedText;
-  /** The bytes that an id of the vocabulary stands for, undefined for other ids. */
-  bytesOf(id: number): Uint8Array | undefined;
+  encode(text: string, reading: Reading): number[];
+  align(text: string, positions: readonly number[], reading: Reading): AlignedText;
+  /** The text of tokens, as the tokenizer's decoder writes it. */
+  decode(tokens: readonly string[]): string;
+  tokenOf(id: number): string | undefined;
   idOf(token: string): number | undefined;
-  /** True where decoded text loses a space at its start, which the tokenizer put there. */
-  readonly dropsLeadingSpace: boolean;
 }
 
 const encoder = new TextEncoder();
@@ -34,15 +45,6 @@ const contains = (step: Step | null, type: string): boolean =>
       const inner = step[key];
       return Array.isArray(inner) && inner.some((one: Step) => contains(one, type));
     }));
-
-/** The same pre-tokenizer for text that does not open the sequence: Metaspace with "first" adds no space there. */
-function insidePreTokenizer(step: Step | null): Step | null {
-  if (step?.type === "Metaspace" && step.prepend_scheme === "first") return { ...step, prepend_scheme: "never" };
-  if (step?.type === "Sequence" && Array.isArray(step.pretokenizers)) {
-    return { ...step, pretokenizers: step.pretokenizers.map((inner: Step) => insidePreTokenizer(inner)) };
-  }
-  return step;
-}
 
 /** Length of the text that two strings share at their start. */
 function commonPrefix(a: string, b: string): number {
@@ -72,25 +74,53 @@ function layTokens(tokens: readonly Uint8Array[]): { starts: number[]; ends: num
 const matchesFrom = (bytes: Uint8Array, shift: number, expected: Uint8Array): boolean =>
   (shift === 0 || shift === 1) && expected.every((byte, index) => byte === bytes[index + shift]);
 
-/** Builds the tokenizer of a tokenizer.json without its added tokens. `file` is named in messages. */
-export function createBareTokenizer(json: TokenizerJson, file: string): BareTokenizer {
-  const bareJson = { ...json, added_tokens: [], post_processor: null };
-  const opening = new Tokenizer(bareJson, {});
-  const inside = insidePreTokenizer(json.pre_tokenizer);
-  const positionMatters = JSON.stringify(inside) !== JSON.stringify(json.pre_tokenizer);
-  const following = positionMatters ? new Tokenizer({ ...bareJson, pre_tokenizer: inside }, {}) : opening;
-  const run = (text: string, atStart: boolean) => (atStart ? opening : following).encode(text, { add_special_tokens: false });
-  const isByteLevel = contains(json.pre_tokenizer, "ByteLevel");
-  const bytesOfToken = (token: string) =>
-    isByteLevel ? (bytesOfByteLevelToken(token) ?? encoder.encode(token)) : bytesOfSentencePieceToken(token);
-  const bytesOfText = (text: string) => encoder.encode(isByteLevel ? text : text.replaceAll("\u2581", " "));
-  const normalize = (text: string): string => (opening.normalizer === null ? text : opening.normalizer.normalize(text));
+interface Found {
+  readonly id: number;
+  readonly token: string;
+  /** It is an added token, which stands for its own text. */
+  readonly added: boolean;
+}
 
-  function align(text: string, positions: readonly number[], atStart: boolean): AlignedText {
-    const { ids, tokens } = run(text, atStart);
+/** Builds the steps of a tokenizer.json: normalizer, pre-tokenizer, model, decoder. `file` is named in messages. */
+export function createBareTokenizer(json: TokenizerJson, file: string): BareTokenizer {
+  const vocabulary = vocabularyOf(json.model);
+  const tokens: string[] = [];
+  for (const [token, id] of vocabulary) tokens[id] = token;
+  const normalize = createNormalizer(json.normalizer, file);
+  const preTokenize = createPreTokenizer(json.pre_tokenizer, file);
+  const tokensOfWord = createModel(json.model, vocabulary, file);
+  const decode = createDecoder(json.decoder, file);
+  const isByteLevel = contains(json.pre_tokenizer, "ByteLevel");
+  const bytesOfToken = ({ token, added }: Found) =>
+    isByteLevel ? ((added ? undefined : bytesOfByteLevelToken(token)) ?? encoder.encode(token)) : bytesOfSentencePieceToken(token);
+  const bytesOfText = (text: string) => encoder.encode(isByteLevel ? text : text.replaceAll("\u2581", " "));
+
+  /** Added tokens are looked for in the form that the normalizer gives them. */
+  const normalForms = new WeakMap<readonly AddedToken[], readonly AddedToken[]>();
+  function inNormalForm(words: readonly AddedToken[]): readonly AddedToken[] {
+    const known = normalForms.get(words) ?? words.map((word) => ({ ...word, content: normalize(word.content) }));
+    normalForms.set(words, known);
+    return known;
+  }
+
+  function find(normal: string, { atStart, words }: Reading): Found[] {
+    return splitAtTokens(normal, inNormalForm(words)).flatMap((piece): Found[] => {
+      const text = normal.slice(piece.start, piece.end);
+      if (piece.token !== undefined) return [{ id: piece.token.id, token: text, added: true }];
+      return preTokenize(text, atStart && piece.start === 0)
+        .flatMap((word) => tokensOfWord(word))
+        .flatMap((token) => {
+          const id = vocabulary.get(token);
+          return id === undefined ? [] : [{ id, token, added: false }];
+        });
+    });
+  }
+
+  function align(text: string, positions: readonly number[], reading: Reading): AlignedText {
     const normal = normalize(text);
+    const found = find(normal, reading);
     const expected = bytesOfText(normal);
-    const { starts, ends, bytes } = layTokens(tokens.map(bytesOfToken));
+    const { starts, ends, bytes } = layTokens(found.map(bytesOfToken));
     const shift = bytes.length - expected.length;
     if (!matchesFrom(bytes, shift, expected)) {
       throw new InputError(
@@ -105,17 +135,14 @@ export function createBareTokenizer(json: TokenizerJson, file: string): BareToke
       const shared = normal === text ? head : normal.slice(0, commonPrefix(normalize(head), normal));
       return bytesOfText(shared).length + shift;
     };
-    return { ids, starts, ends, positions: positions.map(positionOf) };
+    return { ids: found.map((one) => one.id), starts, ends, positions: positions.map(positionOf) };
   }
 
   return {
-    encode: (text, atStart) => run(text, atStart).ids,
+    encode: (text, reading) => find(normalize(text), reading).map((one) => one.id),
     align,
-    bytesOf(id) {
-      const token = opening.id_to_token(id);
-      return token === undefined ? undefined : bytesOfToken(token);
-    },
-    idOf: (token) => opening.token_to_id(token),
-    dropsLeadingSpace: contains(json.decoder, "Strip") || contains(json.decoder, "Metaspace"),
+    decode,
+    tokenOf: (id) => tokens[id],
+    idOf: (token) => vocabulary.get(token),
   };
 }

@@ -25,9 +25,31 @@ export function bytesOfByteLevelToken(token: string): Uint8Array | undefined {
   return bytes;
 }
 
+const characterOfByte: readonly string[] = (() => {
+  const characters = new Array<string>(256).fill("");
+  for (const [character, byte] of byteOfCharacter) characters[byte] = character;
+  return characters;
+})();
+
+/** A text in the alphabet: one character for each byte of its UTF-8. */
+export function byteLevelForm(text: string): string {
+  let form = "";
+  for (const byte of encoder.encode(text)) form += characterOfByte[byte];
+  return form;
+}
+
+/** The byte of a SentencePiece byte token, `<0x41>`; undefined for other tokens. */
+export function byteOfFallbackToken(token: string): number | undefined {
+  const digits = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits, 16);
+}
+
+/** The byte tokens of a text. */
+export const byteTokens = (text: string): string[] =>
+  Array.from(encoder.encode(text), (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
+
 /** The bytes that a SentencePiece token stands for: `<0xNN>` is one byte, U+2581 is a space, the rest is UTF-8. */
 export function bytesOfSentencePieceToken(token: string): Uint8Array {
-  const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
-  if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
-  return encoder.encode(token.replaceAll("\u2581", " "));
+  const byte = byteOfFallbackToken(token);
+  return byte === undefined ? encoder.encode(token.replaceAll("\u2581", " ")) : Uint8Array.of(byte);
 }

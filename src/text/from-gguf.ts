@@ -69,7 +69,7 @@ function addedTokens(tokens: readonly string[], types: readonly number[] | undef
       type === tokenType.control || (type === tokenType.userDefined && looksLikeControl(content)) || type === tokenType.unknown;
     if ((!special && type !== tokenType.userDefined) || content === "" || seen.has(content)) return;
     seen.add(content);
-    added.push({ id, content, special, lstrip: false, rstrip: false });
+    added.push({ id, content, special, lstrip: false, rstrip: false, normalized: false, singleWord: false });
   });
   return added;
 }

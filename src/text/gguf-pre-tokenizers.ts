@@ -1,5 +1,5 @@
 import { InputError } from "../errors.js";
-import { byteLevel, gpt2Split, isolate, type Step, sequence } from "./tokenizer-json.js";
+import type { Step } from "./tokenizer-json.js";
 
 /** How a GGUF's `tokenizer.ggml.pre` splits text before byte-level BPE. */
 export interface GgufPreTokenizer {
@@ -8,6 +8,11 @@ export interface GgufPreTokenizer {
   /** A word that is a token is taken whole, whatever the merges say (tiktoken's way). */
   readonly ignoreMerges: boolean;
 }
+
+const isolate = (regex: string): Step => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
+const sequence = (...pretokenizers: Step[]): Step => ({ type: "Sequence", pretokenizers });
+/** Bytes become the printable alphabet; `words`: GPT-2's words are split first. */
+const byteLevel = (words: boolean): Step => ({ type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: words });
 
 // The splitting rules, as the tokenizer.json of each family's own checkpoint writes them.
 const llama3Words =
@@ -19,19 +24,19 @@ const tekkenWords =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|" +
   "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-const gpt2: GgufPreTokenizer = { preTokenizer: sequence(gpt2Split, byteLevel), normalizer: null, ignoreMerges: false };
+const gpt2: GgufPreTokenizer = { preTokenizer: byteLevel(true), normalizer: null, ignoreMerges: false };
 const digitsThenGpt2: GgufPreTokenizer = {
-  preTokenizer: sequence(isolate("\\p{N}"), gpt2Split, byteLevel),
+  preTokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)),
   normalizer: null,
   ignoreMerges: false,
 };
-const llama3: GgufPreTokenizer = { preTokenizer: sequence(isolate(llama3Words), byteLevel), normalizer: null, ignoreMerges: true };
+const llama3: GgufPreTokenizer = { preTokenizer: sequence(isolate(llama3Words), byteLevel(false)), normalizer: null, ignoreMerges: true };
 const qwen2: GgufPreTokenizer = {
-  preTokenizer: sequence(isolate(qwen2Words), byteLevel),
+  preTokenizer: sequence(isolate(qwen2Words), byteLevel(false)),
   normalizer: { type: "NFC" },
   ignoreMerges: false,
 };
-const tekken: GgufPreTokenizer = { preTokenizer: sequence(isolate(tekkenWords), byteLevel), normalizer: null, ignoreMerges: true };
+const tekken: GgufPreTokenizer = { preTokenizer: sequence(isolate(tekkenWords), byteLevel(false)), normalizer: null, ignoreMerges: true };
 
 const byName: Readonly<Record<string, GgufPreTokenizer>> = {
   default: gpt2,

@@ -35,7 +35,7 @@ function tokenizerJson({ tokenizerJson: json, settings, namedIds }: GgufText): o
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: json.added_tokens.map((token) => ({ ...token, single_word: false, normalized: false })),
+    added_tokens: json.added_tokens.map(({ singleWord, ...token }) => ({ ...token, single_word: singleWord })),
     normalizer: json.normalizer,
     pre_tokenizer: json.pre_tokenizer,
     post_processor:

@@ -14,6 +14,10 @@ export interface AddedToken {
   /** Whitespace on the left (right) of the token belongs to the token. */
   readonly lstrip: boolean;
   readonly rstrip: boolean;
+  /** The token is looked for in the normalised text rather than in the text as it is. */
+  readonly normalized: boolean;
+  /** The token counts only between characters that are none of a word. */
+  readonly singleWord: boolean;
 }
 
 /** The models of a tokenizer.json: byte-pair encoding, BERT's WordPiece, SentencePiece's Unigram. */
@@ -37,39 +41,6 @@ export function vocabularyOf(model: TokenizerModel): ReadonlyMap<string, number>
   return model.type === "Unigram" ? new Map(model.vocab.map(([piece], id) => [piece, id])) : new Map(Object.entries(model.vocab));
 }
 
-/** The GPT-2 splitting rule, written out so that \s means Unicode's White_Space as in Python's `tokenizers`. */
-const gpt2Words = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
-export const isolate = (regex: string): Step => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
-export const sequence = (...pretokenizers: Step[]): Step => ({ type: "Sequence", pretokenizers });
-/** Bytes become the printable alphabet, after the words have been split by the steps before. */
-export const byteLevel: Step = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
-export const gpt2Split: Step = isolate(gpt2Words);
-
-/**
- * Rewrites the pre-tokenizers that `@huggingface/tokenizers` 0.2 executes differently from Python's `tokenizers`, which made
- * the checkpoint: its ByteLevel splits with JavaScript's \s (with U+FEFF, without U+0085), its Digits knows ASCII digits alone
- * (Python: every character of category N). Splits with a behaviour that it ignores are refused: wrong ids are silent.
- */
-function faithfulPreTokenizer(step: Step | null, file: string): Step | null {
-  if (step === null) return null;
-  if (step.type === "Sequence" && Array.isArray(step.pretokenizers)) {
-    const steps = step.pretokenizers as readonly Step[];
-    return { ...step, pretokenizers: steps.map((inner) => faithfulPreTokenizer(inner, file)) };
-  }
-  if (step.type === "ByteLevel" && step.use_regex !== false && step.add_prefix_space !== true) {
-    return sequence(gpt2Split, { ...step, use_regex: false });
-  }
-  if (step.type === "Digits") return isolate(step.individual_digits === true ? "\\p{N}" : "\\p{N}+");
-  if (step.type === "Split" && step.invert !== true && !["isolated", "removed"].includes(String(step.behavior).toLowerCase())) {
-    throw new InputError(
-      `${file}: its pre-tokenizer splits with behaviour ${JSON.stringify(step.behavior)}; expected "Isolated" or "Removed". ` +
-        "This tokenizer cannot be run exactly here; use a model of another family.",
-    );
-  }
-  return step;
-}
-
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function readStep(value: unknown, file: string, key: string): Step | null {
@@ -88,8 +59,16 @@ function readAddedToken(value: unknown, file: string, index: number): AddedToken
   ) {
     throw new InputError(`${file}: added_tokens[${index}] must have a "content" string and an "id" from 0 on.`);
   }
-  const { id, content, special, lstrip, rstrip } = value;
-  return { id: Number(id), content, special: special === true, lstrip: lstrip === true, rstrip: rstrip === true };
+  const { id, content, special, lstrip, rstrip, normalized, single_word } = value;
+  return {
+    id: Number(id),
+    content,
+    special: special === true,
+    lstrip: lstrip === true,
+    rstrip: rstrip === true,
+    normalized: typeof normalized === "boolean" ? normalized : special !== true,
+    singleWord: single_word === true,
+  };
 }
 
 /** Older files do not name their model's type; the keys that each type alone has tell it. */
@@ -126,7 +105,7 @@ export function readTokenizerJson(value: unknown, file: string): TokenizerJson {
   return {
     added_tokens: added.map((token, index) => readAddedToken(token, file, index)),
     normalizer: readStep(value.normalizer, file, "normalizer"),
-    pre_tokenizer: faithfulPreTokenizer(readStep(value.pre_tokenizer, file, "pre_tokenizer"), file),
+    pre_tokenizer: readStep(value.pre_tokenizer, file, "pre_tokenizer"),
     post_processor: readStep(value.post_processor, file, "post_processor"),
     decoder: readStep(value.decoder, file, "decoder"),
     model: readModel(value.model, file),

@@ -1,5 +1,5 @@
 import { splitAtTokens } from "./added-tokens.js";
-import { type AlignedText, type BareTokenizer, createBareTokenizer } from "./bare-tokenizer.js";
+import { type AlignedText, createBareTokenizer } from "./bare-tokenizer.js";
 import { type InputTemplate, layOutInput, type ModelInput, type ModelInputOptions, openingIds } from "./model-input.js";
 import { type AddedToken, type TokenizerJson, vocabularyOf } from "./tokenizer-json.js";
 
@@ -75,11 +75,13 @@ export interface TextSettings {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Aligns a stretch of text between words that are never split. */
+type AlignPiece = (text: string, positions: readonly number[], atStart: boolean) => AlignedText;
 
 /** Plain text with the words that are never split; their bytes count as the text's. */
 function alignWithWords(
-  bare: BareTokenizer,
+  align: AlignPiece,
   words: readonly AddedToken[],
   text: string,
   positions: readonly number[],
@@ -100,7 +102,7 @@ function alignWithWords(
           ends: [encoder.encode(inner).length],
           positions: wanted.map((index) => encoder.encode(inner.slice(0, index)).length),
         }
-      : bare.align(inner, wanted, atStart && piece.start === 0);
+      : align(inner, wanted, atStart && piece.start === 0);
     for (const id of part.ids) ids.push(id);
     for (const start of part.starts) starts.push(base + start);
     for (const end of part.ends) ends.push(base + end);
@@ -135,9 +137,14 @@ function officeIdsOf(namedTokens: Readonly<Record<string, string>>, idOf: (token
   return Object.fromEntries(ids.filter(([, id]) => id !== undefined));
 }
 
+/** Added tokens in two sets: those looked for in the text as it is, and those looked for in its normal form. */
+function sortByPlace(tokens: readonly AddedToken[]): { raw: readonly AddedToken[]; normal: readonly AddedToken[] } {
+  return { raw: tokens.filter((token) => !token.normalized), normal: tokens.filter((token) => token.normalized) };
+}
+
 /**
- * Builds the codec from a tokenizer.json and the checkpoint's settings. Added tokens are split off here rather than by the
- * library, because whether a control token counts depends on who wrote it (the template or a message).
+ * Builds the codec from a tokenizer.json and the checkpoint's settings. Whether a control token in a text counts depends on who
+ * wrote it (the template or a message), so added tokens are split off in sets: all of them, or the words alone.
  */
 export function createTextCodec(json: TokenizerJson, settings: TextSettings): TextCodec {
   const bare = createBareTokenizer(json, settings.file);
@@ -145,29 +152,26 @@ export function createTextCodec(json: TokenizerJson, settings: TextSettings): Te
   const isControl = (token: AddedToken) =>
     token.special || settings.endOfTurnIds.includes(token.id) || token.content === eos || token.content === bos;
   const controlTokens = json.added_tokens.filter(isControl);
-  const words = json.added_tokens.filter((token) => !isControl(token));
+  const all = sortByPlace(json.added_tokens);
+  const words = sortByPlace(json.added_tokens.filter((token) => !isControl(token)));
   const controlIds = new Set(controlTokens.map((token) => token.id));
   const contentOf = new Map(json.added_tokens.map((token) => [token.id, token.content]));
   const idOfAdded = new Map(json.added_tokens.map((token) => [token.content, token.id]));
 
   function encode(text: string, options: { special?: boolean } = {}): number[] {
-    const splitting = options.special === false ? words : json.added_tokens;
-    return splitAtTokens(text, splitting).flatMap((piece) =>
-      piece.token ? [piece.token.id] : bare.encode(text.slice(piece.start, piece.end), piece.start === 0),
+    const { raw, normal } = options.special === false ? words : all;
+    return splitAtTokens(text, raw).flatMap((piece) =>
+      piece.token ? [piece.token.id] : bare.encode(text.slice(piece.start, piece.end), { atStart: piece.start === 0, words: normal }),
     );
   }
 
   function decode(ids: readonly number[], options: { skipSpecial?: boolean } = {}): string {
-    const bytes: number[] = [];
-    for (const id of ids) {
-      if (options.skipSpecial === true && controlIds.has(id)) continue;
-      const added = contentOf.get(id);
-      for (const byte of added === undefined ? (bare.bytesOf(id) ?? []) : encoder.encode(added)) bytes.push(byte);
-    }
-    const text = decoder.decode(Uint8Array.from(bytes));
-    return bare.dropsLeadingSpace && text.startsWith(" ") ? text.slice(1) : text;
+    const kept = options.skipSpecial === true ? ids.filter((id) => !controlIds.has(id)) : ids;
+    const tokens = kept.map((id) => contentOf.get(id) ?? bare.tokenOf(id)).filter((token) => token !== undefined);
+    return bare.decode(tokens);
   }
 
+  const alignPiece: AlignPiece = (text, positions, atStart) => bare.align(text, positions, { atStart, words: words.normal });
   const idOf = (token: string | undefined) => (token === undefined ? undefined : (idOfAdded.get(token) ?? bare.idOf(token)));
   const { endOfTurnIds, inputTemplate, chatTemplate, toolTemplate, namedTokens } = settings;
   return {
@@ -184,6 +188,6 @@ export function createTextCodec(json: TokenizerJson, settings: TextSettings): Te
     encodeInput: (text, textPair, options) =>
       layOutInput(inputTemplate, encode(text), textPair === undefined ? undefined : encode(textPair), options),
     decode,
-    align: (text, positions, atStart) => alignWithWords(bare, words, text, positions, atStart),
+    align: (text, positions, atStart) => alignWithWords(alignPiece, words.raw, text, positions, atStart),
   };
 }

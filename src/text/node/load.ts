@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { buildTextCodec } from "../codec.js";
-import { type InputTemplate, inputTemplateOf, surroundingTemplate } from "../model-input.js";
+import { inputTemplateOf } from "../model-input.js";
 import type { TextCodec } from "../tokenizer.js";
 import { readTokenizerJson, vocabularyOf } from "../tokenizer-json.js";
 
@@ -66,20 +66,6 @@ function idsOf(value: unknown): number[] {
   return list.filter((one): one is number => Number.isSafeInteger(one) && one >= 0);
 }
 
-/** Where the configuration says whether texts are opened and ended, that counts, as in transformers; else the tokenizer.json does. */
-function templateOf(
-  config: Json,
-  namedTokens: Readonly<Record<string, string>>,
-  idOf: (token: string) => number | undefined,
-): InputTemplate | undefined {
-  if (config.add_bos_token === undefined && config.add_eos_token === undefined) return undefined;
-  const ids = (wanted: unknown, token: string | undefined) => {
-    const id = wanted === true && token !== undefined ? idOf(token) : undefined;
-    return id === undefined ? [] : [id];
-  };
-  return surroundingTemplate(ids(config.add_bos_token, namedTokens.bos_token), ids(config.add_eos_token, namedTokens.eos_token));
-}
-
 /**
  * The tokenizer and chat template of a checkpoint folder: tokenizer.json, tokenizer_config.json, the template from
  * chat_template.jinja, chat_template.json or tokenizer_config.json (in this order), and the ids that end an answer from
@@ -110,7 +96,7 @@ export async function loadTextFromFolder(folder: string): Promise<TextCodec> {
   const model = await readJson(join(folder, "config.json"));
   const eos = namedTokens.eos_token === undefined ? undefined : idOf(namedTokens.eos_token);
   const endOfTurnIds = [...new Set([...idsOf(eos), ...idsOf(generation?.eos_token_id), ...idsOf(model?.eos_token_id)])];
-  const inputTemplate = templateOf(config, namedTokens, idOf) ?? inputTemplateOf(json.post_processor, idOf, file);
+  const inputTemplate = inputTemplateOf(json.post_processor, idOf, file);
   return buildTextCodec(tokenizerJson, {
     file,
     namedTokens,
