@@ -2,12 +2,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { adapterFromVector, configOf } from "../src/lora/adapter.js";
+import { adapterFromVectors, configOf } from "../src/lora/adapter.js";
 import { initialiseAdapter } from "../src/lora/initialise.js";
 import { buildLayout } from "../src/lora/layout.js";
 import { writeAdapterFolder } from "../src/lora/node/adapter-folder.js";
 import { type AdapterSpec, adaptGroups } from "../src/lora/spec.js";
 import { nodeEngine } from "../src/runtime/node/engine.js";
+import { weightsOf } from "../src/workflows/node/applied-adapter.js";
 import { type DescribedModel, type OpenedModel, openModel } from "../src/workflows/node/open-model.js";
 import { encodeBatches, type FileBatch, tokensOf } from "./batch-file.js";
 import type { PeerPython } from "./python.js";
@@ -39,12 +40,23 @@ export async function prepareModel(name: string, note: (message: string) => void
 }
 
 /** Writes the adapter that both sides start from, as a PEFT folder. */
-export async function writeInitialAdapter({ model, name }: DescribedModel, folder: string, rank: number = recipe.rank): Promise<void> {
+export async function writeInitialAdapter(
+  { model, checkpoint, name }: DescribedModel,
+  folder: string,
+  rank: number = recipe.rank,
+): Promise<void> {
   const { alpha, seed } = recipe;
   const spec: AdapterSpec = { rank, alpha, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft" };
   const layout = buildLayout(adaptGroups(model.linearGroups, spec));
-  const vector = initialiseAdapter(layout, spec.initialisation, seed);
-  await writeAdapterFolder(folder, adapterFromVector(configOf(spec, layout, model.linearGroups.flat(), name), layout, vector));
+  const { trainables, frozen } = await initialiseAdapter(layout, {
+    initialisation: spec.initialisation,
+    seed,
+    weightOf: weightsOf({ checkpoint }),
+  });
+  await writeAdapterFolder(
+    folder,
+    adapterFromVectors(configOf(spec, layout, model.linearGroups.flat(), name), layout, { trainables, frozen }),
+  );
 }
 
 /** Writes the batches of a work into a folder. */

@@ -2,7 +2,7 @@ import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout } from "../lora/layout.js";
 import type { LanguageModelGraph, LinearGroup, LinearLayer } from "../models/architecture.js";
-import { withBias } from "../models/parts/layer-bias.js";
+import { frozenLayersOf, throughFrozen } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { type CacheUse, cachedAttention } from "../ops/cached-attention.js";
@@ -64,7 +64,7 @@ export function buildGenerationGraph({ model, layout, maxPositions, use }: Gener
       group.map(({ name, inputs, outputs }) => weight(`${name}.weight`, [outputs, inputs])),
     ),
   );
-  const base = withBias(products, weight);
+  const base = frozenLayersOf(products, weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base);
   const hidden = model.hidden({
     graph,
@@ -72,7 +72,7 @@ export function buildGenerationGraph({ model, layout, maxPositions, use }: Gener
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions,
     weight,
-    linear: adapter?.linear ?? plainLinear(base),
+    linear: adapter?.linear ?? plainLinear((x, layer) => throughFrozen(base, x, layer)),
     attend: (q, k, v, { block, scale = 1 / Math.sqrt(headSize), window: given, softCap }) => {
       const window = given === undefined || given >= maxPositions ? undefined : given; // it holds the longest sequence
       windows[block] = window;

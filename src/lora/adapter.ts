@@ -1,14 +1,12 @@
 import { RunError } from "../errors.js";
-import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
+import type { AdaptedLayer, AdapterLayer, LinearGroup, LinearLayer } from "./layer.js";
 import { type AdapterLayout, buildLayout, viewOf } from "./layout.js";
 import { type AdapterSpec, adapterScale, type Initialisation } from "./spec.js";
 import { patternKeyTest, shortestNames } from "./targets.js";
+import { type Method, variantOf } from "./variants/index.js";
+import { A, B } from "./variants/lora.js";
 
-/** A layer's LoRA with its values. */
-export interface AdapterLayer extends AdaptedLayer {
-  readonly a: Float32Array; // [rank, inputs]
-  readonly b: Float32Array; // [outputs, rank]
-}
+export type { AdapterLayer } from "./layer.js";
 
 /** A tensor that was trained whole beside the adapter: a head's. */
 export interface TrainedTensor {
@@ -31,6 +29,7 @@ export type TaskType = (typeof taskTypes)[number];
 
 /** What an adapter says of itself beside its matrices: what its configuration file stores. */
 export interface AdapterConfig {
+  readonly method: Method;
   /** Name of the model it was trained for; undefined where the file leaves it out. */
   readonly baseModel: string | undefined;
   readonly rank: number;
@@ -64,6 +63,12 @@ export interface Adapter {
   readonly labelling?: Labelling | undefined;
 }
 
+/** Values that an adapter stores. */
+export function parameterCount({ layers, trained = [] }: Adapter): number {
+  const lengths = layers.flatMap(({ a, b, vectors }) => [a, b, ...(vectors?.values() ?? [])].map(({ length }) => length));
+  return [...lengths, ...trained.map(({ values }) => values.length)].reduce((sum, length) => sum + length, 0);
+}
+
 /** The rank and scale that a configuration gives a layer. */
 export function configuredStrength(config: AdapterConfig, layer: string): { rank: number; alpha: number; scale: number } {
   const rank = firstMatch(config.rankPattern, layer) ?? config.rank;
@@ -85,11 +90,12 @@ export function configOf(
 ): AdapterConfig {
   const adapted = layout.groups.flatMap((group) => group.layers);
   return {
+    method: spec.method ?? "lora",
     baseModel,
     rank: spec.rank,
     alpha: spec.alpha,
     dropout: spec.dropout,
-    rankStabilised: false,
+    rankStabilised: spec.rankStabilised ?? false,
     rankPattern: {},
     alphaPattern: {},
     targetModules: shortestNames(
@@ -105,18 +111,50 @@ export function configOf(
   };
 }
 
-/** The adapter whose values a vector holds. The matrices are views: a later change of the vector changes them. */
-export function adapterFromVector(config: AdapterConfig, layout: AdapterLayout, vector: Float32Array, labelling?: Labelling): Adapter {
-  const layers = layout.groups.flatMap((group) =>
-    group.layers.map(({ a, b, ...layer }) => ({ ...layer, a: viewOf(vector, a), b: viewOf(vector, b) })),
+/** The values of an adapter's parameters: the trainables, and what training left as it started. */
+export interface AdapterVectors {
+  readonly trainables: Float32Array;
+  readonly frozen: Float32Array;
+}
+
+/**
+ * The adapter whose values vectors hold, as PEFT stores it. Where that is the trained values themselves, they are views: a later change of
+ * the vector changes them.
+ */
+export function adapterFromVectors(config: AdapterConfig, layout: AdapterLayout, vectors: AdapterVectors, labelling?: Labelling): Adapter {
+  const { variant, groups, modules } = layout;
+  const layers = groups.flatMap((group) =>
+    group.layers.map(({ parameters, ...layer }) => {
+      const values = [...parameters].map(
+        ([name, place]) => [name, viewOf(place.isTrained ? vectors.trainables : vectors.frozen, place)] as const,
+      );
+      return variant.stored(layer, new Map(values));
+    }),
   );
-  const trained = layout.modules.map((entry) => ({ name: entry.name, shape: entry.shape, values: viewOf(vector, entry) }));
-  return { config, layers, trained, labelling };
+  const trained = modules.map((entry) => ({ name: entry.name, shape: entry.shape, values: viewOf(vectors.trainables, entry) }));
+  return { config: storedConfig(config), layers, trained, labelling };
+}
+
+/** The configuration of an adapter as PEFT stores it: one of several times the rank is a plain LoRA. Its layers' scales stay. */
+function storedConfig(config: AdapterConfig): AdapterConfig {
+  const { storedRanks } = variantOf(config.method);
+  if (storedRanks === 1) return config;
+  const times = (patterns: Readonly<Record<string, number>>, factor: number) =>
+    Object.fromEntries(Object.entries(patterns).map(([key, value]) => [key, value * factor]));
+  const alphas = config.rankStabilised ? Math.sqrt(storedRanks) : storedRanks;
+  return {
+    ...config,
+    method: "lora",
+    rank: config.rank * storedRanks,
+    alpha: config.alpha * alphas,
+    rankPattern: times(config.rankPattern, storedRanks),
+    alphaPattern: times(config.alphaPattern, alphas),
+  };
 }
 
 /**
  * Lays an adapter out beside a model that it fits (see `checkFit`): the groups of the model, without the layers that the adapter leaves
- * alone, and the vector of its values.
+ * alone, and the vector of its trainable values.
  */
 export function vectorFromAdapter(adapter: Adapter, groups: readonly LinearGroup[]): { layout: AdapterLayout; vector: Float32Array } {
   const byName = new Map(adapter.layers.map((layer) => [layer.name, layer]));
@@ -124,13 +162,13 @@ export function vectorFromAdapter(adapter: Adapter, groups: readonly LinearGroup
     .map((group) => group.flatMap((layer) => withStrength(layer, byName.get(layer.name))))
     .filter((group) => group.length > 0);
   const trained = adapter.trained ?? [];
-  const layout = buildLayout(adapted, trained);
+  const layout = buildLayout(adapted, trained, variantOf(adapter.config.method));
   const vector = new Float32Array(layout.length);
   for (const layer of layout.groups.flatMap((group) => group.layers)) {
     const values = byName.get(layer.name);
     if (values === undefined) continue;
-    viewOf(vector, layer.a).set(values.a);
-    viewOf(vector, layer.b).set(values.b);
+    const stored = new Map([...(values.vectors ?? []), [A, values.a] as const, [B, values.b] as const]);
+    for (const [name, place] of layer.parameters) if (place.isTrained) viewOf(vector, place).set(stored.get(name) ?? []);
     byName.delete(layer.name);
   }
   for (const { name, values } of trained) {

@@ -1,64 +1,93 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { LinearGroup, LinearLayer, ModelContext } from "../models/architecture.js";
+import { type FrozenLayers, throughFrozen } from "../models/parts/layer-bias.js";
 import { linear } from "../ops/linear.js";
 import { splitColumns } from "../ops/split-columns.js";
-import type { AdapterLayout, LaidOutGroup, LayoutEntry } from "./layout.js";
+import type { AdapterLayout, LaidOutGroup, LaidOutLayer, LayoutEntry, PlacedParameter } from "./layout.js";
 
-/** Matrices of an adapter as inputs of a graph. */
+/** Tensors of an adapter as inputs of a graph. */
 export interface AttachedAdapter {
   readonly linear: ModelContext["linear"];
-  /** Input name → its place in the adapter's flat vector, in the order of the vector. */
+  /** Input name → its place in the vector of trainables, in the order of the vector. */
   readonly inputs: ReadonlyMap<string, LayoutEntry>;
+  /** The same of the vector of what training leaves as it started. */
+  readonly frozenInputs: ReadonlyMap<string, LayoutEntry>;
 }
 
 /**
- * Puts an adapter beside the frozen layers of a model: y = x·Wᵀ + s·x·Aᵀ·Bᵀ (Hu et al. 2021, eq. 3). The A matrices of
- * layers that share an input are one product; a layer without an adapter is the base's alone.
+ * Puts an adapter beside the frozen layers of a model, as its variant says. Matrices that multiply one input are one product; a layer
+ * without an adapter is the base's alone.
  *
- * @param base x [N, in] through the frozen layer, [N, out]
  * @param regularise what the adapter's own input goes through in training, such as dropout. Layers that share an input
  *   share it, where PEFT draws a mask for each: the expectation is the same, the masks of q, k and v are then equal.
  */
 export function attachAdapter(
   graph: Graph,
   layout: AdapterLayout,
-  base: (x: Tensor, layer: LinearLayer) => Tensor,
+  frozen: FrozenLayers,
   regularise: (x: Tensor) => Tensor = (x) => x,
 ): AttachedAdapter {
   const inputs = new Map<string, LayoutEntry>();
+  const frozenInputs = new Map<string, LayoutEntry>();
   const groups = new Map(layout.groups.flatMap((group) => group.layers.map((layer) => [layer.name, group] as const)));
-  const matrix = (entry: LayoutEntry): Tensor => {
+  const tensorOf = (entry: PlacedParameter): Tensor => {
     const name = adapterInputName(entry);
-    inputs.set(name, entry);
+    (entry.isTrained ? inputs : frozenInputs).set(name, entry);
     return graph.input(name, { dtype: "float32", shape: entry.shape });
   };
-  for (const group of layout.groups) for (const entry of [group.stackedA, ...group.layers.map(({ b }) => b)]) matrix(entry);
+  for (const group of layout.groups) for (const entry of fedEntries(group)) tensorOf(entry);
 
-  const adapted = (x: Tensor, { layers, stackedA }: LaidOutGroup) => {
-    const down = linear(regularise(x), matrix(stackedA)); // [N, Σr]
-    const parts = splitColumns(
-      down,
-      layers.map(({ rank }) => rank),
+  /** The layers of a group over their input, by name: the outputs. */
+  const adapted = (x: Tensor, { layers, stacks }: LaidOutGroup) => {
+    const dropped = regularise(x);
+    const multiplied = new Map(
+      stacks.map(({ parameter, entry, rows, multiplies }) => {
+        const all = linear(multiplies === "dropped" ? dropped : x, tensorOf(entry)); // [N, Σr]
+        return [parameter, splitColumns(all, rows)] as const;
+      }),
     );
-    return new Map(layers.map((layer, index) => [layer.name, { layer, down: parts[index] }]));
+    return new Map(
+      layers.map((layer, index) => [
+        layer.name,
+        () =>
+          layout.variant.forward(layer, {
+            input: x,
+            dropped,
+            product: (rows) => frozen.product(rows, layer),
+            addBias: (y) => frozen.addBias(y, layer),
+            parameter: (name) => tensorOf(placeOf(layer, name)),
+            multiplied: (name) => known(multiplied.get(name)?.[index], name),
+          }),
+      ]),
+    );
   };
   return {
     inputs,
+    frozenInputs,
     linear: <G extends LinearGroup>(x: Tensor, group: G) => {
       const laidOut = group.flatMap(({ name }) => groups.get(name) ?? [])[0];
-      const parts = laidOut === undefined ? undefined : adapted(x, laidOut);
-      const outputs = group.map((layer) => {
-        const plain = base(x, layer);
-        const part = parts?.get(layer.name);
-        if (part?.down === undefined) return plain;
-        return linear(part.down, matrix(part.layer.b), { scale: part.layer.scale, addend: plain }); // [N, out]
-      });
+      const forward = laidOut === undefined ? undefined : adapted(x, laidOut);
+      const outputs = group.map((layer: LinearLayer) => forward?.get(layer.name)?.() ?? throughFrozen(frozen, x, layer)); // [N, out]
       return outputs as { readonly [K in keyof G]: Tensor };
     },
   };
 }
 
-/** The graph input that holds a matrix of an adapter. */
+/** What a graph is fed of a group, in the order of the layout: stacks in one piece. */
+function fedEntries({ layers, stacks }: LaidOutGroup): readonly PlacedParameter[] {
+  const stacked = new Set(stacks.map(({ parameter }) => parameter));
+  const others = layers.flatMap(({ parameters }) => [...parameters].flatMap(([name, entry]) => (stacked.has(name) ? [] : [entry])));
+  return [...stacks.map(({ entry }) => entry), ...others];
+}
+
+const placeOf = ({ parameters }: LaidOutLayer, name: string): PlacedParameter => known(parameters.get(name), name);
+
+function known<T>(found: T | undefined, name: string): T {
+  if (found === undefined) throw new Error(`the variant of this adapter lists no ${name}`);
+  return found;
+}
+
+/** The graph input that holds a tensor of an adapter. */
 export function adapterInputName(entry: LayoutEntry): string {
   return `adapter:${entry.name}`;
 }

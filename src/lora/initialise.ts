@@ -1,26 +1,46 @@
-import { createRandom, type Random } from "../data/random.js";
+import { createRandom } from "../data/random.js";
 import type { HeadParameter } from "../models/architecture.js";
-import type { AdapterLayout } from "./layout.js";
-import { viewOf } from "./layout.js";
-import type { Initialisation } from "./spec.js";
+import type { LinearLayer } from "./layer.js";
+import { type AdapterLayout, parameterName, viewOf } from "./layout.js";
+import type { Start } from "./variants/variant.js";
+
+/** How a new adapter begins. */
+export interface AdapterStart extends Pick<Start, "initialisation"> {
+  readonly seed: number;
+  /** The frozen W [outputs, inputs] of a layer, for variants that start from it. */
+  readonly weightOf: (layer: LinearLayer) => Promise<Float32Array>;
+  /** Awaited before each layer with the number of those done; it ends the work by throwing. */
+  readonly pause?: ((done: number) => Promise<void>) | undefined;
+}
+
+/** The values of a new adapter. */
+export interface StartedAdapter {
+  readonly trainables: Float32Array<ArrayBuffer>;
+  /** What training leaves as it is; see `AdapterLayout.frozenLength`. The same start gives it again. */
+  readonly frozen: Float32Array<ArrayBuffer>;
+}
 
 /**
- * The vector of a new adapter: A random, B zero, so that training starts at exactly the pretrained model (Hu et al. 2021, section 4.1).
- * The paper draws A from a Gaussian without giving its width; PEFT's `gaussian`, followed here, takes the standard deviation 1/r.
- * `peft` is PEFT's default (kaiming_uniform with a = √5): uniform in ±1/√inputs.
- *
- * Each matrix has a random stream of its own, named by the matrix: its values depend on the seed and its name, not on the other layers.
+ * The values of a new adapter, as its variant starts. Each parameter has a random stream of its own, named by the parameter: its values
+ * depend on the seed and its name, not on the other layers.
  */
-export function initialiseAdapter(layout: AdapterLayout, initialisation: Initialisation, seed: number): Float32Array<ArrayBuffer> {
-  const vector = new Float32Array(layout.length);
-  for (const { a } of layout.groups.flatMap((group) => group.layers)) {
-    const [rank, inputs] = a.shape;
-    const random = createRandom(seed, a.name);
-    const view = viewOf(vector, a);
-    if (initialisation === "gaussian") random.fillNormal(view, 1 / rank);
-    else fillCentred(view, random, 1 / Math.sqrt(inputs));
+export async function initialiseAdapter(layout: AdapterLayout, start: AdapterStart): Promise<StartedAdapter> {
+  const trainables = new Float32Array(layout.length);
+  const frozen = new Float32Array(layout.frozenLength);
+  for (const [done, layer] of layout.groups.flatMap(({ layers }) => layers).entries()) {
+    await start.pause?.(done);
+    const values = await layout.variant.initialise(layer, {
+      ...start,
+      random: (parameter) => createRandom(start.seed, parameterName(layer.name, parameter)),
+      weight: () => start.weightOf(layer),
+    });
+    for (const [name, place] of layer.parameters) {
+      const found = values.get(name);
+      if (found === undefined) throw new Error(`${layer.name} starts without its ${name}`);
+      viewOf(place.isTrained ? trainables : frozen, place).set(found);
+    }
   }
-  return vector;
+  return { trainables, frozen };
 }
 
 /**
@@ -33,9 +53,4 @@ export function initialiseHead(vector: Float32Array, layout: AdapterLayout, para
     if (entry === undefined) throw new Error(`the vector of trainables has no place for ${name}`);
     if (deviation > 0) createRandom(seed, name).fillNormal(viewOf(vector, entry), deviation);
   }
-}
-
-/** Uniform in ±bound. */
-function fillCentred(view: Float32Array, random: Random, bound: number): void {
-  for (let index = 0; index < view.length; index++) view[index] = (2 * random.uniform() - 1) * bound;
 }

@@ -12,3 +12,11 @@ export interface AdaptedLayer extends LinearLayer {
   /** α/r, or α/√r for rsLoRA. */
   readonly scale: number;
 }
+
+/** A layer's LoRA with its values. */
+export interface AdapterLayer extends AdaptedLayer {
+  readonly a: Float32Array; // [rank, inputs]
+  readonly b: Float32Array; // [outputs, rank]
+  /** What a variant stores beside A and B, by PEFT's names behind the layer's: vectors [outputs]. */
+  readonly vectors?: ReadonlyMap<string, Float32Array>;
+}

@@ -1,6 +1,8 @@
 import type { AdaptedLayer } from "./layer.js";
+import { lora } from "./variants/lora.js";
+import type { Variant, VariantParameter } from "./variants/variant.js";
 
-/** A tensor in the flat vector of trainables: row-major, as many values from `offset` as its shape has. */
+/** A tensor in a flat vector: row-major, as many values from `offset` as its shape has. */
 export interface LayoutEntry {
   /** As in a PEFT file, without its prefix: `model.layers.0.self_attn.q_proj.lora_A.weight`, `score.weight`. */
   readonly name: string;
@@ -9,74 +11,117 @@ export interface LayoutEntry {
   readonly shape: readonly number[];
 }
 
-/** A matrix of an adapter there. */
-export interface MatrixEntry extends LayoutEntry {
-  readonly shape: readonly [rows: number, columns: number];
+/** A parameter of a variant there: in the vector of trainables, or in the one of what training leaves as it started. */
+export interface PlacedParameter extends LayoutEntry {
+  readonly isTrained: boolean;
+  readonly side: VariantParameter["side"];
 }
 
-/** One adapted layer with the places of its matrices. */
+/** One adapted layer with the places of its parameters, by the variant's names. */
 export interface LaidOutLayer extends AdaptedLayer {
-  readonly a: MatrixEntry; // [rank, inputs]
-  readonly b: MatrixEntry; // [outputs, rank]
+  readonly parameters: ReadonlyMap<string, PlacedParameter>;
 }
 
-/** Layers that read one input; their A matrices are neighbours, so that `stackedA` is one product's operand. */
+/** The matrices of one name of layers that read one input, neighbours in their vector, so that they are one product's operand. */
+export interface Stack {
+  /** The variant's name of each of them. */
+  readonly parameter: string;
+  /** [sum of the rows, inputs], in the order of the layers. */
+  readonly entry: PlacedParameter;
+  /** Rows of each layer. */
+  readonly rows: readonly number[];
+  readonly multiplies: NonNullable<VariantParameter["multiplies"]>;
+}
+
+/** Layers that read one input. */
 export interface LaidOutGroup {
   readonly layers: readonly LaidOutLayer[];
-  /** [sum of the ranks, inputs], the A matrices in the order of `layers`. */
-  readonly stackedA: MatrixEntry;
+  readonly stacks: readonly Stack[];
 }
 
 /** Where every trainable tensor, those of the adapter and those trained whole beside it, lies in one flat vector. */
 export interface AdapterLayout {
+  readonly variant: Variant;
   readonly groups: readonly LaidOutGroup[];
   /** Tensors that are trained whole, such as a classification head's. */
   readonly modules: readonly LayoutEntry[];
-  /** Every A and B, then the modules, by name, in the order of the vector. */
+  /** Every trained parameter of the adapter, then the modules, by name, in the order of the vector. */
   readonly entries: ReadonlyMap<string, LayoutEntry>;
   /** Values in the vector: the trainable parameters. */
   readonly length: number;
+  /** Values in the vector of what an adapter starts with and keeps. */
+  readonly frozenLength: number;
 }
 
 /**
- * Lays out an adapter: group after group, first the group's A matrices, then its B matrices; behind them the modules that are trained
- * whole. Layers of a group must have equal `inputs`.
+ * Lays out an adapter: group after group, first the matrices that multiply the group's input, those of one name as neighbours, then each
+ * layer's others; behind them the modules that are trained whole. Layers of a group must have equal `inputs`.
  */
 export function buildLayout(
   groups: readonly (readonly AdaptedLayer[])[],
   modules: readonly Pick<LayoutEntry, "name" | "shape">[] = [],
+  variant: Variant = lora,
 ): AdapterLayout {
-  const entries = new Map<string, LayoutEntry>();
-  let length = 0;
-  const place = <Shape extends readonly number[]>(name: string, shape: Shape) => {
-    if (entries.has(name)) throw new RangeError(`${name} is laid out twice`);
-    const entry = { name, offset: length, shape };
-    entries.set(name, entry);
-    length += sizeOf(entry);
-    return entry;
+  const [trained, frozen] = [new Places(), new Places()];
+  const laidOut = groups.map((group) => layOutGroup(group, variant, (isTrained) => (isTrained ? trained : frozen)));
+  const placed = modules.map(({ name, shape }) => trained.place(name, shape));
+  return {
+    variant,
+    groups: laidOut,
+    modules: placed,
+    entries: trained.entries,
+    length: trained.length,
+    frozenLength: frozen.length,
   };
-  const laidOut = groups.map((group) => layOutGroup(group, (name, rows, columns) => place(name, [rows, columns] as const)));
-  const placed = modules.map(({ name, shape }) => place(name, shape));
-  return { groups: laidOut, modules: placed, entries, length };
 }
 
-function layOutGroup(group: readonly AdaptedLayer[], place: (name: string, rows: number, columns: number) => MatrixEntry): LaidOutGroup {
+/** A vector that fills up. */
+class Places {
+  readonly entries = new Map<string, LayoutEntry>();
+  length = 0;
+
+  place(name: string, shape: readonly number[]): LayoutEntry {
+    if (this.entries.has(name)) throw new RangeError(`${name} is laid out twice`);
+    const entry = { name, offset: this.length, shape };
+    this.entries.set(name, entry);
+    this.length += sizeOf(entry);
+    return entry;
+  }
+}
+
+function layOutGroup(group: readonly AdaptedLayer[], variant: Variant, places: (isTrained: boolean) => Places): LaidOutGroup {
   const first = group[0];
   if (first === undefined) throw new RangeError("a group has no layer");
   const other = group.find((layer) => layer.inputs !== first.inputs);
   if (other !== undefined)
     throw new RangeError(`${first.name} and ${other.name} share an input, but read ${first.inputs} and ${other.inputs} values`);
 
-  const withA = group.map((layer) => ({ layer, a: place(matrixName(layer.name, "A"), layer.rank, layer.inputs) }));
-  const layers = withA.map(({ layer, a }) => ({ ...layer, a, b: place(matrixName(layer.name, "B"), layer.outputs, layer.rank) }));
-  const rows = group.reduce((sum, layer) => sum + layer.rank, 0);
-  const stackedName = group.map((layer) => layer.name).join("+");
-  return { layers, stackedA: { name: matrixName(stackedName, "A"), offset: layers[0]?.a.offset ?? 0, shape: [rows, first.inputs] } };
+  const wanted = group.map((layer) => ({ layer, parameters: variant.parameters(layer), placed: new Map<string, PlacedParameter>() }));
+  const put = ({ layer, placed }: (typeof wanted)[number], { name, shape, isTrained, side }: VariantParameter) => {
+    const entry = { ...places(isTrained).place(`${layer.name}.${name}`, shape), isTrained, side };
+    placed.set(name, entry);
+    return entry;
+  };
+  const stacked = new Set(wanted.flatMap(({ parameters }) => parameters.flatMap((each) => (each.multiplies ? [each.name] : []))));
+  const stacks = [...stacked].map((name): Stack => {
+    const members = wanted.flatMap((one) =>
+      one.parameters.filter((each) => each.name === name).map((each) => ({ each, at: put(one, each) })),
+    );
+    const [head] = members;
+    if (head?.each.multiplies === undefined || members.length !== group.length)
+      throw new Error(`${name} is not every layer's of the group`);
+    const rows = members.map(({ at }) => at.shape[0] ?? 0);
+    const shape = [rows.reduce((sum, count) => sum + count, 0), first.inputs];
+    const joined = parameterName(group.map((layer) => layer.name).join("+"), name);
+    return { parameter: name, entry: { ...head.at, name: joined, shape }, rows, multiplies: head.each.multiplies };
+  });
+  for (const one of wanted) for (const each of one.parameters) if (!each.multiplies) put(one, each);
+  return { layers: wanted.map(({ layer, placed }) => ({ ...layer, parameters: placed })), stacks };
 }
 
-/** The name of a layer's A or B, as PEFT writes it behind its prefix. */
-export function matrixName(layer: string, matrix: "A" | "B"): string {
-  return `${layer}.lora_${matrix}.weight`;
+/** The name of a layer's parameter, as PEFT writes it behind its prefix. */
+export function parameterName(layer: string, parameter: string): string {
+  return `${layer}.${parameter}`;
 }
 
 /** The tensor's values as a view: writing to it writes to the vector. */
@@ -84,6 +129,7 @@ export function viewOf(vector: Float32Array, entry: LayoutEntry): Float32Array {
   return vector.subarray(entry.offset, entry.offset + sizeOf(entry));
 }
 
-function sizeOf({ shape }: Pick<LayoutEntry, "shape">): number {
+/** Values of a tensor. */
+export function sizeOf({ shape }: Pick<LayoutEntry, "shape">): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }

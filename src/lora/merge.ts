@@ -1,12 +1,13 @@
 import { InputError } from "../errors.js";
-import type { AdapterLayer } from "./adapter.js";
 import { mergeInto } from "./kernels/merge.js";
+import type { LinearLayer } from "./layer.js";
+import type { InferenceForm } from "./variants/variant.js";
 
 /**
- * The weight of an adapted layer with its adapter folded in, W' = W + s·B·A, in a new array: W [outputs, inputs].
+ * The weight of an adapted layer with its adapter folded in, W' = gain ⊙ W + s·B·A, in a new array: W [outputs, inputs].
  * Hu et al. 2021, section 4.1, "No Additional Inference Latency".
  */
-export function mergedWeight(weight: Float32Array, layer: AdapterLayer): Float32Array<ArrayBuffer> {
+export function mergedWeight(weight: Float32Array, layer: LinearLayer, form: InferenceForm): Float32Array<ArrayBuffer> {
   const expected = layer.outputs * layer.inputs;
   if (weight.length !== expected) {
     throw new InputError(
@@ -14,6 +15,6 @@ export function mergedWeight(weight: Float32Array, layer: AdapterLayer): Float32
     );
   }
   const merged = new Float32Array(expected);
-  mergeInto(merged, weight, layer.a, layer.b, layer.scale, layer.rank);
+  mergeInto(merged, weight, form);
   return merged;
 }

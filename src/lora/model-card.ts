@@ -1,4 +1,4 @@
-import type { Adapter, TaskType } from "./adapter.js";
+import { type Adapter, parameterCount, type TaskType } from "./adapter.js";
 
 /** What the Hub and transformers call a task, and the command that uses an adapter of it. */
 const uses: Readonly<Record<TaskType, { readonly pipeline: string; readonly autoClass: string; readonly command: string }>> = {
@@ -11,11 +11,11 @@ const uses: Readonly<Record<TaskType, { readonly pipeline: string; readonly auto
 const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
 
 /** README.md of an adapter's folder: the header that the Hub reads, what the adapter is, and how to load it. */
-export function modelCard({ config, layers, trained = [], labelling }: Adapter): string {
+export function modelCard(adapter: Adapter): string {
+  const { config, layers, trained = [], labelling } = adapter;
   const base = config.baseModel;
   const hubBase = base !== undefined && HUB_ID.test(base) && !base.endsWith(".gguf") ? base : undefined;
-  const matrices = layers.reduce((sum, layer) => sum + layer.a.length + layer.b.length, 0);
-  const parameters = matrices + trained.reduce((sum, { values }) => sum + values.length, 0);
+  const parameters = parameterCount(adapter);
   const { pipeline, autoClass, command } = uses[config.taskType];
   const targets = typeof config.targetModules === "string" ? [config.targetModules] : config.targetModules;
   return `${[

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { InputError } from "../errors.js";
 import { type AdapterConfig, type TaskType, taskTypes } from "./adapter.js";
 import { MAX_RANK } from "./spec.js";
+import { type Method, methods, variantOf } from "./variants/index.js";
 
 // adapter_config.json as PEFT 0.21.0 writes it. Field names are PEFT's inside this file and camelCase outside.
 
@@ -61,9 +62,11 @@ export function readPeftConfig(text: string, file: string): AdapterConfig {
     const problems = parsed.error.issues.map((issue) => `\n- ${issue.path.join(".") || "the file"}: ${issue.message}`);
     throw new InputError(`${file} is not a LoRA configuration as PEFT writes it:${problems.join("")}`);
   }
+  const method = methodOf(value, file);
   const fields = parsed.data;
   const blocks = [fields.layers_to_transform ?? []].flat();
   return {
+    method,
     baseModel: fields.base_model_name_or_path ?? undefined,
     rank: fields.r,
     alpha: fields.lora_alpha,
@@ -79,6 +82,19 @@ export function readPeftConfig(text: string, file: string): AdapterConfig {
     taskType: taskTypeOf(fields.task_type),
     trainedModules: fields.modules_to_save ?? [],
   };
+}
+
+/** The variant whose fields a configuration has. */
+function methodOf(value: Readonly<Record<string, unknown>>, file: string): Method {
+  const special = methods.filter((method) => {
+    const fields = Object.entries(variantOf(method).peftFields);
+    return fields.length > 0 && fields.every(([field, wanted]) => value[field] === wanted);
+  });
+  const [method = "lora"] = special;
+  if (special.length < 2) return method;
+  throw new InputError(
+    `${file}: this adapter is ${special.join(" and ")} at once, which is not supported. In Python, merge it into its base.`,
+  );
 }
 
 /** A file of another task, or of none, holds a plain adapter of the model's layers. */
@@ -116,7 +132,8 @@ function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: strin
     isSet(value[field]) && !(labels && field === "modules_to_save") ? [words] : [],
   );
   if (isSet(bias) && bias !== "none") found.push(`trained biases (bias: ${JSON.stringify(bias)})`);
-  if (!harmlessInitialisations.includes(start)) {
+  const known = methods.some((method) => variantOf(method).peftFields.init_lora_weights === start);
+  if (!harmlessInitialisations.includes(start) && !known) {
     found.push(`an initialisation that changes the base's weights (init_lora_weights: ${JSON.stringify(start)})`);
   }
   if (found.length === 0) return;
@@ -176,6 +193,7 @@ export function writePeftConfig(config: AdapterConfig): string {
     use_qalora: false,
     use_rslora: config.rankStabilised,
     velora_config: null,
+    ...variantOf(config.method).peftFields,
   };
   return `${JSON.stringify(fields, null, 2)}\n`;
 }

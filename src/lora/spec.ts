@@ -1,14 +1,19 @@
 import { InputError } from "../errors.js";
 import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
 import { type LayerSelection, selectLayers } from "./targets.js";
+import type { Method } from "./variants/index.js";
+import type { Initialisation } from "./variants/variant.js";
 
-/** How A starts: `gaussian` N(0, 1/r²), or `peft`, PEFT's default, uniform in ±1/√inputs. B always starts at zero. */
-export type Initialisation = "gaussian" | "peft";
+export type { Initialisation } from "./variants/variant.js";
 
 /** What a new adapter shall be. */
 export interface AdapterSpec {
+  /** Plain LoRA by default. */
+  readonly method?: Method;
   readonly rank: number;
   readonly alpha: number;
+  /** α/√r in place of α/r; false by default. */
+  readonly rankStabilised?: boolean;
   /** Probability with which an element of the adapter's input is dropped in training, 0 ≤ p < 1. */
   readonly dropout: number;
   readonly layers: LayerSelection;
@@ -41,7 +46,7 @@ function checkSpec(spec: AdapterSpec): void {
 export function adaptGroups(groups: readonly LinearGroup[], spec: AdapterSpec): (readonly AdaptedLayer[])[] {
   checkSpec(spec);
   const chosen = new Set(selectLayers(groups.flat(), spec.layers));
-  const scale = adapterScale(spec.alpha, spec.rank);
+  const scale = adapterScale(spec.alpha, spec.rank, spec.rankStabilised);
   const adapt = (layer: LinearLayer): AdaptedLayer => ({ ...layer, rank: spec.rank, scale });
   return groups.map((group) => group.filter((layer) => chosen.has(layer)).map(adapt)).filter((group) => group.length > 0);
 }

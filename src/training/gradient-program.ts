@@ -22,6 +22,8 @@ export type GradientProgramOptions = Task & GradientProgramShape;
 
 interface GradientProgramShape {
   readonly layout: AdapterLayout;
+  /** What the adapter started with and keeps; see `AdapterLayout.frozenLength`. */
+  readonly frozen?: Float32Array | undefined;
   readonly maxTokens: number;
   readonly maxSupervised?: number | undefined;
   readonly dropout?: DropoutSource | undefined;
@@ -33,17 +35,20 @@ interface GradientProgramShape {
 export class GradientProgram {
   readonly #program: Program;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
+  /** Fed with every batch: what the adapter keeps of its start. */
+  readonly #kept: Record<string, HostData>;
   readonly #dropout: DropoutSource | undefined;
   readonly #supervisedMultiple: number;
   readonly #objective: Objective;
 
   private constructor(
     program: Program,
-    { inputs, supervisedMultiple }: GradientGraph,
+    { inputs, frozenInputs, supervisedMultiple }: GradientGraph,
     objective: Objective,
-    dropout: DropoutSource | undefined,
+    { dropout, frozen }: Pick<GradientProgramShape, "dropout" | "frozen">,
   ) {
     this.#program = program;
+    this.#kept = frozenFeeds(frozenInputs, frozen);
     this.#objective = objective;
     this.#inputs = inputs;
     this.#supervisedMultiple = supervisedMultiple;
@@ -52,7 +57,7 @@ export class GradientProgram {
 
   static async compile(engine: Engine, options: GradientProgramOptions, compile: CompileOptions): Promise<GradientProgram> {
     const built = buildGradientGraph(options);
-    return new GradientProgram(await Program.compile(built.graph, engine, compile), built, objectiveOf(options), options.dropout);
+    return new GradientProgram(await Program.compile(built.graph, engine, compile), built, objectiveOf(options), options);
   }
 
   /**
@@ -65,6 +70,7 @@ export class GradientProgram {
       ...sequenceFeeds(batch),
       ...this.#objective.feeds(batch),
       weights: batch.weights,
+      ...this.#kept,
       ...this.#dropout?.feeds(batch),
     };
     const into: Record<string, Float32Array> = {};
@@ -89,6 +95,7 @@ export class GradientProgram {
 interface GradientGraph {
   readonly graph: Graph;
   readonly inputs: ReadonlyMap<string, LayoutEntry>;
+  readonly frozenInputs: ReadonlyMap<string, LayoutEntry>;
   readonly supervisedMultiple: number;
 }
 
@@ -98,6 +105,7 @@ export function buildGradientGraph(options: GradientProgramOptions): GradientGra
     graph,
     losses,
     trainables: inputs,
+    adapter,
     supervisedMultiple,
   } = buildSequenceGraph({
     ...options,
@@ -111,11 +119,16 @@ export function buildGradientGraph(options: GradientProgramOptions): GradientGra
   const keeps = options.gradientCheckpointing ? keepsCheckpoints(graph) : keepsProducts;
   for (const [index, gradient] of gradients(loss, trainables, keeps).entries()) graph.output(gradientName(names[index] ?? ""), gradient);
   graph.output("loss", loss);
-  return { graph, inputs, supervisedMultiple };
+  return { graph, inputs, frozenInputs: adapter?.frozenInputs ?? new Map(), supervisedMultiple };
 }
 
 function gradientName(input: string): string {
   return `gradient:${input}`;
+}
+
+/** What a program is fed of an adapter beside the trainables. */
+export function frozenFeeds(inputs: ReadonlyMap<string, LayoutEntry>, frozen: Float32Array = new Float32Array()): Record<string, HostData> {
+  return Object.fromEntries([...inputs].map(([name, entry]) => [name, viewOf(frozen, entry)]));
 }
 
 /** What every program over whole sequences is fed of a batch, beside what its objective reads. */

@@ -2,13 +2,15 @@ import { type Batch, padSupervised, weightOf } from "../data/batch.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
-import { batchDimensions, sequenceFeeds } from "./gradient-program.js";
+import { batchDimensions, frozenFeeds, sequenceFeeds } from "./gradient-program.js";
 import type { Objective } from "./objectives/objective.js";
-import { buildSequenceGraph, objectiveOf, type Task } from "./sequence-graph.js";
+import { buildSequenceGraph, objectiveOf, type SequenceGraph, type Task } from "./sequence-graph.js";
 
 export type LossProgramOptions = Task & {
   /** The adapter beside the model; without one the program is the base's. */
   readonly layout?: AdapterLayout | undefined;
+  /** What the adapter started with and keeps; see `AdapterLayout.frozenLength`. */
+  readonly frozen?: Float32Array | undefined;
   readonly maxTokens: number;
 };
 
@@ -25,18 +27,22 @@ export class LossProgram {
   readonly #supervisedMultiple: number;
   readonly #objective: Objective;
 
-  private constructor(program: Program, inputs: ReadonlyMap<string, LayoutEntry>, supervisedMultiple: number, objective: Objective) {
+  readonly #kept: Record<string, HostData>;
+
+  private constructor(program: Program, { trainables, adapter, supervisedMultiple }: SequenceGraph, options: LossProgramOptions) {
     this.#program = program;
     this.#supervisedMultiple = supervisedMultiple;
-    this.#inputs = inputs;
-    this.#objective = objective;
+    this.#inputs = trainables;
+    this.#objective = objectiveOf(options);
+    this.#kept = frozenFeeds(adapter?.frozenInputs ?? new Map(), options.frozen);
   }
 
   static async compile(engine: Engine, options: LossProgramOptions, compile: CompileOptions): Promise<LossProgram> {
-    const { graph, losses, outputs, trainables, supervisedMultiple } = buildSequenceGraph(options);
+    const built = buildSequenceGraph(options);
+    const { graph, losses, outputs } = built;
     graph.output("losses", losses);
     if (outputs !== undefined) graph.output("outputs", outputs);
-    return new LossProgram(await Program.compile(graph, engine, compile), trainables, supervisedMultiple, objectiveOf(options));
+    return new LossProgram(await Program.compile(graph, engine, compile), built, options);
   }
 
   /** @returns the loss at each of the batch's learned places, such as a token's negative log-likelihood in nats; padding left out. */
@@ -56,7 +62,7 @@ export class LossProgram {
 
   async #run(given: Batch, trainables: Float32Array) {
     const batch = padSupervised(given, this.#supervisedMultiple);
-    const feeds: Record<string, HostData> = { ...sequenceFeeds(batch), ...this.#objective.feeds(batch) };
+    const feeds: Record<string, HostData> = { ...sequenceFeeds(batch), ...this.#objective.feeds(batch), ...this.#kept };
     for (const [name, entry] of this.#inputs) feeds[name] = viewOf(trainables, entry);
     const { losses, outputs } = await this.#program.run(feeds, batchDimensions(batch));
     return { losses: losses?.data, outputs: outputs?.data };

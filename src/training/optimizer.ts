@@ -1,3 +1,4 @@
+import type { RateSpan } from "../lora/learning-rates.js";
 import { adamw, sgd } from "./kernels/optimizers.js";
 import { norm, scale } from "./kernels/vector.js";
 
@@ -39,9 +40,15 @@ const NORM_EPSILON = 1e-6;
  * An optimizer of plain loops, for the processor.
  *
  * @param saved the state of a run that is resumed; its vectors are used and changed in place
+ * @param rates stretches of the vector with learning rates of their own, all of it together
  * @throws when a saved vector is missing or has another length.
  */
-export function createOptimizer(settings: OptimizerSettings, length: number, saved?: OptimizerState): Optimizer {
+export function createOptimizer(
+  settings: OptimizerSettings,
+  length: number,
+  saved?: OptimizerState,
+  rates: readonly RateSpan[] = [{ start: 0, end: length, factor: 1 }],
+): Optimizer {
   const { state, apply } = rule(settings, (name) => stateVector(name, length, saved));
   return {
     state,
@@ -50,7 +57,10 @@ export function createOptimizer(settings: OptimizerSettings, length: number, sav
       const gradientNorm = norm(gradient);
       if (!Number.isFinite(gradientNorm)) return gradientNorm;
       if (step.clip > 0) scale(gradient, Math.min(1, step.clip / (gradientNorm + NORM_EPSILON)));
-      apply(trainables, gradient, step);
+      for (const { start, end, factor } of rates) {
+        const part = (vector: Float32Array) => vector.subarray(start, end);
+        apply(trainables, gradient, { ...step, learningRate: factor * step.learningRate }, part);
+      }
       return gradientNorm;
     },
   };
@@ -66,7 +76,13 @@ export function stateVector(name: string, length: number, saved: OptimizerState 
 
 interface Rule {
   readonly state: OptimizerState;
-  readonly apply: (trainables: Float32Array, gradient: Float32Array, step: UpdateStep) => void;
+  /** @param part the stretch of a vector that is changed */
+  readonly apply: (
+    trainables: Float32Array,
+    gradient: Float32Array,
+    step: UpdateStep,
+    part: (vector: Float32Array) => Float32Array,
+  ) => void;
 }
 
 function rule(settings: OptimizerSettings, vector: (name: string) => Float32Array): Rule {
@@ -75,15 +91,16 @@ function rule(settings: OptimizerSettings, vector: (name: string) => Float32Arra
       const state = { firstMoment: vector("firstMoment"), secondMoment: vector("secondMoment") };
       return {
         state,
-        apply: (trainables, gradient, { learningRate, step }) =>
-          adamw(trainables, gradient, state.firstMoment, state.secondMoment, { ...settings, learningRate, step }),
+        apply: (trainables, gradient, { learningRate, step }, part) =>
+          adamw(part(trainables), part(gradient), part(state.firstMoment), part(state.secondMoment), { ...settings, learningRate, step }),
       };
     }
     case "sgd": {
       const state = { velocity: vector("velocity") };
       return {
         state,
-        apply: (trainables, gradient, { learningRate }) => sgd(trainables, gradient, state.velocity, { ...settings, learningRate }),
+        apply: (trainables, gradient, { learningRate }, part) =>
+          sgd(part(trainables), part(gradient), part(state.velocity), { ...settings, learningRate }),
       };
     }
   }

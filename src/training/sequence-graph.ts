@@ -2,7 +2,7 @@ import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, adapterInputName, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
 import type { LanguageModelGraph, LinearGroup, ModelGraph } from "../models/architecture.js";
-import { withBias } from "../models/parts/layer-bias.js";
+import { frozenLayersOf, throughFrozen } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { attention, attentionChunks } from "../ops/attention.js";
@@ -63,9 +63,9 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
   const rows = graph.input("rows", { dtype: "int64", shape: [SUPERVISED] });
 
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
-  const base = withBias((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
-  const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base, regularise?.(graph));
-  const linear = adapter?.linear ?? plainLinear(base, onLayerInput);
+  const frozen = frozenLayersOf((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
+  const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, frozen, regularise?.(graph));
+  const linear = adapter?.linear ?? plainLinear((x, layer) => throughFrozen(frozen, x, layer), onLayerInput);
   const biasesOf = new Map<number | undefined, readonly Tensor[]>();
   const biases = (given: number | undefined) => {
     const window = given === undefined || given >= maxTokens ? undefined : given; // it holds the longest sequence

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { argMax } from "../../src/generation/sampling.js";
-import { viewOf } from "../../src/lora/layout.js";
 import { mergedWeight } from "../../src/lora/merge.js";
 import type { StoredWeight } from "../../src/runtime/emit.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { largestDifference, relativeError } from "../support/compare.js";
+import { pairOf } from "../support/new-adapter.js";
 import { loadTinyModel, type TinyModel, tinyModelNames } from "../support/tiny-model.js";
 import { answerAlone, logitsByPieces, openGeneration, randomIds } from "./support.js";
 
@@ -73,7 +73,7 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
     const merged = new Map<string, StoredWeight>();
     for (const layer of tiny.layout.groups.flatMap((group) => group.layers)) {
       const weight = await tiny.checkpoint.readFloat32(`${layer.name}.weight`);
-      const data = mergedWeight(weight, { ...layer, a: viewOf(tiny.adapter, layer.a), b: viewOf(tiny.adapter, layer.b) });
+      const data = mergedWeight(weight, layer, { ...layer, ...pairOf(layer, tiny.adapter) });
       merged.set(`${layer.name}.weight`, { dtype: "float32", shape: [layer.outputs, layer.inputs], data: new Uint8Array(data.buffer) });
     }
     const program = await GenerationProgram.compile(

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { Graph, type Tensor } from "../../src/graph/graph.js";
 import { attachAdapter } from "../../src/lora/attach.js";
-import { initialiseAdapter } from "../../src/lora/initialise.js";
 import { type AdapterLayout, buildLayout, viewOf } from "../../src/lora/layout.js";
 import { type AdapterSpec, adaptGroups, type Initialisation } from "../../src/lora/spec.js";
 import type { LinearLayer } from "../../src/models/architecture.js";
+import { frozenLayersOf } from "../../src/models/parts/layer-bias.js";
 import { plainLinear } from "../../src/models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
 import { attention } from "../../src/ops/attention.js";
@@ -13,6 +13,7 @@ import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { Program } from "../../src/runtime/program.js";
 import { batchDimensions, batchFeeds } from "../../src/training/gradient-program.js";
+import { newTrainables, placeOf } from "../support/new-adapter.js";
 import { batchOf, loadTinyModel, type TinyModel, tinyModelNames } from "../support/tiny-model.js";
 
 const spec = { rank: 4, alpha: 8, dropout: 0, layers: { kind: "all-linear" } } as const;
@@ -22,20 +23,20 @@ it.each(tinyModelNames.flatMap((name) => initialisations.map((initialisation) =>
   "the logits of %s with a new adapter (%s) are the base's, to the last bit",
   async (name, initialisation) => {
     const tiny = await loadTinyModel(name);
-    const { layout, vector } = newAdapter(tiny, { ...spec, initialisation });
+    const { layout, vector } = await newAdapter(tiny, { ...spec, initialisation });
     const base = await logitsOf(tiny);
     expect(base.length).toBe(tiny.facts.batches[0]!.input_ids.flat().length * tiny.model.dimensions.vocabulary);
     expect(await logitsOf(tiny, layout, vector)).toEqual(base);
 
     // The first step of a training moves B, and with it the logits.
-    for (const layer of layout.groups.flatMap((group) => group.layers)) viewOf(vector, layer.b).fill(1e-3);
+    for (const layer of layout.groups.flatMap((group) => group.layers)) viewOf(vector, placeOf(layer, "B")).fill(1e-3);
     expect(await logitsOf(tiny, layout, vector)).not.toEqual(base);
   },
 );
 
-function newAdapter({ model }: TinyModel, spec: AdapterSpec) {
+async function newAdapter({ model }: TinyModel, spec: AdapterSpec) {
   const layout = buildLayout(adaptGroups(model.linearGroups, spec));
-  return { layout, vector: initialiseAdapter(layout, spec.initialisation, 42) };
+  return { layout, vector: await newTrainables(layout, spec.initialisation, 42) };
 }
 
 /** The logits of every position of the first golden batch, with an adapter or without: [B·T, V]. */
@@ -46,7 +47,7 @@ async function logitsOf(tiny: TinyModel, layout?: AdapterLayout, vector = new Fl
   const graph = new Graph();
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const base = (x: Tensor, { name, inputs, outputs }: LinearLayer) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs]));
-  const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base);
+  const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, frozenLayersOf(base, weight));
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
   const bias = attentionBias(segments, graph.input("order", { dtype: "float32", shape: [TOKENS] }));
   const hidden = model.hidden({

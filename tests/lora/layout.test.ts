@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { adapterFromVector, configOf, vectorFromAdapter } from "../../src/lora/adapter.js";
+import { adapterFromVectors, configOf, vectorFromAdapter } from "../../src/lora/adapter.js";
 import { buildLayout, viewOf } from "../../src/lora/layout.js";
 import { type AdapterSpec, adapterScale, adaptGroups } from "../../src/lora/spec.js";
+import { placeOf } from "../support/new-adapter.js";
 import { tinyGroups, tinyLayers } from "./tiny-layers.js";
 
 const spec: AdapterSpec = { rank: 4, alpha: 8, dropout: 0, layers: { kind: "all-linear" }, initialisation: "gaussian" };
@@ -20,10 +21,11 @@ describe("the flat vector of an adapter", () => {
 
   it("stacks the A matrices of layers that share an input", () => {
     const [qkv] = layout.groups;
-    expect(qkv?.stackedA.shape).toEqual([12, 32]);
+    const stack = qkv?.stacks[0]?.entry;
+    expect(stack?.shape).toEqual([12, 32]);
     const vector = Float32Array.from({ length: layout.length }, (_, index) => index);
-    const stacked = qkv === undefined ? [] : [...viewOf(vector, qkv.stackedA)];
-    expect(stacked).toEqual(qkv?.layers.flatMap((layer) => [...viewOf(vector, layer.a)]));
+    const stacked = stack === undefined ? [] : [...viewOf(vector, stack)];
+    expect(stacked).toEqual(qkv?.layers.flatMap((layer) => [...viewOf(vector, placeOf(layer, "A"))]));
   });
 
   it("leaves out groups and layers without an adapter", () => {
@@ -39,7 +41,10 @@ describe("the flat vector of an adapter", () => {
 
   it("becomes an adapter and a vector again", () => {
     const vector = Float32Array.from({ length: layout.length }, (_, index) => Math.sin(index));
-    const adapter = adapterFromVector(configOf(spec, layout, tinyLayers, "tiny-llama"), layout, vector);
+    const adapter = adapterFromVectors(configOf(spec, layout, tinyLayers, "tiny-llama"), layout, {
+      trainables: vector,
+      frozen: new Float32Array(),
+    });
     expect(adapter.config.targetModules).toEqual(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]);
     const again = vectorFromAdapter(adapter, tinyGroups());
     expect(again.vector).toEqual(vector);

@@ -39,14 +39,14 @@ describe("a merged weight", () => {
     expect(adapter.layers.length).toBe(expected.tensors.size);
     for (const layer of adapter.layers) {
       const name = `${layer.name}.weight`;
-      const ours = mergedWeight(await request.checkpoint.readFloat32(name), layer);
+      const ours = mergedWeight(await request.checkpoint.readFloat32(name), layer, layer);
       expect(largestDifference(ours, await expected.readFloat32(name))).toBeLessThan(1e-6);
     }
   });
 
   it("is refused for a weight of another size", () => {
     const [layer] = request.adapter.layers;
-    expect(() => mergedWeight(new Float32Array(7), layer!)).toThrow(/its weight has 7 values, the adapter expects/);
+    expect(() => mergedWeight(new Float32Array(7), layer!, layer!)).toThrow(/its weight has 7 values, the adapter expects/);
   });
 });
 

@@ -2,8 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { buildBatch, padSupervised } from "../../src/data/batch.js";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { argMax } from "../../src/generation/sampling.js";
-import { initialiseAdapter } from "../../src/lora/initialise.js";
-import { type AdapterLayout, buildLayout, viewOf } from "../../src/lora/layout.js";
+import { type AdapterLayout, buildLayout, type PlacedParameter, viewOf } from "../../src/lora/layout.js";
 import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { Program } from "../../src/runtime/program.js";
@@ -12,6 +11,7 @@ import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
 import { type OpenedModel, openModel } from "../../src/workflows/node/open-model.js";
 import { readProbe } from "../../src/workflows/node/probe.js";
 import { golden } from "../support/golden.js";
+import { newTrainables } from "../support/new-adapter.js";
 import { smollm2Path } from "../support/smollm2.js";
 
 const exampleOf = (ids: readonly number[]) => ({ ids: Int32Array.from(ids), supervised: new Uint8Array(ids.length).fill(1) });
@@ -115,17 +115,17 @@ async function gradientOf({ model, compile }: OpenedModel, layout: AdapterLayout
   const options = { model, layout, maxTokens: batch.tokens, maxSupervised: batch.targets.length };
   const program = await GradientProgram.compile(nodeEngine, options, compile);
   const gradient = new Float32Array(layout.length);
-  await program.run(batch, initialiseAdapter(layout, "gaussian", 1), gradient);
+  await program.run(batch, await newTrainables(layout, "gaussian", 1), gradient);
   await program.release();
   return gradient;
 }
 
 /** The matrices of each transformer block. */
 function blocksOf({ groups }: AdapterLayout) {
-  const blocks = new Map<string, (typeof groups)[number]["layers"][number]["a"][]>();
-  for (const { name, a, b } of groups.flatMap(({ layers }) => layers)) {
+  const blocks = new Map<string, PlacedParameter[]>();
+  for (const { name, parameters } of groups.flatMap(({ layers }) => layers)) {
     const block = /^model\.layers\.(\d+)\./.exec(name)?.[1] ?? "";
-    blocks.set(block, [...(blocks.get(block) ?? []), a, b]);
+    blocks.set(block, [...(blocks.get(block) ?? []), ...parameters.values()]);
   }
   return [...blocks.values()];
 }

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { buildBatch } from "../../src/data/batch.js";
-import { initialiseAdapter } from "../../src/lora/initialise.js";
 import { buildLayout } from "../../src/lora/layout.js";
 import { readModel } from "../../src/models/index.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
@@ -11,6 +10,7 @@ import { GradientProgram } from "../../src/training/gradient-program.js";
 import { writeSafetensors } from "../../src/weights/node/write-safetensors.js";
 import { openModel } from "../../src/workflows/node/open-model.js";
 import { golden } from "../support/golden.js";
+import { newTrainables } from "../support/new-adapter.js";
 import { Random } from "../support/random.js";
 import { TINY_CHAT } from "./support.js";
 
@@ -52,7 +52,7 @@ test("layers, and a head, whose sizes are no multiples of 16 stay in floating po
     }
     const layout = buildLayout(model.linearGroups.map((group) => group.map((layer) => ({ ...layer, rank: 4, scale: 2 }))));
     const program = await GradientProgram.compile(nodeEngine, { model, layout, maxTokens: 32 }, compile);
-    const { loss } = await program.run(batch, initialiseAdapter(layout, "gaussian", 1), new Float32Array(layout.length));
+    const { loss } = await program.run(batch, await newTrainables(layout, "gaussian", 1), new Float32Array(layout.length));
     await program.release();
     losses.push(loss);
   }

@@ -84,6 +84,8 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   alpha: [{ alpha: 5 }, config("lora_alpha")],
   dropout: [{ dropout: 0.5 }, digest],
   layers: [{ layers: "q_proj,v_proj" }, config("target_modules")],
+  rslora: [{ rslora: true }, config("use_rslora")],
+  loraPlusRatio: [{ loraPlusRatio: 8 }, digest],
   initialisation: [{ initialisation: "peft" }, digest],
   epochs: [{ epochs: 2 }, (seen) => steps(seen).at(-1)?.epoch, { steps: undefined, epochs: 1 }],
   steps: [{ steps: 3 }, (seen) => steps(seen).length],

@@ -1,8 +1,17 @@
+interface Change {
+  readonly a: Float32Array; // [rank, inputs]
+  readonly b: Float32Array; // [outputs, rank]
+  readonly scale: number;
+  readonly rank: number;
+  /** A factor for each row of W, [outputs]. */
+  readonly gain?: Float32Array | undefined;
+}
+
 /**
- * out = W + s·B·A, row by row: W and out [outputs, inputs], A [rank, inputs], B [outputs, rank]. Each row of the change is summed in
- * double precision and added once, so that the only rounding to single precision is that of the result.
+ * out = gain ⊙ W + s·B·A, row by row: W and out [outputs, inputs]. Each row of the change is summed in double precision and added once,
+ * so that the only rounding to single precision is that of the result.
  */
-export function mergeInto(out: Float32Array, w: Float32Array, a: Float32Array, b: Float32Array, scale: number, rank: number): void {
+export function mergeInto(out: Float32Array, w: Float32Array, { a, b, scale, rank, gain }: Change): void {
   const inputs = a.length / rank;
   const outputs = b.length / rank;
   const change = new Float64Array(inputs);
@@ -15,6 +24,7 @@ export function mergeInto(out: Float32Array, w: Float32Array, a: Float32Array, b
       for (let column = 0; column < inputs; column++) change[column]! += factor * a[from + column]!;
     }
     const start = row * inputs;
-    for (let column = 0; column < inputs; column++) out[start + column] = w[start + column]! + change[column]!;
+    const own = gain === undefined ? 1 : gain[row]!;
+    for (let column = 0; column < inputs; column++) out[start + column] = own * w[start + column]! + change[column]!;
   }
 }

@@ -13,6 +13,7 @@ import type { Adapter, AdapterLayer } from "../adapter.js";
 import { checkFit } from "../fit.js";
 import type { LinearLayer } from "../layer.js";
 import { mergedWeight } from "../merge.js";
+import { variantOf } from "../variants/index.js";
 
 /** Bytes of weights in one file; beyond it a model is written in shards, as browsers and some tools cannot map more than 2 GiB. */
 const MAX_SHARD_BYTES = 2e9;
@@ -180,7 +181,7 @@ function nameInFile({ name, storedName }: StoredTensor): string {
 
 function tensorToWrite(
   tensor: StoredTensor,
-  { checkpoint, signal }: MergeRequest,
+  { checkpoint, signal, adapter: { config } }: MergeRequest,
   { adapter, isConv1D }: { readonly adapter: AdapterLayer | undefined; readonly isConv1D: boolean },
   finished: (tensor: StoredTensor) => void,
 ): TensorToWrite {
@@ -189,7 +190,8 @@ function tensorToWrite(
     if (adapter === undefined && !isConv1D) yield* readSlabs(tensor);
     else {
       const weight = await checkpoint.readFloat32(tensor.name); // [out, in]
-      const merged = adapter === undefined ? weight : mergedWeight(weight, adapter);
+      const form = adapter && (await variantOf(config.method).inference(adapter, async () => weight));
+      const merged = adapter === undefined || form === undefined ? weight : mergedWeight(weight, adapter, form);
       yield isConv1D ? transposed(merged, tensor.shape[1] ?? 1) : merged;
     }
     finished(tensor);

@@ -2,13 +2,22 @@ import type { Tensor } from "../../graph/graph.js";
 import { add } from "../../ops/add.js";
 import type { LinearLayer, ModelContext } from "../architecture.js";
 
-/** A model's frozen layers as their checkpoint has them: those with a bias add it to what `product`, x·Wᵀ, gives. */
-export function withBias(
-  product: (x: Tensor, layer: LinearLayer) => Tensor,
-  weight: ModelContext["weight"],
-): (x: Tensor, layer: LinearLayer) => Tensor {
-  return (x, layer) => {
-    const y = product(x, layer); // [N, out]
-    return layer.hasBias ? add(y, weight(`${layer.name}.bias`, [layer.outputs])) : y;
+/** The frozen linear layers of a model: those whose checkpoint has a bias add it to x·Wᵀ. */
+export interface FrozenLayers {
+  /** x [N, in] → x·Wᵀ [N, out]. */
+  product(x: Tensor, layer: LinearLayer): Tensor;
+  addBias(y: Tensor, layer: LinearLayer): Tensor;
+}
+
+/** Frozen layers whose biases are among the weights that a model reads. */
+export function frozenLayersOf(product: FrozenLayers["product"], weight: ModelContext["weight"]): FrozenLayers {
+  return {
+    product,
+    addBias: (y, { name, outputs, hasBias }) => (hasBias ? add(y, weight(`${name}.bias`, [outputs])) : y),
   };
+}
+
+/** x [N, in] through a layer as the checkpoint has it, [N, out]. */
+export function throughFrozen({ product, addBias }: FrozenLayers, x: Tensor, layer: LinearLayer): Tensor {
+  return addBias(product(x, layer), layer);
 }

@@ -12,10 +12,11 @@ import { scoreSequences } from "../../evaluation/score.js";
 import { shareOf } from "../../evaluation/share.js";
 import type { TokenLoss } from "../../evaluation/subject.js";
 import { noiseWords, perplexityChange, type Sample, shareChange } from "../../evaluation/trade-off.js";
-import { vectorFromAdapter } from "../../lora/adapter.js";
+import type { InferenceAdapter } from "../../lora/inference.js";
 import type { Comparison, EvaluationResult } from "../api.js";
 import { type EvaluateSettings, evalSet, inCode, parseOptions } from "../options.js";
 import { readFittingAdapter } from "./adapter-place.js";
+import { appliedTo } from "./applied-adapter.js";
 import { askingPrecision, targetOf } from "./device.js";
 import { type DescribedModel, describeModel, mapModel, type OpenedModel } from "./open-model.js";
 import { PROBE_TOKENS, readProbe } from "./probe.js";
@@ -43,7 +44,7 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
   const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);
 
-  const adapter = placed === undefined ? undefined : vectorFromAdapter(placed.adapter, opened.model.linearGroups);
+  const adapter = placed === undefined ? undefined : await appliedTo(opened, placed.adapter);
   const base = await measureSide(opened, undefined, examples, questions, settings, context);
   const adapted = adapter === undefined ? undefined : await measureSide(opened, adapter, examples, questions, settings, context);
   const comparisons = compare(base, adapted, questions, settings);
@@ -58,8 +59,6 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
     seconds: (performance.now() - started) / 1000,
   };
 }
-
-type Applied = ReturnType<typeof vectorFromAdapter>;
 
 interface Tasks {
   readonly examples: readonly Example[];
@@ -90,7 +89,7 @@ function tasksOf({ codec, model }: DescribedModel, rows: readonly SourceRow[], s
 
 async function measureSide(
   opened: OpenedModel,
-  adapter: Applied | undefined,
+  adapter: InferenceAdapter | undefined,
   examples: readonly Example[],
   questions: readonly Question[],
   settings: EvaluateSettings,

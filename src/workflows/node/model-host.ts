@@ -3,13 +3,15 @@ import { InputError } from "../../errors.js";
 import { GenerationProgram } from "../../generation/generation-program.js";
 import { GenerationSession } from "../../generation/generator.js";
 import { TextStream } from "../../generation/text-stream.js";
-import { vectorFromAdapter } from "../../lora/adapter.js";
+import { parameterCount } from "../../lora/adapter.js";
+import type { InferenceAdapter } from "../../lora/inference.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
 import type { GenerateRequest, LanguageModel, LoadedAdapter } from "../api.js";
 import { type LoadOptions, loadModelSet } from "../options/load-model.js";
 import { inCode, parseOptions, samplingSet } from "../options.js";
 import { nameAdapter } from "./adapter-name.js";
 import { type PlacedAdapter, readFittingAdapter } from "./adapter-place.js";
+import { appliedTo } from "./applied-adapter.js";
 import { askingPrecision, targetOf } from "./device.js";
 import { openMerged, removeMerged } from "./merged-model.js";
 import type { Device } from "./model-weights.js";
@@ -128,7 +130,7 @@ async function hostMerged(
   return {
     opened,
     merged: true,
-    adapters: new Map([[placed.folder, describeAdapter(placed, opened, [])]]),
+    adapters: new Map([[placed.folder, describeAdapter(placed, [])]]),
     sessions: new Map([[placed.folder, session]]),
   };
 }
@@ -136,20 +138,20 @@ async function hostMerged(
 async function addAdapter({ opened, adapters, sessions }: Host, placed: PlacedAdapter): Promise<LoadedAdapter> {
   const known = adapters.get(placed.folder);
   if (known !== undefined) return known;
-  sessions.set(placed.folder, await compileSession(opened, vectorFromAdapter(placed.adapter, opened.model.linearGroups)));
+  sessions.set(placed.folder, await compileSession(opened, await appliedTo(opened, placed.adapter)));
   const taken = [...adapters.values()].map(({ name }) => name);
-  const loaded = describeAdapter(placed, opened, taken);
+  const loaded = describeAdapter(placed, taken);
   adapters.set(placed.folder, loaded);
   return loaded;
 }
 
-function describeAdapter({ folder, adapter }: PlacedAdapter, { model }: OpenedModel, taken: readonly string[]): LoadedAdapter {
+function describeAdapter({ folder, adapter }: PlacedAdapter, taken: readonly string[]): LoadedAdapter {
   return {
     name: nameAdapter(folder, taken),
     directory: folder,
     rank: adapter.config.rank,
     layers: adapter.layers.length,
-    parameters: vectorFromAdapter(adapter, model.linearGroups).vector.length,
+    parameters: parameterCount(adapter),
   };
 }
 
@@ -163,7 +165,7 @@ async function sessionOf({ opened, merged, sessions }: Host, adapter: string | n
   return session;
 }
 
-async function compileSession(opened: OpenedModel, adapter: ReturnType<typeof vectorFromAdapter> | undefined): Promise<GenerationSession> {
+async function compileSession(opened: OpenedModel, adapter: InferenceAdapter | undefined): Promise<GenerationSession> {
   const { model, compile } = opened;
   const options = { model, adapter, maxPositions: model.dimensions.maxPositions };
   return new GenerationSession(await GenerationProgram.compile(nodeEngine, options, compile));

@@ -1,6 +1,7 @@
 import type { Target } from "../../graph/op.js";
-import { type AdapterLayout, buildLayout } from "../../lora/layout.js";
+import { type AdapterLayout, buildLayout, sizeOf } from "../../lora/layout.js";
 import { adaptGroups } from "../../lora/spec.js";
+import { variantOf } from "../../lora/variants/index.js";
 import type { PlanResult } from "../api.js";
 import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
 import { targetOf, trainingPrecision } from "./device.js";
@@ -12,6 +13,7 @@ import { encodeRun, type RunData, readRunRows } from "./run-data.js";
 import { checkpointingOf, memoryChanges, memoryOf } from "./run-memory.js";
 import { type MachineSpeed, secondsOf } from "./step-seconds.js";
 import { updatesOf } from "./training/length.js";
+import { specOf } from "./training/prepare.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `plan`, in its worker. */
@@ -21,7 +23,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
   const rows = files === undefined ? undefined : await readRunRows(files);
   const notices: string[] = [];
   const described = await describeModel(settings.model, { signal, onProgress: emit, onNotice: (notice) => notices.push(notice) });
-  const layout = buildLayout(adaptGroups(described.model.linearGroups, settings));
+  const layout = buildLayout(adaptGroups(described.model.linearGroups, specOf(settings)), [], variantOf(settings.method));
   const data =
     rows === undefined || files === undefined
       ? undefined
@@ -66,11 +68,11 @@ async function machineSpeed(target: Target, precision: Precision, threads: numbe
 
 function layersOf(layout: AdapterLayout): PlanResult["layers"] {
   return layout.groups.flatMap(({ layers }) =>
-    layers.map(({ name, inputs, outputs, rank }) => ({
+    layers.map(({ name, inputs, outputs, parameters }) => ({
       name,
       inFeatures: inputs,
       outFeatures: outputs,
-      parameters: rank * (inputs + outputs),
+      parameters: [...parameters.values()].reduce((sum, each) => sum + (each.isTrained ? sizeOf(each) : 0), 0),
     })),
   );
 }

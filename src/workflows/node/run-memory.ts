@@ -44,7 +44,7 @@ export function memoryOf(
   const weights = weightBytes(described, settings.precision, true) + measuring;
   // The trainables, their gradient, the best so far, the optimizer's running means, and the sum over a window of batches.
   const vectors = 3 + (settings.optimizer.kind === "adamw" ? 2 : 1) + (settings.accumulate > 1 ? 1 : 0);
-  const adapter = 4 * layout.length * vectors;
+  const adapter = 4 * (layout.length * vectors + layout.frozenLength);
   const activations = Math.round(ENGINE_SHARE * (costs.trainingBytes + costs.measuringBytes));
   const own = resident + programs * PROGRAM_BYTES;
   const total = weights + adapter + activations + own;

@@ -1,12 +1,12 @@
 import * as z from "zod";
 import { MAX_RANK } from "../../lora/spec.js";
 import { type LayerSelection, patternTest } from "../../lora/targets.js";
+import { methods } from "../../lora/variants/index.js";
 import type { OptimizerSettings } from "../../training/optimizer.js";
 import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed } from "./common.js";
 
-const methods = ["lora"] as const;
 const tasks = ["sft"] as const;
 
 function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly string[]>> {
@@ -84,6 +84,11 @@ const trainShape = {
     group: groups.adapter,
     help: "Layers that get an adapter: all-linear, names such as q_proj,v_proj, or a regular expression as /…/. Fewer layers train faster and learn less.",
   }),
+  rslora: option(toggle(), {
+    default: false,
+    group: groups.adapter,
+    help: "Multiply the adapter's output by alpha / √rank instead (rsLoRA). Turn it on for ranks of 64 and more, which learn little otherwise, and lower alpha.",
+  }),
   initialisation: option(choice(["gaussian", "peft"]), {
     default: "gaussian",
     value: "NAME",
@@ -119,6 +124,12 @@ const trainShape = {
     value: "RATE",
     group: groups.training,
     help: "Learning rate, the size of each update. Halve it if the loss jumps up or becomes NaN; double it if the loss hardly falls.",
+  }),
+  loraPlusRatio: option(number({ above: 0, max: 1e6 }), {
+    default: 1,
+    value: "RATIO",
+    group: groups.training,
+    help: "How many times faster matrix B learns than matrix A (LoRA+). Try 4 to 16 with a lower --lr if training is slow to take hold.",
   }),
   schedule: option(choice(["constant", "linear", "cosine"]), {
     default: "cosine",

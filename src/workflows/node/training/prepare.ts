@@ -6,6 +6,7 @@ import { InputError } from "../../../errors.js";
 import { type AdapterConfig, configOf } from "../../../lora/adapter.js";
 import { type AdapterLayout, buildLayout } from "../../../lora/layout.js";
 import { type AdapterSpec, adaptGroups } from "../../../lora/spec.js";
+import { variantOf } from "../../../lora/variants/index.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { TextCodec } from "../../../text/tokenizer.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
@@ -37,9 +38,8 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
   const described = await describeModel(settings.model, options);
   checkCodec(described.codec, settings.model);
   const data = encodeRun(described.codec, rows, settings, described.model.dimensions.maxPositions);
-  const { rank, alpha, dropout, layers, initialisation } = settings;
-  const spec: AdapterSpec = { rank, alpha, dropout, layers, initialisation };
-  const layout = buildLayout(adaptGroups(described.model.linearGroups, spec));
+  const spec = specOf(settings);
+  const layout = buildLayout(adaptGroups(described.model.linearGroups, spec), [], variantOf(settings.method));
   const precision = await trainingPrecision(settings, described.model);
   const checkpointing = checkpointingOf(described, layout, { ...settings, precision }, data);
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
@@ -65,6 +65,12 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
         0,
       ),
   };
+}
+
+/** What the options say of a new adapter. */
+export function specOf(settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, "rankStabilised"> | "rslora">): AdapterSpec {
+  const { method, rank, alpha, rslora, dropout, layers, initialisation } = settings;
+  return { method, rank, alpha, rankStabilised: rslora, dropout, layers, initialisation };
 }
 
 /** What a checkpoint compares before a run goes on: all that its numbers depend on, and nothing else. */

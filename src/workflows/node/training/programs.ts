@@ -8,11 +8,14 @@ import type { OpenedModel } from "../open-model.js";
 import type { PreparedRun } from "./prepare.js";
 
 /** The gradient of a run's batches, with its dropout. */
-export async function compileGradient({ opened, layout, settings, maxTokens, maxSupervised, checkpointing }: PreparedRun) {
+export async function compileGradient(
+  { opened, layout, settings, maxTokens, maxSupervised, checkpointing }: PreparedRun,
+  frozen: Float32Array,
+) {
   const dropout = settings.dropout > 0 ? new DropoutSource(settings.dropout, settings.seed) : undefined;
   const program = await GradientProgram.compile(
     nodeEngine,
-    { model: opened.model, layout, maxTokens, maxSupervised, dropout, gradientCheckpointing: checkpointing.gradientCheckpointing },
+    { model: opened.model, layout, frozen, maxTokens, maxSupervised, dropout, gradientCheckpointing: checkpointing.gradientCheckpointing },
     opened.compile,
   );
   return { program, dropout };

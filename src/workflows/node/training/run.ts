@@ -1,8 +1,10 @@
 import { performance } from "node:perf_hooks";
 import { measuringBatches, openBatches } from "../../../data/batch.js";
 import { InputError } from "../../../errors.js";
-import { adapterFromVector } from "../../../lora/adapter.js";
+import { type AdapterVectors, adapterFromVectors } from "../../../lora/adapter.js";
 import { initialiseAdapter } from "../../../lora/initialise.js";
+import type { AdapterLayout } from "../../../lora/layout.js";
+import { rateSpans } from "../../../lora/learning-rates.js";
 import { writeAdapterFolder } from "../../../lora/node/adapter-folder.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { StartEvent } from "../../../training/events.js";
@@ -20,6 +22,7 @@ import {
 import { compileUpdate } from "../../../training/update-program.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
 import { type Duration, inCode, parseOptions, type TrainSettings, trainSet } from "../../options.js";
+import { weightsOf } from "../applied-adapter.js";
 import { appendMetric, checkRunFolder, makeRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
 import { breathe, type WorkerContext } from "../worker/context.js";
 import { type HeldOutParts, partHeldOut, sharedNote } from "./held-out.js";
@@ -65,7 +68,7 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
   const scores =
     settings.report && result.reason === "finished"
       ? await measureTradeOff(
-          { prepared, folder, target, examples: heldOut.scoring, caution, state: result.state, cost: done },
+          { prepared, folder, target, examples: heldOut.scoring, caution, state: result.state, frozen: result.frozen, cost: done },
           { signal: context.signal, emit },
         )
       : undefined;
@@ -90,14 +93,28 @@ interface Training {
   readonly notes: readonly string[];
 }
 
+/** How a run ended, and what its adapter kept of its start. */
+type TrainedResult = TrainerResult & Pick<AdapterVectors, "frozen">;
+
 /** Trains; the result is the trainer's, its checkpoint written. */
-async function train(training: Training, { signal }: WorkerContext, emit: (event: TrainEvent) => void): Promise<TrainerResult> {
+async function train(training: Training, { signal }: WorkerContext, emit: (event: TrainEvent) => void): Promise<TrainedResult> {
   const { prepared, folder, resumed, withinSeconds, validation } = training;
   const { settings, opened, data, layout, spec, maxTokens } = prepared;
   const { batchSize, seed } = settings;
   const stream = openBatches(data.train, { batchSize, seed }, resumed?.state.cursor);
   const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
-  const trainables = resumed?.state.trainables ?? initialiseAdapter(layout, spec.initialisation, seed);
+  const started = await initialiseAdapter(layout, {
+    initialisation: spec.initialisation,
+    seed,
+    weightOf: weightsOf(opened),
+    pause: async (done) => {
+      emit({ type: "progress", task: "starting the adapter", done, total: layersOf(layout), unit: "items" });
+      await breathe();
+      signal.throwIfAborted();
+    },
+  });
+  const trainables = resumed?.state.trainables ?? started.trainables;
+  const { frozen } = started;
   const compiled: { release?(): Promise<void> }[] = [];
   const keep = <Compiled extends { release?(): Promise<void> }>(one: Compiled): Compiled => {
     compiled.push(one);
@@ -105,12 +122,12 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
   };
   try {
     const optimizer = keep(await optimizerFor(prepared, resumed?.state.optimizer));
-    const { program, dropout } = await compileGradient(prepared);
+    const { program, dropout } = await compileGradient(prepared, frozen);
     keep(program);
     const loss =
       validation.length === 0
         ? undefined
-        : keep(await LossProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens }, opened.compile));
+        : keep(await LossProgram.compile(nodeEngine, { model: opened.model, layout, frozen, maxTokens }, opened.compile));
     emit(startEvent(training, updatesOf(settings.duration, stream.batchesPerEpoch, settings.accumulate)));
 
     const breatheOrStop = async () => {
@@ -131,7 +148,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
       trainables,
       save: async (state) => {
         await saveCheckpoint(folder.checkpoint, { identity: prepared.identity, state });
-        await saveAdapters(prepared, folder, state);
+        await saveAdapters(prepared, folder, state, frozen);
         return folder.checkpoint;
       },
       now: () => performance.now(),
@@ -140,17 +157,18 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
       signal,
       resumed: resumed?.state,
     });
-    return await record(run, folder, emit);
+    return { ...(await record(run, folder, emit)), frozen };
   } finally {
     for (const each of compiled) await each.release?.();
   }
 }
 
-/** AdamW runs where the gradients are made; momentum is a loop of the host everywhere. */
+/** AdamW runs where the gradients are made; momentum and unequal rates are loops of the host everywhere. */
 async function optimizerFor(
-  { settings: { optimizer }, opened, layout }: PreparedRun,
+  { settings: { optimizer, loraPlusRatio }, opened, layout }: PreparedRun,
   saved: OptimizerState | undefined,
 ): Promise<Optimizer> {
+  if (loraPlusRatio !== 1) return createOptimizer(optimizer, layout.length, saved, rateSpans(layout, loraPlusRatio));
   if (opened.compile.target === "webgpu" && optimizer.kind === "adamw") {
     return compileUpdate(nodeEngine, optimizer, layout.length, { target: "webgpu" }, saved);
   }
@@ -230,7 +248,7 @@ function startEvent({ prepared, resumed, validation, notes }: Training, updates:
   return {
     type: "start",
     model: opened.name,
-    layers: layout.groups.reduce((sum, { layers }) => sum + layers.length, 0),
+    layers: layersOf(layout),
     trainableParameters: layout.length,
     totalParameters: opened.parameters,
     trainExamples: data.train.length,
@@ -244,10 +262,17 @@ function startEvent({ prepared, resumed, validation, notes }: Training, updates:
 }
 
 /** The best adapter under `adapter`, that of the last update under `last`. */
-async function saveAdapters({ config, layout }: PreparedRun, folder: RunFolder, { trainables, best }: TrainerState): Promise<void> {
-  await writeAdapterFolder(folder.adapter, adapterFromVector(config, layout, best ?? trainables));
-  await writeAdapterFolder(folder.last, adapterFromVector(config, layout, trainables));
+async function saveAdapters(
+  { config, layout }: PreparedRun,
+  folder: RunFolder,
+  { trainables, best }: TrainerState,
+  frozen: Float32Array,
+): Promise<void> {
+  await writeAdapterFolder(folder.adapter, adapterFromVectors(config, layout, { trainables: best ?? trainables, frozen }));
+  await writeAdapterFolder(folder.last, adapterFromVectors(config, layout, { trainables, frozen }));
 }
+
+const layersOf = ({ groups }: AdapterLayout): number => groups.reduce((sum, { layers }) => sum + layers.length, 0);
 
 function doneEvent(folder: RunFolder, { reason, state }: TrainerResult): DoneEvent {
   const { step, seconds, tokens, bestLoss, bestStep } = state.progress;

@@ -6,8 +6,10 @@ import { writeReport } from "../../../evaluation/node/report-file.js";
 import type { JudgedSample } from "../../../evaluation/report/samples.js";
 import { buildTradeOffReport, type Curves, type TradeOffReport } from "../../../evaluation/trade-off.js";
 import type { AppliedAdapter } from "../../../generation/generation-program.js";
+import { adapterFromVectors } from "../../../lora/adapter.js";
 import type { TrainerState } from "../../../training/trainer.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
+import { appliedTo } from "../applied-adapter.js";
 import type { OpenedModel } from "../open-model.js";
 import { PROBE_TOKENS, readProbe } from "../probe.js";
 import { type RunFolder, readMetrics } from "../run-folder.js";
@@ -42,6 +44,8 @@ export interface TrainedRun {
   /** What a reader should know of them. */
   readonly caution: string | undefined;
   readonly state: TrainerState;
+  /** What the adapter kept of its start. */
+  readonly frozen: Float32Array;
   readonly cost: Pick<DoneEvent, "seconds" | "tokensPerSecond" | "peakBytes">;
 }
 
@@ -90,14 +94,15 @@ function againWords({ prepared: { settings }, folder, target }: TrainedRun): str
 
 /** @returns nothing where there is no example to measure on. */
 async function measure(
-  { prepared, folder, target, examples, caution, state, cost }: TrainedRun,
+  { prepared, folder, target, examples, caution, state, frozen, cost }: TrainedRun,
   context: MeasureContext,
 ): Promise<{ report: TradeOffReport; page: string } | undefined> {
-  const { opened, layout, settings } = prepared;
+  const { opened, config, layout, settings } = prepared;
   const task = await targetTask(target, opened.codec, examples, longestPrompt(settings.maxLength, opened));
   if (task.questions.length === 0 && task.sequences.length === 0) return undefined;
   const probe = await readProbe();
-  const after = await measureModel(opened, { layout, vector: state.best ?? state.trainables }, task, probe, context);
+  const adapter = adapterFromVectors(config, layout, { trainables: state.best ?? state.trainables, frozen });
+  const after = await measureModel(opened, await appliedTo(opened, adapter), task, probe, context);
   const before = await measureModel(opened, undefined, task, probe, context);
   const samples = samplesOf(task, before.target, after.target);
   const report = buildTradeOffReport({

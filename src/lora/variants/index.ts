@@ -1,0 +1,13 @@
+import { lora } from "./lora.js";
+import type { Variant } from "./variant.js";
+
+/** Every variant by the name that `--method` gives it: to add one is to add a file and a line here. */
+export const variants = { lora } satisfies Readonly<Record<string, Variant>>;
+
+export type Method = keyof typeof variants;
+
+export const methods = Object.keys(variants) as [Method, ...Method[]];
+
+export function variantOf(method: Method): Variant {
+  return variants[method];
+}

@@ -1,0 +1,82 @@
+import type { Random } from "../../data/random.js";
+import type { Tensor } from "../../graph/graph.js";
+import type { AdaptedLayer, AdapterLayer } from "../layer.js";
+
+/** How A starts: `gaussian` N(0, 1/r²), or `peft`, PEFT's default, uniform in ±1/√inputs. */
+export type Initialisation = "gaussian" | "peft";
+
+/** A tensor that a variant puts beside a layer. */
+export interface VariantParameter {
+  /** Behind the layer's name, as PEFT writes it: `lora_A.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Whether training changes it; the rest of a start is fed beside the vector of trainables. */
+  readonly isTrained: boolean;
+  /**
+   * Where it is a P [R, in] of a product x·Pᵀ, which layers that read one input have in common: whether x is the layer's input or what
+   * dropout leaves of it.
+   */
+  readonly multiplies?: "input" | "dropped";
+  /** The side of the layer that it is at; LoRA+ gives the output's side a learning rate of its own. */
+  readonly side: "input" | "output";
+}
+
+/** Values by the names of parameters. */
+export type ParameterValues = ReadonlyMap<string, Float32Array>;
+
+/** What a variant starts from. */
+export interface Start {
+  readonly initialisation: Initialisation;
+  /** The random stream of a parameter: it depends on the seed and on the parameter's whole name. */
+  random(parameter: string): Random;
+  /** The frozen W [outputs, inputs]. */
+  weight(): Promise<Float32Array>;
+}
+
+/** A layer's rows, as a variant's forward pass sees them. */
+export interface LayerRows {
+  /** What the layer reads, [N, in]. */
+  readonly input: Tensor;
+  /** What dropout leaves of it in training; else the same tensor. */
+  readonly dropped: Tensor;
+  /** Any rows [M, in] through the frozen W, without the bias: [M, out]. */
+  product(rows: Tensor): Tensor;
+  /** y [N, out] and the bias that the checkpoint has beside W, if any. */
+  addBias(y: Tensor): Tensor;
+  parameter(name: string): Tensor;
+  /** x·Pᵀ [N, R] of a parameter that multiplies the input. */
+  multiplied(name: string): Tensor;
+}
+
+/**
+ * A layer as answers need it, y = gain ⊙ x·Wᵀ + bias of W + scale · x·Aᵀ·Bᵀ + bias, and as merging does,
+ * W' = gain ⊙ W + scale · B·A. The gain is one factor for each output.
+ */
+export interface InferenceForm {
+  readonly rank: number;
+  readonly scale: number;
+  readonly a: Float32Array; // [rank, inputs]
+  readonly b: Float32Array; // [outputs, rank]
+  readonly gain?: Float32Array | undefined; // [outputs]
+  readonly bias?: Float32Array | undefined; // [outputs]
+}
+
+/** A variant of LoRA: all that differs between one and another. */
+export interface Variant {
+  /** What it puts beside a layer, in the order of the layout. */
+  parameters(layer: AdaptedLayer): readonly VariantParameter[];
+  /** Values of all its parameters. */
+  initialise(layer: AdaptedLayer, start: Start): Promise<ParameterValues> | ParameterValues;
+  /** The adapted layer's output, [N, out], in training. */
+  forward(layer: AdaptedLayer, rows: LayerRows): Tensor;
+  /** The layer as PEFT stores it after training. */
+  stored(layer: AdaptedLayer, values: ParameterValues): AdapterLayer;
+  /** Names of the vectors [outputs] that a stored layer has beside A and B. */
+  readonly vectors: readonly string[];
+  /** How many times the rank, and so the alpha, of a stored layer is that of the layer in training. */
+  readonly storedRanks: number;
+  /** What a stored layer computes; W [outputs, inputs] is read where the variant needs it. */
+  inference(layer: AdapterLayer, weight: () => Promise<Float32Array>): Promise<InferenceForm> | InferenceForm;
+  /** The fields of PEFT's configuration that tell its files from those of a plain LoRA. */
+  readonly peftFields: Readonly<Record<string, unknown>>;
+}
