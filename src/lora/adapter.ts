@@ -80,11 +80,11 @@ function firstMatch(patterns: Readonly<Record<string, number>>, layer: string): 
   return Object.entries(patterns).find(([key]) => patternKeyTest(key)(layer))?.[1];
 }
 
-/** The configuration of an adapter made from a spec. `layers` are all linear layers of the model, adapted or not. */
+/** The configuration of an adapter made from a spec. `layers` are all linear layers of the checkpoint, adapted or not. */
 export function configOf(
   spec: AdapterSpec,
   layout: AdapterLayout,
-  layers: readonly LinearLayer[],
+  layers: readonly Pick<LinearLayer, "name">[],
   baseModel: string | undefined,
   { taskType, trainedModules }: Pick<AdapterConfig, "taskType" | "trainedModules"> = { taskType: "CAUSAL_LM", trainedModules: [] },
 ): AdapterConfig {

@@ -120,6 +120,8 @@ export interface ModelGraph {
   readonly checkpointForm?: CheckpointForm;
   /** Linear layers that an adapter may sit at, grouped by input, in the order of evaluation. */
   readonly linearGroups: readonly LinearGroup[];
+  /** Layers of the checkpoint that are no part of the model, but that names of layers may mean in PEFT, such as those for images. */
+  readonly otherLayers?: readonly Pick<LinearLayer, "name">[];
   /** Token ids → hidden states after the final norm, [B·T, C]. */
   hidden(context: ModelContext): Tensor;
   /** The head for a task of so many labels. */

@@ -2,6 +2,8 @@ import leven from "leven";
 import { InputError } from "../errors.js";
 import { type Architecture, isLanguageModel, type LanguageModelGraph, type ModelGraph } from "./architecture.js";
 import { bert } from "./bert.js";
+import { gemma2 } from "./gemma2.js";
+import { gemma3, gemma3Text } from "./gemma3.js";
 import { gpt2 } from "./gpt2.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
@@ -11,7 +13,20 @@ import { qwen3 } from "./qwen3.js";
 import { roberta } from "./roberta.js";
 import { smollm3 } from "./smollm3.js";
 
-const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, smollm3, gpt2, bert, roberta, modernbert];
+const architectures: readonly Architecture[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  smollm3,
+  gpt2,
+  gemma2,
+  gemma3Text,
+  gemma3,
+  bert,
+  roberta,
+  modernbert,
+];
 
 /**
  * The model that a `config.json` describes.

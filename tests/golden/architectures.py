@@ -61,6 +61,11 @@ SIZES = dict(
 # Standard deviations at which rounding to 8 bits changes little: the adapter is weaker than the layers that it sits at.
 CALM = dict(deviations=dict(matrix=0.2, gain=0.5, bias=1.0), adapter=0.1)
 
+GEMMA3_ROPE = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+    "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
+}
+
 # model: the class in transformers; config: its configuration; seed; without: configurations that each leave out a part;
 # slight: those of parts that change less, so that tests in float32 alone would notice.
 ARCHITECTURES = {
@@ -125,6 +130,46 @@ ARCHITECTURES = {
         without={"the scale of scores": dict(scale_attn_weights=False)},
         slight={"the scale by the block's number": dict(scale_attn_by_inverse_layer_idx=False)},
         seed=320,
+    ),
+    "gemma2": dict(
+        model="Gemma2ForCausalLM",
+        config=dict(
+            **SIZES,
+            head_dim=16,
+            query_pre_attn_scalar=4,
+            sliding_window=6,
+            attn_logit_softcapping=3.0,
+            final_logit_softcapping=4.0,
+        ),
+        without={
+            "the scale of scores": dict(query_pre_attn_scalar=16),
+            "the cap of scores": dict(attn_logit_softcapping=None),
+            "the cap of logits": dict(final_logit_softcapping=None),
+            "the windows": dict(sliding_window=64),
+            "the right window": dict(sliding_window=5),
+        },
+        **CALM,
+        seed=410,
+    ),
+    "gemma3_text": dict(
+        model="Gemma3ForCausalLM",
+        config=dict(
+            **SIZES,
+            head_dim=16,
+            query_pre_attn_scalar=4,
+            sliding_window=6,
+            layer_types=["sliding_attention", "full_attention"],
+            rope_parameters=GEMMA3_ROPE,
+        ),
+        without={
+            "the scale of scores": dict(query_pre_attn_scalar=16),
+            "the windows": dict(sliding_window=64),
+            "the right window": dict(sliding_window=5),
+            "frequencies of windows": dict(rope_parameters={**GEMMA3_ROPE, "sliding_attention": GEMMA3_ROPE["full_attention"]}),
+            "frequencies beyond windows": dict(rope_parameters={**GEMMA3_ROPE, "full_attention": GEMMA3_ROPE["sliding_attention"]}),
+        },
+        **CALM,
+        seed=420,
     ),
 }
 

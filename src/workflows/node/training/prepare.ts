@@ -50,7 +50,7 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
     data,
     spec,
     layout,
-    config: configOf(spec, layout, opened.model.linearGroups.flat(), opened.name),
+    config: configOf(spec, layout, [...opened.model.linearGroups.flat(), ...(opened.model.otherLayers ?? [])], opened.name),
     checkpointing,
     identity: await identityOf(settings, opened, data, layout),
     maxTokens: longestRow(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
