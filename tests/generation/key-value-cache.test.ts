@@ -104,6 +104,23 @@ describe("the cache", () => {
     expect([...cache.bias([1, 2])].filter((value) => value !== 0).every((value) => value === Math.fround(MASKED))).toBe(true);
   });
 
+  test("feeds blocks with a window the rows that a new token may see, and masks for each token what lies before its own window", () => {
+    const cache = new KeyValueCache(SHAPE, 1);
+    cache.append(newRows(5, [0, 0]), [5, 4]);
+    const window = 3; // a token sees itself and two before it: the shorter sequence's next sees from row 2 on
+    const feeds = cache.feeds((block) => (block === 0 ? window : undefined));
+    const rowSize = SHAPE.batch * SHAPE.kvHeads * SHAPE.headSize;
+    expect([cache.rows(window), cache.rows()]).toEqual([3, 5]);
+    expect([feeds["past.0.key"]!.length, feeds["past.1.key"]!.length]).toEqual([3 * rowSize, 5 * rowSize]);
+    expect([feeds["past.0.value"]![0], feeds["past.1.value"]![0]]).toEqual([label(0, "value", 0, 0, 2, 0), label(1, "value", 0, 0, 0, 0)]);
+    expect([...cache.bias([2, 1], window)].map((value) => Number(value === 0))).toEqual([
+      ...[0, 1, 1, 1, 0], // rows 2, 3, 4 and the new tokens 5, 6
+      ...[0, 0, 1, 1, 1],
+      ...[1, 1, 0, 1, 0], // rows 2, 3, none, and the new token 4
+      ...[0, 1, 0, 1, 0], // padding
+    ]);
+  });
+
   test("refuses outputs without rows", () => {
     const cache = new KeyValueCache(SHAPE, 1);
     expect(() => cache.append({}, [1, 1])).toThrow("no new rows");
