@@ -175,7 +175,13 @@ describe("the configuration of a GGUF", () => {
       "model.gguf: qwen2.attention.head_count is 3; expected a divisor of the embedding length, since there is no attention.key_length.",
     );
     await expect(configOf("qwen3", { expert_count: value.u32(128) })).rejects.toThrow(
-      "model.gguf: a mixture of experts (qwen3.expert_count) cannot be fine-tuned here. Use a dense model.",
+      "model.gguf: qwen3.expert_count is 128; expected none: a mixture of experts cannot be fine-tuned here. Use a dense model.",
+    );
+    await expect(configOf("llama", { "attention.causal": value.flag(false) })).rejects.toThrow(
+      "model.gguf: llama.attention.causal is false; expected true: a model that sees what comes later is not supported in a GGUF.",
+    );
+    await expect(configOf("llama", { logit_scale: value.f32(0.5) })).rejects.toThrow(
+      "model.gguf: llama.logit_scale is 0.5; expected none: models that compute with it are not supported.",
     );
   });
 });

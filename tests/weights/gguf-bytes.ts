@@ -32,6 +32,7 @@ export const value = {
   f32: (number: number) => concat([u32(6), new Uint8Array(new Float32Array([number]).buffer)]),
   string: (string: string | Uint8Array) => concat([u32(8), text(string)]),
   strings: (strings: readonly string[]) => concat([u32(9), u32(8), u64(strings.length), ...strings.map(text)]),
+  flag: (flag: boolean) => concat([u32(7), Uint8Array.of(Number(flag))]),
   flags: (flags: readonly boolean[]) => concat([u32(9), u32(7), u64(flags.length), Uint8Array.from(flags, Number)]),
   raw: (...parts: Part[]) => concat(parts),
   type: u32,

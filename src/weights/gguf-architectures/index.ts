@@ -33,9 +33,7 @@ export async function huggingFaceForm(
 ): Promise<HuggingFaceForm> {
   const architecture = findArchitecture(file, metadata);
   const reader = new GgufMetadataReader(file, architecture.name, metadata);
-  if (reader.countOrNone("expert_count") !== undefined) {
-    throw new InputError(`${file}: a mixture of experts (${architecture.name}.expert_count) cannot be fine-tuned here. Use a dense model.`);
-  }
+  refuseOtherArithmetic(reader);
   const renamed = rename(architecture, reader, tensors);
   const rotaryFactors = await readRotaryFactors(file, tensors);
   return { tensors: renamed, config: architecture.config({ metadata: reader, tensors: renamed, rotaryFactors }) };
@@ -51,6 +49,29 @@ function findArchitecture(file: string, metadata: Readonly<Record<string, unknow
   if (found !== undefined) return found;
   const read = ggufArchitectures.map((architecture) => `${architecture.name} (${architecture.models})`).join(", ");
   throw new InputError(`${file}: the architecture ${JSON.stringify(name)} is not supported in a GGUF. Supported are: ${read}.`);
+}
+
+/** Entries that change what a model computes and that no converter writes for these architectures; 0 means "none". */
+const arithmeticKeys = [
+  "attention.scale",
+  "attention.clamp_kqv",
+  "attention.max_alibi_bias",
+  "attention.temperature_scale",
+  "logit_scale",
+  "residual_scale",
+  "embedding_scale",
+];
+
+function refuseOtherArithmetic(reader: GgufMetadataReader): void {
+  if (reader.countOrNone("expert_count") !== undefined) {
+    throw reader.invalid("expert_count", "none: a mixture of experts cannot be fine-tuned here. Use a dense model");
+  }
+  if (reader.value("attention.causal") === false) {
+    throw reader.invalid("attention.causal", "true: a model that sees what comes later is not supported in a GGUF");
+  }
+  for (const key of arithmeticKeys) {
+    if ((reader.optionalNumber(key) ?? 0) !== 0) throw reader.invalid(key, "none: models that compute with it are not supported");
+  }
 }
 
 function rename(

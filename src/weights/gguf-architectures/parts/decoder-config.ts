@@ -26,7 +26,8 @@ export function decoderConfig(model: RenamedGguf, rotated = headSizeOf(model)): 
 export function headSizeOf({ metadata }: RenamedGguf): number {
   const stated = metadata.optionalCount("attention.key_length");
   if (stated !== undefined) return stated;
-  const headSize = metadata.count("embedding_length") / metadata.count("attention.head_count");
+  const heads = metadata.count("attention.head_count");
+  const headSize = metadata.count("embedding_length") / heads;
   if (Number.isInteger(headSize)) return headSize;
   throw metadata.invalid("attention.head_count", "a divisor of the embedding length, since there is no attention.key_length");
 }
