@@ -8,6 +8,7 @@ import { gpt2 } from "./gpt2.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
 import { modernbert } from "./modernbert.js";
+import { phi3 } from "./phi3.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 import { roberta } from "./roberta.js";
@@ -19,6 +20,7 @@ const architectures: readonly Architecture[] = [
   qwen2,
   qwen3,
   smollm3,
+  phi3,
   gpt2,
   gemma2,
   gemma3Text,

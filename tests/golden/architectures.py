@@ -102,6 +102,49 @@ ARCHITECTURES = {
         **CALM,
         seed=355,
     ),
+    "qwen3-yarn": dict(
+        model="Qwen3ForCausalLM",
+        config=dict(
+            **{**SIZES, "num_hidden_layers": 3},
+            head_dim=16,
+            rope_parameters=dict(rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=16),
+            use_sliding_window=True,
+            sliding_window=5,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        ),
+        without={"stretching": dict(rope_parameters=dict(rope_type="default", rope_theta=100.0))},
+        **CALM,
+        seed=360,
+    ),
+    "phi3": dict(
+        model="Phi3ForCausalLM",
+        config=dict(
+            **SIZES,
+            pad_token_id=0,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.75),
+            sliding_window=6,
+        ),
+        without={
+            "window": dict(sliding_window=None),
+            "values that do not turn": dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+        },
+        **CALM,
+        seed=370,
+    ),
+    "phi3-long": dict(
+        model="Phi3ForCausalLM",
+        config=dict(
+            **SIZES,
+            pad_token_id=0,
+            original_max_position_embeddings=6,
+            rope_parameters=dict(
+                rope_type="longrope", rope_theta=100.0, short_factor=[1.0, 1.3, 2.0, 3.0], long_factor=[2.0, 3.0, 6.0, 9.0]
+            ),
+        ),
+        without={"stretching": dict(rope_parameters=dict(rope_type="default", rope_theta=100.0))},
+        **CALM,
+        seed=380,
+    ),
     "qwen3": dict(
         model="Qwen3ForCausalLM",
         config=dict(**SIZES, head_dim=16, tie_word_embeddings=False, attention_bias=True),

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { readModel } from "../../src/models/index.js";
-import { readRotary, rotaryFrequencies, rotaryTables } from "../../src/models/parts/rotary-tables.js";
+import { readPartialRotary, readRotary, rotaryFrequencies, rotaryShare, rotaryTables } from "../../src/models/parts/rotary-tables.js";
+import { relativeError } from "../support/compare.js";
 import { golden } from "../support/golden.js";
 
 const config = {
@@ -55,8 +56,14 @@ describe("config.json", () => {
     ["an odd head", { head_dim: 7 }, "head size 7 is odd"],
     [
       "another rope",
-      { rope_scaling: { rope_type: "yarn" } },
-      'rope type "yarn" is not supported; supported are default, linear and llama3',
+      { rope_scaling: { rope_type: "ntk" } },
+      'rope type "ntk" is not supported; supported are default, linear, dynamic, llama3, yarn and longrope',
+    ],
+    ["heads that turn in part", { partial_rotary_factor: 0.5 }, '"partial_rotary_factor" is 0.5; models of this type turn whole heads'],
+    [
+      "factors of another number",
+      { model_type: "phi3", max_position_embeddings: 8192, rope_scaling: { type: "su", short_factor: [1], long_factor: [1, 2, 3, 4] } },
+      '"short_factor" must be a list of 4 numbers above 0, found [1]',
     ],
     ["a rope without its factor", { rope_scaling: { type: "linear" } }, '"factor" must be a number above 0, found nothing'],
   ])("%s is refused", (_what, change, message) => {
@@ -95,9 +102,25 @@ describe("rotary frequencies", () => {
     expect(readRotary({ rope_theta: 500_000, rope_scaling: null })).toEqual({ theta: 500_000, scaling: { kind: "none" } });
   });
 
+  interface Stretched {
+    readonly config: Readonly<Record<string, unknown>> & { readonly rope_parameters: Readonly<Record<string, unknown>> };
+    readonly positions: number;
+    readonly frequencies: readonly number[];
+    readonly factor: number;
+  }
+  const stretched = golden<readonly Stretched[]>("rotary/frequencies.json");
+
+  test.each(stretched)("of $config.rope_parameters are transformers', for $positions positions", ({ config: json, positions, ...want }) => {
+    const turned = 2 * want.frequencies.length;
+    const rotary = readPartialRotary(json, { size: turned });
+    expect(rotaryShare(json)).toBe(turned / 16);
+    expect(relativeError(rotaryFrequencies(rotary, turned, positions), want.frequencies)).toBeLessThan(1e-6);
+    expect(rotaryTables(rotary, turned, positions).cos[0]).toBeCloseTo(want.factor, 6); // position 0 turns by nothing
+  });
+
   test("plain and linear", () => {
     const frequencies = (scaling: Parameters<typeof rotaryFrequencies>[0]["scaling"]) => [
-      ...rotaryFrequencies({ theta: 10_000, scaling }, size),
+      ...rotaryFrequencies({ theta: 10_000, scaling }, size, 1),
     ];
     expect(frequencies({ kind: "none" })).toEqual(plain);
     expect(frequencies({ kind: "linear", factor: 4 })).toEqual(plain.map((frequency) => frequency / 4));

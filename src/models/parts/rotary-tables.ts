@@ -1,11 +1,23 @@
 import { InputError } from "../../errors.js";
 import { ConfigReader } from "../config-reader.js";
+import {
+  type Llama3,
+  type LongRope,
+  llama3Frequency,
+  readLlama3,
+  readLongRope,
+  readYarn,
+  type Yarn,
+  yarnFrequencies,
+} from "./rotary-scaling.js";
 
 /** How rotary frequencies are stretched for contexts longer than those of the pretraining. */
 export type RotaryScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }
-  | { readonly kind: "llama3"; readonly factor: number; readonly low: number; readonly high: number; readonly original: number };
+  | ({ readonly kind: "llama3" } & Llama3)
+  | ({ readonly kind: "yarn" } & Yarn)
+  | ({ readonly kind: "longrope" } & LongRope);
 
 /** The tables are part of every program: a million positions of heads of 128 fit, and the engine takes no program of 2 GiB. */
 const MAX_TABLE_BYTES = 2 ** 29;
@@ -15,64 +27,90 @@ export interface Rotary {
   readonly scaling: RotaryScaling;
 }
 
+type Json = Readonly<Record<string, unknown>>;
+
 /**
  * Rotary settings of a configuration, in its old spelling (`rope_theta`, `rope_scaling`) and its new one
- * (`rope_parameters`).
+ * (`rope_parameters`), of heads that turn whole.
  */
-export function readRotary(config: Readonly<Record<string, unknown>>, { theta: usual = 10_000 } = {}): Rotary {
+export function readRotary(config: Json, defaults: { readonly theta?: number } = {}): Rotary {
+  const share = rotaryShare(config);
+  if (share !== 1) throw new InputError(`config.json: "partial_rotary_factor" is ${share}; models of this type turn whole heads`);
+  return readPartialRotary(config, defaults);
+}
+
+/** The share of each head's values, from the first on, that turn. */
+export function rotaryShare(config: Json): number {
   const top = new ConfigReader(config);
-  const nested = top.record("rope_parameters") ?? top.record("rope_scaling");
-  const fields = new ConfigReader(nested ?? {}, "config.json: rope settings");
+  return ropeFields(config).positive("partial_rotary_factor", top.positive("partial_rotary_factor", 1));
+}
+
+function ropeFields(config: Json): ConfigReader {
+  const top = new ConfigReader(config);
+  return new ConfigReader(top.record("rope_parameters") ?? top.record("rope_scaling") ?? {}, "config.json: rope settings");
+}
+
+/**
+ * Rotary settings of heads of which a part may turn.
+ *
+ * @param size how many values of a head do; lists of factors have one for each pair
+ */
+export function readPartialRotary(config: Json, { theta: usual = 10_000, size = 0 } = {}): Rotary {
+  const top = new ConfigReader(config);
+  const fields = ropeFields(config);
   const theta = fields.positive("rope_theta", top.positive("rope_theta", usual));
   const kind = fields.text("rope_type", fields.text("type", "default"));
   switch (kind) {
     case "default":
+    // Beyond `max_position_embeddings` alone, which no program reaches, are frequencies of this kind others.
+    case "dynamic":
       return { theta, scaling: { kind: "none" } };
     case "linear":
-      return { theta, scaling: { kind: "linear", factor: fields.positive("factor") } };
+      return { theta, scaling: { kind, factor: fields.positive("factor") } };
     case "llama3":
-      return { theta, scaling: readLlama3(fields) };
+      return { theta, scaling: { kind, ...readLlama3(fields, top) } };
+    case "yarn":
+      return { theta, scaling: { kind, ...readYarn(fields, top) } };
+    case "longrope":
+      return { theta, scaling: { kind, ...readLongRope(fields, top, size) } };
     default:
-      throw new InputError(`config.json: rope type "${kind}" is not supported; supported are default, linear and llama3`);
+      throw new InputError(
+        `config.json: rope type "${kind}" is not supported; supported are default, linear, dynamic, llama3, yarn and longrope`,
+      );
   }
 }
 
-function readLlama3(fields: ConfigReader): RotaryScaling {
-  return {
-    kind: "llama3",
-    factor: fields.positive("factor"),
-    low: fields.positive("low_freq_factor"),
-    high: fields.positive("high_freq_factor"),
-    original: fields.count("original_max_position_embeddings"),
-  };
-}
-
-/** Cosines and sines of position·frequency, each [positions, headSize/2]. Throws InputError where they would be too large. */
-export function rotaryTables(rotary: Rotary, headSize: number, positions: number): { cos: Float32Array; sin: Float32Array } {
-  if (4 * positions * headSize > MAX_TABLE_BYTES) {
-    const most = Math.floor(MAX_TABLE_BYTES / (4 * headSize));
+/** Cosines and sines of position·frequency, each [positions, D/2] for D values of a head. Throws InputError where they would be too large. */
+export function rotaryTables(rotary: Rotary, size: number, positions: number): { cos: Float32Array; sin: Float32Array } {
+  if (4 * positions * size > MAX_TABLE_BYTES) {
+    const most = Math.floor(MAX_TABLE_BYTES / (4 * size));
     throw new InputError(
-      `The model is to run with ${positions} positions; with heads of ${headSize}, ${most} is the most. Lower "max_position_embeddings" in its config.json, or in a GGUF "llama.context_length".`,
+      `The model is to run with ${positions} positions; with heads of ${size}, ${most} is the most. Lower "max_position_embeddings" in its config.json, or in a GGUF "llama.context_length".`,
     );
   }
-  const frequencies = rotaryFrequencies(rotary, headSize);
+  const frequencies = rotaryFrequencies(rotary, size, positions);
   const half = frequencies.length;
+  const magnitude = "magnitude" in rotary.scaling ? rotary.scaling.magnitude : 1;
   const cos = new Float32Array(positions * half);
   const sin = new Float32Array(positions * half);
   for (let position = 0; position < positions; position++) {
     for (const [index, frequency] of frequencies.entries()) {
       // The reference multiplies in float32; a far position turns by another angle otherwise.
       const angle = Math.fround(position * frequency);
-      cos[position * half + index] = Math.cos(angle);
-      sin[position * half + index] = Math.sin(angle);
+      cos[position * half + index] = magnitude * Math.cos(angle);
+      sin[position * half + index] = magnitude * Math.sin(angle);
     }
   }
   return { cos, sin };
 }
 
-/** θᵢ = theta^(−2i/D), Su et al. 2021, section 3.3, stretched as the configuration says; float32 [headSize/2]. */
-export function rotaryFrequencies({ theta, scaling }: Rotary, headSize: number): Float32Array {
-  const plain = Float32Array.from({ length: headSize / 2 }, (_, index) => 1 / theta ** ((2 * index) / headSize));
+/**
+ * θᵢ = theta^(−2i/D), Su et al. 2021, section 3.3, stretched as the configuration says; float32 [D/2].
+ *
+ * @param positions how many there may be: LongRoPE has factors for short contexts and others for long ones
+ */
+export function rotaryFrequencies({ theta, scaling }: Rotary, size: number, positions: number): Float32Array {
+  const plain = Float32Array.from({ length: size / 2 }, (_, index) => 1 / theta ** ((2 * index) / size));
   switch (scaling.kind) {
     case "none":
       return plain;
@@ -80,17 +118,11 @@ export function rotaryFrequencies({ theta, scaling }: Rotary, headSize: number):
       return plain.map((frequency) => frequency / scaling.factor);
     case "llama3":
       return plain.map((frequency) => llama3Frequency(frequency, scaling));
+    case "yarn":
+      return yarnFrequencies(plain, theta, scaling);
+    case "longrope": {
+      const factors = positions > scaling.original ? scaling.long : scaling.short;
+      return plain.map((frequency, index) => frequency / (factors[index] ?? 1));
+    }
   }
-}
-
-/**
- * Llama 3.1's rule: wavelengths beyond original/low are divided by the factor, those below original/high stay, and
- * between them the two are blended (Grattafiori et al. 2024, section 3.2, as transformers computes it).
- */
-function llama3Frequency(frequency: number, { factor, low, high, original }: Extract<RotaryScaling, { kind: "llama3" }>): number {
-  const wavelength = (2 * Math.PI) / frequency;
-  if (wavelength < original / high) return frequency;
-  if (wavelength > original / low) return frequency / factor;
-  const smooth = (original / wavelength - low) / (high - low);
-  return (1 - smooth) * (frequency / factor) + smooth * frequency;
 }

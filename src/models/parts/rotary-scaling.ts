@@ -1,0 +1,109 @@
+import type { ConfigReader } from "../config-reader.js";
+
+// Ways of stretching rotary frequencies, as transformers computes them (modeling_rope_utils.py).
+
+export interface Llama3 {
+  readonly factor: number;
+  readonly low: number;
+  readonly high: number;
+  readonly original: number;
+}
+
+/** The longest context of the pretraining: named beside the rope settings, in them, or the longest of all. */
+function originalPositions(fields: ConfigReader, top: ConfigReader): number {
+  const field = "original_max_position_embeddings";
+  return top.optionalCount(field) ?? fields.optionalCount(field) ?? top.count("max_position_embeddings");
+}
+
+export function readLlama3(fields: ConfigReader, top: ConfigReader): Llama3 {
+  return {
+    factor: fields.positive("factor"),
+    low: fields.positive("low_freq_factor"),
+    high: fields.positive("high_freq_factor"),
+    original: originalPositions(fields, top),
+  };
+}
+
+/**
+ * Llama 3.1's rule: wavelengths beyond original/low are divided by the factor, those below original/high stay, and
+ * between them the two are blended (Grattafiori et al. 2024, section 3.2).
+ */
+export function llama3Frequency(frequency: number, { factor, low, high, original }: Llama3): number {
+  const wavelength = (2 * Math.PI) / frequency;
+  if (wavelength < original / high) return frequency;
+  if (wavelength > original / low) return frequency / factor;
+  const smooth = (original / wavelength - low) / (high - low);
+  return (1 - smooth) * (frequency / factor) + smooth * frequency;
+}
+
+export interface Yarn {
+  readonly factor: number;
+  readonly original: number;
+  /** Full turns within the original context, from which on a pair stays as it is, and up to which it is stretched whole. */
+  readonly fast: number;
+  readonly slow: number;
+  /** The pairs between which it is blended are whole numbers. */
+  readonly truncate: boolean;
+  /** Factor on queries and keys. */
+  readonly magnitude: number;
+}
+
+export function readYarn(fields: ConfigReader, top: ConfigReader): Yarn {
+  const original = originalPositions(fields, top);
+  const factor = fields.optionalPositive("factor") ?? top.count("max_position_embeddings") / original;
+  const [one, all] = [fields.optionalPositive("mscale"), fields.optionalPositive("mscale_all_dim")];
+  const usual = one === undefined || all === undefined ? yarnMagnitude(factor, 1) : yarnMagnitude(factor, one) / yarnMagnitude(factor, all);
+  return {
+    factor,
+    original,
+    fast: fields.optionalPositive("beta_fast") ?? 32,
+    slow: fields.optionalPositive("beta_slow") ?? 1,
+    truncate: fields.flag("truncate", true),
+    magnitude: fields.optionalPositive("attention_factor") ?? usual,
+  };
+}
+
+/** Peng et al. 2023, "YaRN", eq. 22. */
+function yarnMagnitude(factor: number, scale: number): number {
+  return factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1;
+}
+
+/** Peng et al. 2023, "YaRN", section 3.2: pairs that turn often stay, those that turn seldom are stretched, the rest is blended. */
+export function yarnFrequencies(plain: Float32Array, theta: number, { factor, original, fast, slow, truncate }: Yarn): Float32Array {
+  const size = 2 * plain.length;
+  const pairOfTurns = (turns: number) => (size * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const [from, to] = truncate ? [Math.floor(pairOfTurns(fast)), Math.ceil(pairOfTurns(slow))] : [pairOfTurns(fast), pairOfTurns(slow)];
+  const low = Math.max(from, 0);
+  const high = Math.min(to, size - 1);
+  const width = high === low ? 0.001 : high - low;
+  return plain.map((frequency, index) => {
+    const stretched = Math.min(Math.max((index - low) / width, 0), 1);
+    return (frequency / factor) * stretched + frequency * (1 - stretched);
+  });
+}
+
+export interface LongRope {
+  /** What each pair's frequency is divided by, in contexts up to the original one and beyond. */
+  readonly short: readonly number[];
+  readonly long: readonly number[];
+  readonly original: number;
+  /** Factor on queries and keys. */
+  readonly magnitude: number;
+}
+
+/** LongRoPE (Ding et al. 2024), its factors found by search. */
+export function readLongRope(fields: ConfigReader, top: ConfigReader, size: number): LongRope {
+  const original = originalPositions(fields, top);
+  const factor = fields.optionalPositive("factor") ?? top.count("max_position_embeddings") / original;
+  return {
+    short: fields.positives("short_factor", size / 2),
+    long: fields.positives("long_factor", size / 2),
+    original,
+    magnitude: fields.optionalPositive("attention_factor") ?? longRopeMagnitude(factor, original),
+  };
+}
+
+/** Ding et al. 2024, as Phi-3 has it. */
+function longRopeMagnitude(factor: number, original: number): number {
+  return factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+}
