@@ -58,7 +58,13 @@ function readerOf(metadata: Metadata, file: string) {
 type Reader = ReturnType<typeof readerOf>;
 
 /** Words of the form <|…|> steer the model even where a converter filed them as user-defined. */
-const looksLikeControl = (text: string): boolean => /^<\|[^|]+\|>$/.test(text);
+const looksLikeControl = (text: string): boolean => /^<(\|[^|]+\||\uff5c[^\uff5c]+\uff5c|(start|end)_of_turn)>$/.test(text);
+
+/** Gemma's runs of spaces, which converters write with either sign. */
+const isSpaces = (token: string, type: number | undefined): boolean => type === tokenType.userDefined && /^[ \u2581]+$/.test(token);
+
+/** The sign that stands for a space, where a converter wrote a space: as in the tokenizer.json of such models, merging makes them of spaces. */
+const asPiece = (token: string, type: number | undefined): string => (isSpaces(token, type) ? token.replaceAll(" ", "\u2581") : token);
 
 function addedTokens(tokens: readonly string[], types: readonly number[] | undefined): AddedToken[] {
   const added: AddedToken[] = [];
@@ -78,7 +84,7 @@ function addedTokens(tokens: readonly string[], types: readonly number[] | undef
 const vocabOf = (tokens: readonly string[]): Record<string, number> => Object.fromEntries(tokens.map((token, id) => [token, id]));
 
 function byteLevelTokenizer(reader: Reader, tokens: readonly string[]) {
-  const { preTokenizer, normalizer, ignoreMerges } = ggufPreTokenizer(reader.text("tokenizer.ggml.pre") ?? "default", reader.file);
+  const { preTokenizer, normalizer, ignoreMerges, addsBos } = ggufPreTokenizer(reader.text("tokenizer.ggml.pre") ?? "default", reader.file);
   const merges = reader.strings("tokenizer.ggml.merges").map((merge) => {
     // The right part may not be empty; a space inside a part does not occur in the byte-level alphabet.
     const cut = merge.indexOf(" ", 1);
@@ -86,10 +92,13 @@ function byteLevelTokenizer(reader: Reader, tokens: readonly string[]) {
   });
   const decoder: Step = { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true };
   return {
-    normalizer,
-    pre_tokenizer: preTokenizer,
-    decoder,
-    model: { type: "BPE" as const, vocab: vocabOf(tokens), merges, ignore_merges: ignoreMerges },
+    addsBos,
+    steps: {
+      normalizer,
+      pre_tokenizer: preTokenizer,
+      decoder,
+      model: { type: "BPE" as const, vocab: vocabOf(tokens), merges, ignore_merges: ignoreMerges },
+    },
   };
 }
 
@@ -98,7 +107,10 @@ function sentencePieceTokenizer(reader: Reader, tokens: readonly string[], types
   if (scores === undefined) {
     throw new InputError(`${reader.file}: "tokenizer.ggml.scores" is missing; a tokenizer of type "llama" orders its merges by them.`);
   }
-  const mergeable = (id: number) => (types?.[id] ?? tokenType.normal) === tokenType.normal;
+  const spaces = (id: number) => isSpaces(tokens[id] ?? "", types?.[id]);
+  const mergeable = (id: number) => (types?.[id] ?? tokenType.normal) === tokenType.normal || spaces(id);
+  // Scores are logarithms and so negative: runs of spaces come first, the longest before all.
+  const order = scores.map((score, id) => (spaces(id) ? (tokens[id]?.length ?? 0) : score));
   const space: Step = { type: "Replace", pattern: { String: " " }, content: "\u2581" };
   const addsSpace = reader.flag("tokenizer.ggml.add_space_prefix") ?? true;
   const normalizer: Step = addsSpace ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "\u2581" }, space] } : space;
@@ -110,16 +122,19 @@ function sentencePieceTokenizer(reader: Reader, tokens: readonly string[], types
   ];
   const unknown = tokens[reader.id("tokenizer.ggml.unknown_token_id", tokens.length) ?? 0];
   return {
-    normalizer,
-    pre_tokenizer: null,
-    decoder: { type: "Sequence", decoders } satisfies Step,
-    model: {
-      type: "BPE" as const,
-      vocab: vocabOf(tokens),
-      merges: mergesFromScores(tokens, scores, mergeable),
-      unk_token: unknown,
-      fuse_unk: true,
-      byte_fallback: true,
+    addsBos: true,
+    steps: {
+      normalizer,
+      pre_tokenizer: null,
+      decoder: { type: "Sequence", decoders } satisfies Step,
+      model: {
+        type: "BPE" as const,
+        vocab: vocabOf(tokens),
+        merges: mergesFromScores(tokens, order, mergeable),
+        unk_token: unknown,
+        fuse_unk: true,
+        byte_fallback: true,
+      },
     },
   };
 }
@@ -136,26 +151,27 @@ export interface GgufText {
 export function readGgufText(metadata: Metadata, file = "GGUF"): GgufText {
   const reader = readerOf(metadata, file);
   const kind = reader.text("tokenizer.ggml.model");
-  const tokens = reader.strings("tokenizer.ggml.tokens");
-  if (tokens.length === 0 || tokens.length > maxTokens) {
-    throw new InputError(`${file}: "tokenizer.ggml.tokens" has ${tokens.length} entries; expected 1 to ${maxTokens}.`);
+  const written = reader.strings("tokenizer.ggml.tokens");
+  if (written.length === 0 || written.length > maxTokens) {
+    throw new InputError(`${file}: "tokenizer.ggml.tokens" has ${written.length} entries; expected 1 to ${maxTokens}.`);
   }
-  const types = reader.numbers("tokenizer.ggml.token_type", tokens.length);
+  const types = reader.numbers("tokenizer.ggml.token_type", written.length);
   if (kind !== "gpt2" && kind !== "llama") {
     throw new InputError(
       `${file}: its tokenizer is of type ${JSON.stringify(kind)}; expected "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE). ` +
         "Use the model's original folder instead.",
     );
   }
-  const pipeline = kind === "gpt2" ? byteLevelTokenizer(reader, tokens) : sentencePieceTokenizer(reader, tokens, types);
+  const tokens = kind === "llama" ? written.map((token, id) => asPiece(token, types?.[id])) : written;
+  const { steps, addsBos } = kind === "gpt2" ? byteLevelTokenizer(reader, tokens) : sentencePieceTokenizer(reader, tokens, types);
   const id = (name: string) => reader.id(`tokenizer.ggml.${name}_token_id`, tokens.length);
   const [bos, eos] = [id("bos"), id("eos")];
   const named = { bos_token: bos, eos_token: eos, unk_token: id("unknown"), pad_token: id("padding") };
   const namedIds = Object.fromEntries(Object.entries(named).flatMap(([key, one]) => (one === undefined ? [] : [[key, one]])));
   const namedTokens = Object.fromEntries(Object.entries(namedIds).map(([key, one]) => [key, tokens[one] ?? ""]));
-  const opensWithBos = reader.flag("tokenizer.ggml.add_bos_token") ?? kind === "llama";
+  const opensWithBos = reader.flag("tokenizer.ggml.add_bos_token") ?? addsBos;
   return {
-    tokenizerJson: { added_tokens: addedTokens(tokens, types), post_processor: null, ...pipeline },
+    tokenizerJson: { added_tokens: addedTokens(tokens, types), post_processor: null, ...steps },
     settings: {
       file,
       namedTokens,

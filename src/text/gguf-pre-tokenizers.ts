@@ -7,6 +7,8 @@ export interface GgufPreTokenizer {
   readonly normalizer: Step | null;
   /** A word that is a token is taken whole, whatever the merges say (tiktoken's way). */
   readonly ignoreMerges: boolean;
+  /** Texts are opened with the beginning-of-sequence token where the metadata do not say. */
+  readonly addsBos: boolean;
 }
 
 const isolate = (regex: string): Step => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
@@ -24,25 +26,39 @@ const tekkenWords =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|" +
   "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-const gpt2: GgufPreTokenizer = { preTokenizer: byteLevel(true), normalizer: null, ignoreMerges: false };
-const digitsThenGpt2: GgufPreTokenizer = {
-  preTokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)),
+const o200kWords =
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|" +
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|" +
+  "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+/** A rule without the features that few have. */
+const rule = (preTokenizer: Step, features: Partial<GgufPreTokenizer> = {}): GgufPreTokenizer => ({
+  preTokenizer,
   normalizer: null,
   ignoreMerges: false,
-};
-const llama3: GgufPreTokenizer = { preTokenizer: sequence(isolate(llama3Words), byteLevel(false)), normalizer: null, ignoreMerges: true };
-const qwen2: GgufPreTokenizer = {
-  preTokenizer: sequence(isolate(qwen2Words), byteLevel(false)),
-  normalizer: { type: "NFC" },
-  ignoreMerges: false,
-};
-const tekken: GgufPreTokenizer = { preTokenizer: sequence(isolate(tekkenWords), byteLevel(false)), normalizer: null, ignoreMerges: true };
+  addsBos: false,
+  ...features,
+});
 
+const words = (regex: string): Step => sequence(isolate(regex), byteLevel(false));
+
+const gpt2 = rule(byteLevel(true));
+const digitsThenGpt2 = rule(sequence({ type: "Digits", individual_digits: true }, byteLevel(true)));
+const tiktoken = { ignoreMerges: true, addsBos: true };
+const llama3 = rule(words(llama3Words), tiktoken);
+/** Llama 3's words, merged step by step: Phi-4 (dbrx) and SmolLM3 (smaug-bpe). */
+const cl100k = rule(words(llama3Words));
+const qwen2 = rule(words(qwen2Words), { normalizer: { type: "NFC" } });
+const tekken = rule(words(tekkenWords), tiktoken);
+const o200k = rule(words(o200kWords));
+
+/** Source of the names and of what else they say: `llama_vocab::impl::load` of llama.cpp. */
 const byName: Readonly<Record<string, GgufPreTokenizer>> = {
   default: gpt2,
   "gpt-2": gpt2,
   "phi-2": gpt2,
   olmo: gpt2,
+  "roberta-bpe": gpt2,
   smollm: digitsThenGpt2,
   starcoder: digitsThenGpt2,
   refact: digitsThenGpt2,
@@ -51,9 +67,13 @@ const byName: Readonly<Record<string, GgufPreTokenizer>> = {
   llama3,
   "llama-v3": llama3,
   falcon3: llama3,
+  dbrx: cl100k,
+  "smaug-bpe": cl100k,
   qwen2,
   "deepseek-r1-qwen": qwen2,
   tekken,
+  "gpt-4o": o200k,
+  llama4: o200k,
 };
 
 /** @throws InputError listing the known names when the name is another. */
