@@ -5,7 +5,7 @@ import { concat, gemm } from "./engine-nodes.js";
 // a weight never becomes float32 as a whole where that would take much memory.
 
 /** A weight in blocks that would take more bytes than this in float32 is brought there some rows at a time. */
-const SLICE_BYTES = 2 ** 28;
+export const SLICE_BYTES = 2 ** 28;
 
 /** Rows Wᵢ of an index int64 [N] → [N, C]. */
 export function rowsOfTable(e: Emitter, table: string, index: string): string {

@@ -11,6 +11,8 @@ export interface StepCost {
   readonly fasterFlops: number;
   /** Bytes of the copies of weights that the engine makes, each as often as a node reads it. */
   readonly copiedBytes: number;
+  /** Bytes of all values that are written on the way, those within operations included: what passes over values take time by. */
+  readonly writtenBytes: number;
 }
 
 /** What a program's cost depends on beside its graph. */
@@ -47,12 +49,14 @@ export function stepCost(
   let flops = 0;
   let fasterFlops = 0;
   let copiedBytes = 0;
+  let writtenBytes = 0;
   for (const node of nodes) {
     for (const output of node.outputs) {
       if (storage(output) !== output || given.has(output)) continue;
       const bytes = BYTES[output.dtype] * shapeOf(output).reduce((product, size) => product * size, 1);
       sizes.set(output, bytes);
       live += bytes;
+      writtenBytes += bytes;
     }
     const cost = node.op.cost?.(
       node.inputs.map((input) => (input === undefined ? [] : shapeOf(input))),
@@ -62,6 +66,7 @@ export function stepCost(
     const copies = weights.reduce((sum, name) => sum + copyBytes(name), 0);
     flops += cost?.flops ?? 0;
     copiedBytes += copies;
+    writtenBytes += BYTES.float32 * (cost?.scratch ?? 0);
     if (weights.some(isFaster)) fasterFlops += cost?.flops ?? 0;
     activationBytes = Math.max(activationBytes, live + copies + BYTES.float32 * (cost?.scratch ?? 0));
     for (const tensor of lastReaders.get(node) ?? []) {
@@ -69,7 +74,7 @@ export function stepCost(
       sizes.delete(tensor);
     }
   }
-  return { activationBytes, flops, fasterFlops, copiedBytes };
+  return { activationBytes, flops, fasterFlops, copiedBytes, writtenBytes };
 }
 
 /** After which node each computed tensor's memory is free: its last reader, or its own node where nothing reads it. */

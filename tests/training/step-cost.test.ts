@@ -21,7 +21,13 @@ describe("the cost of a graph", () => {
     for (let index = 0; index < 5; index++) x = add(x, x);
     graph.output("y", x);
     // Four of the five sums are the engine's, [10, 8] of float32 each.
-    expect(stepCost(graph, { n: 10 })).toEqual({ activationBytes: 2 * 320, flops: 0, fasterFlops: 0, copiedBytes: 0 });
+    expect(stepCost(graph, { n: 10 })).toEqual({
+      activationBytes: 2 * 320,
+      flops: 0,
+      fasterFlops: 0,
+      copiedBytes: 0,
+      writtenBytes: 4 * 320,
+    });
   });
 
   test("what is read late stays alive until then; a view adds nothing", () => {
@@ -45,7 +51,7 @@ describe("the cost of a graph", () => {
       },
     );
     const flops = 2 * 10 * (8 * 16 + 16 * 4);
-    expect(cost).toEqual({ activationBytes: 10 * 16 * 4 + 512, flops, fasterFlops: 2 * 10 * 8 * 16, copiedBytes: 512 });
+    expect(cost).toEqual({ activationBytes: 10 * 16 * 4 + 512, flops, fasterFlops: 2 * 10 * 8 * 16, copiedBytes: 512, writtenBytes: 640 });
   });
 
   describe("a training step", () => {

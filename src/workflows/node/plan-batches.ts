@@ -2,6 +2,7 @@ import { type BatchShape, batchShape, epochPlan } from "../../data/batch.js";
 import type { Example } from "../../data/example.js";
 import type { AdapterLayout } from "../../lora/layout.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
+import { SLICE_BYTES } from "../../ops/table.js";
 import { DropoutSource } from "../../training/dropout-source.js";
 import { buildGradientGraph } from "../../training/gradient-program.js";
 import { buildSequenceGraph, sequenceDimensions } from "../../training/sequence-graph.js";
@@ -83,6 +84,8 @@ export interface BatchCosts {
   readonly int8Flops: number;
   /** Bytes of float32 that weights are brought to, each time that one is read. */
   readonly copiedBytes: number;
+  /** Bytes of all values that are written on the way. */
+  readonly writtenBytes: number;
   /** Bytes of activations of the fullest batch that is trained on, what dropout draws included. */
   readonly trainingBytes: number;
   /** Those of the program that measures, which the engine keeps beside; 0 where nothing is measured. */
@@ -105,29 +108,32 @@ export function batchCosts(
   let flops = 0;
   let int8Flops = 0;
   let copiedBytes = 0;
+  let writtenBytes = 0;
   let fullest = 0;
   for (const { shape, count } of shapes.values()) {
     const cost = stepCost(graph, { ...sequenceDimensions(shape, maxTokens), ...dropout?.dimensions() }, weights);
     flops += count * cost.flops;
     int8Flops += count * cost.fasterFlops;
     copiedBytes += count * cost.copiedBytes;
+    writtenBytes += count * cost.writtenBytes;
     fullest = Math.max(fullest, cost.activationBytes);
   }
   const table = Object.values(dropout?.dimensions() ?? {}).reduce((sum, values) => sum + 4 * values, 0);
   const measuring = validation === undefined ? 0 : measuringBytes(model, layout, maxTokens, validation, weights);
-  return { flops, int8Flops, copiedBytes, trainingBytes: fullest + table, measuringBytes: measuring };
+  return { flops, int8Flops, copiedBytes, writtenBytes, trainingBytes: fullest + table, measuringBytes: measuring };
 }
 
 /** Bytes of the float32 copy of a weight that a product makes for itself: of BF16, and of blocks of few bits. */
 function copyBytes(
-  { weights, linearGroups }: LanguageModelGraph,
+  { weights, linearGroups, head }: LanguageModelGraph,
   { tensors }: DescribedModel["checkpoint"],
   precision: Precision,
 ): NonNullable<StepWeights["copyBytes"]> {
   const layers = new Set(linearGroups.flat().map(({ name }) => `${name}.weight`));
   return (name) => {
-    const isStoredOtherwise = precision === "4bit" ? layers.has(name) : precision === "fp32" && tensors.get(name)?.type === "BF16";
-    return isStoredOtherwise ? 4 * (weights.get(name) ?? []).reduce((product, size) => product * size, 1) : 0;
+    const bytes = 4 * (weights.get(name) ?? []).reduce((product, size) => product * size, 1);
+    if (precision === "4bit") return layers.has(name) ? bytes : name === head ? Math.min(bytes, SLICE_BYTES) : 0;
+    return precision === "fp32" && tensors.get(name)?.type === "BF16" ? bytes : 0;
   };
 }
 

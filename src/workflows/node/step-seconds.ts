@@ -1,13 +1,15 @@
 import type { BatchCosts } from "./plan-batches.js";
 
 /**
- * The share of a bare product's speed that the products of a whole step reach: the rest goes into softmax, norms, and small
- * products, and in int8 into rounding. Measured in whole steps of SmolLM2-135M, rank 16 on all layers, two cores: 4 × 256 and
- * 8 × 128 tokens, with and without gradient checkpointing, give 0.80 to 0.83 in fp32 and 0.53 to 0.56 in int8.
+ * The share of a bare product's speed that products within a step reach, in int8 together with their rounding. What lies between
+ * the products goes by the bytes that it writes. Fitted to whole steps of SmolLM2-135M, rank 16 on all layers, on the two cores of
+ * an Intel and of an AMD server; `npm run bench -- --work plan` compares them with runs.
  */
-const EFFICIENCY = { float: 0.81, int8: 0.54 } as const;
-/** Operations in whose time a byte of float32 is unpacked from blocks of few bits (the same steps, 4bit). */
-const UNPACKING = 87;
+const EFFICIENCY = { float: 1, int8: 0.9 } as const;
+/** Bytes of values that are written in a second between the products, reading what they are made of included. */
+const WRITTEN_PER_SECOND = 7e9;
+/** Operations in whose time a byte of float32 is unpacked from blocks of few bits. */
+const UNPACKING = 95;
 
 export interface MachineSpeed {
   /** Operations per second of a bare product in float32. */
@@ -18,11 +20,12 @@ export interface MachineSpeed {
   readonly unpacks: boolean;
 }
 
-/** Seconds of the batches whose operations are counted. */
+/** Seconds of the batches whose operations and bytes are counted. */
 export function secondsOf(
-  { flops, int8Flops, copiedBytes }: Pick<BatchCosts, "flops" | "int8Flops" | "copiedBytes">,
+  { flops, int8Flops, copiedBytes, writtenBytes }: Pick<BatchCosts, "flops" | "int8Flops" | "copiedBytes" | "writtenBytes">,
   speed: MachineSpeed,
 ): number {
   const float = flops - int8Flops + (speed.unpacks ? UNPACKING * copiedBytes : 0);
-  return (float / EFFICIENCY.float + int8Flops / (EFFICIENCY.int8 * speed.speedup)) / speed.flops;
+  const products = (float / EFFICIENCY.float + int8Flops / (EFFICIENCY.int8 * speed.speedup)) / speed.flops;
+  return products + writtenBytes / WRITTEN_PER_SECOND;
 }
