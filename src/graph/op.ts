@@ -64,6 +64,8 @@ export interface Emitter {
   int8(weight: string): Int8Weight | undefined;
   /** A frozen weight that is stored in blocks with scales, by the name of its value; undefined where it is not. */
   blocks(weight: string): BlockWeight | undefined;
+  /** A frozen weight as it is stored in bfloat16, by the name of its value; undefined where it is not. */
+  bfloat16(weight: string): string | undefined;
   /** The form for answers of frozen layers that read one input, by the names of their values; undefined where there is none. */
   answering(weights: readonly string[]): AnsweringWeights | undefined;
   /** Values that several operations share, written by the first of them. */
@@ -157,6 +159,8 @@ export interface Op<A = unknown> {
   readonly lower: Readonly<Record<Target, Lowering<A>>>;
   /** From the inputs' shapes, every symbol a number (absent inputs are empty shapes); absent where there is little to count. */
   readonly cost?: (shapes: readonly (readonly number[])[], attributes: A) => Cost;
+  /** Of a weight it reads single rows, so that no copy of all of it is made. */
+  readonly readsRows?: boolean;
   /** The output is the first input's memory under another shape. */
   readonly isView?: boolean;
   /** The output takes more memory than time: it is computed again for the backward pass rather than kept. */

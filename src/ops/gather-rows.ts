@@ -19,6 +19,7 @@ const gatherRowsOp = defineOp<null>({
     const rows = rowsOfTable(e, table, index);
     return indexType?.shape.length === 1 ? rows : reshapeLike(e, rows, output?.shape ?? []);
   }),
+  readsRows: true,
 });
 
 // y = 0 [rows, C], then y_{indexᵢ} += dyᵢ

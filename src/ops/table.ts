@@ -7,9 +7,12 @@ import { concat, gemm } from "./engine-nodes.js";
 /** A weight in blocks that would take more bytes than this in float32 is brought there some rows at a time. */
 export const SLICE_BYTES = 2 ** 28;
 
-/** Rows Wᵢ of an index int64 [N] → [N, C]. */
+/** Rows Wᵢ of an index int64 [N] → [N, C]. Only these become float32 where the table is stored otherwise. */
 export function rowsOfTable(e: Emitter, table: string, index: string): string {
-  return e.blocks(table)?.gather(index) ?? e.emit("Gather", [table, index], { attributes: { axis: { int: 0 } } })[0];
+  const gather = (from: string) => e.emit("Gather", [from, index], { attributes: { axis: { int: 0 } } })[0];
+  const bfloat16 = e.bfloat16(table);
+  if (bfloat16 !== undefined) return e.emit("Cast", [gather(bfloat16)], { attributes: { to: { int: 1 } } })[0];
+  return e.blocks(table)?.gather(index) ?? gather(table);
 }
 
 /** x [N, C] · Wᵀ → [N, V]. */

@@ -107,6 +107,8 @@ class GraphEmitter implements Emitter {
   readonly #values = new Map<Tensor, string>();
   /** Names of weights by the names of their values. */
   readonly #weightNames = new Map<string, string>();
+  /** Stored values in bfloat16 by the names of those that they were widened to. */
+  readonly #widenedFrom = new Map<string, string>();
   readonly #shapes = new Map<string, TensorType>();
   readonly #shared = new Map<string, readonly string[]>();
   #names = 0;
@@ -172,6 +174,10 @@ class GraphEmitter implements Emitter {
   blocks(value: string): BlockWeight | undefined {
     const weight = this.#weightNames.get(value);
     return weight === undefined ? undefined : this.#blocks(weight);
+  }
+
+  bfloat16(value: string): string | undefined {
+    return this.#widenedFrom.get(value);
   }
 
   answering(values: readonly string[]): AnsweringWeights | undefined {
@@ -280,7 +286,9 @@ class GraphEmitter implements Emitter {
   }
 
   #widened(initializer: string): string {
-    return this.#add(this.#weightNodes, "Cast", [initializer], { attributes: { to: { int: 1 } } })[0];
+    const [value] = this.#add(this.#weightNodes, "Cast", [initializer], { attributes: { to: { int: 1 } } });
+    this.#widenedFrom.set(value, initializer);
+    return value;
   }
 }
 

@@ -63,7 +63,7 @@ export function stepCost(
       node.attributes,
     );
     const weights = node.inputs.flatMap((input) => (input?.source.kind === "weight" ? [input.source.name] : []));
-    const copies = weights.reduce((sum, name) => sum + copyBytes(name), 0);
+    const copies = node.op.readsRows ? 0 : weights.reduce((sum, name) => sum + copyBytes(name), 0);
     flops += cost?.flops ?? 0;
     copiedBytes += copies;
     writtenBytes += BYTES.float32 * (cost?.scratch ?? 0);
