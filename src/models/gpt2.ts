@@ -23,7 +23,7 @@ import { byRow, bySequence } from "./parts/rows.js";
 import { inSequence, layerNormalisation, type Sublayer } from "./parts/sublayer.js";
 
 // GPT-2 (Radford et al. 2019): pre-norm blocks with LayerNorm, learned positions, one layer for q, k and v, and GELU; every layer has a
-// bias. DistilGPT-2 and Cerebras-GPT differ by configuration only.
+// bias. DistilGPT-2 and Cerebras-GPT differ by configuration only. `reorder_and_upcast_attn` asks for float32, which all of this is in.
 //
 // B batch, T tokens, N = B·T rows, C hidden, F feed-forward
 
