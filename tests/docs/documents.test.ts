@@ -16,6 +16,7 @@ const documents = [
   "docs/library.md",
   "docs/web-gpu.md",
   "docs/precision.md",
+  "docs/adding-an-architecture.md",
 ];
 const texts = new Map(documents.map((path) => [path, readFileSync(path, "utf8")]));
 
@@ -88,6 +89,14 @@ test("every dependency is accounted for, and none that is gone", () => {
     [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
   );
   expect(listed.toSorted()).toEqual([...names].sort());
+});
+
+test("the architecture that is shown as an example is what the repository has", () => {
+  const text = texts.get("docs/adding-an-architecture.md") ?? "";
+  expect(blocks(text, "typescript")).toEqual([readFileSync("src/models/qwen3.ts", "utf8")]);
+  const [entry = "", ...others] = blocks(text, "python");
+  expect(others).toEqual([]);
+  expect(readFileSync("tests/golden/architectures.py", "utf8")).toContain(entry);
 });
 
 test("tests that ARCHITECTURE.md names exist", () => {

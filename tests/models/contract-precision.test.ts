@@ -10,7 +10,9 @@ import { GradientProgram } from "../../src/training/gradient-program.js";
 import { compileWithWeights, type Device } from "../../src/workflows/node/model-weights.js";
 import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
 import { relativeError } from "../support/compare.js";
+import { dequantised } from "../support/dequantised.js";
 import { Random } from "../support/random.js";
+import { sequenceLogits } from "../support/sequence-logits.js";
 import { batchOf } from "../support/tiny-model.js";
 import { architectures } from "./architectures.js";
 
@@ -45,6 +47,17 @@ describe.each(architectures)("%s", (name) => {
     }
     expect(cosine(gradient, want)).toBeGreaterThan(COSINE);
     expect(relativeError(gradient, want)).toBeGreaterThan(1e-3); // or it was not in int8
+  });
+
+  // The arithmetic is that of float32, which contract.test.ts compares with transformers: only the numbers are rounded.
+  test("in 4 bits the logits are those of the rounded weights in float32", async () => {
+    const inBlocks = await compiled(it, { precision: "4bit" });
+    const held = it.model.linearGroups.flat().map((layer) => inBlocks.weights(`${layer.name}.weight`));
+    expect(held.some(({ blocks }) => blocks?.codes.dtype === "uint4")).toBe(true);
+    const batch = batchOf(it.facts.batches[0]);
+    const want = await sequenceLogits(it.model, batch, dequantised(inBlocks), it);
+    expect(relativeError(await sequenceLogits(it.model, batch, inBlocks, it), want)).toBeLessThan(1e-5);
+    expect(relativeError(want, await sequenceLogits(it.model, batch, await it.compile(), it))).toBeGreaterThan(1e-3);
   });
 
   test("answers in int8 have nearly the logits of transformers, in pieces and single tokens", async () => {
