@@ -124,6 +124,8 @@ export interface ModelGraph {
   readonly otherLayers?: readonly Pick<LinearLayer, "name">[];
   /** Token ids → hidden states after the final norm, [B·T, C]. */
   hidden(context: ModelContext): Tensor;
+  /** The weight of a language model's head; see `LanguageModelGraph`. */
+  readonly head?: string | undefined;
   /** The head for a task of so many labels. */
   classificationHead(task: ClassificationTask, labels: number): ClassificationHead;
 }

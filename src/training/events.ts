@@ -85,6 +85,8 @@ export interface EvaluationEvent {
   /** Mean loss per supervised token, nats. */
   readonly loss: number;
   readonly perplexity: number;
+  /** What else the task measures, such as accuracy; absent where it is the loss alone. */
+  readonly metrics?: Readonly<Record<string, number>>;
   /** Whether this is the lowest validation loss so far, so that this adapter is kept. */
   readonly best: boolean;
 }

@@ -1,9 +1,10 @@
 import { buildBatch } from "../data/batch.js";
 import type { Tensor } from "../graph/graph.js";
-import type { LanguageModelGraph } from "../models/architecture.js";
+import type { ModelGraph } from "../models/architecture.js";
 import type { Engine } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import { batchDimensions, batchFeeds } from "./gradient-program.js";
+import { hiddenStates } from "./objectives/hidden-states.js";
 import { buildSequenceGraph } from "./sequence-graph.js";
 
 /**
@@ -14,7 +15,7 @@ import { buildSequenceGraph } from "./sequence-graph.js";
  */
 export async function layerInputs(
   engine: Engine,
-  model: LanguageModelGraph,
+  model: ModelGraph,
   compile: CompileOptions,
   ids: readonly number[],
 ): Promise<ReadonlyMap<string, Float32Array>> {
@@ -25,10 +26,12 @@ export async function layerInputs(
   const inputs = new Map<string, Tensor>();
   const { graph, hidden } = buildSequenceGraph({
     model,
+    objective: hiddenStates,
     maxTokens: batch.tokens,
     onLayerInput: (x, [first]) => inputs.set(first?.name ?? "", x),
   });
-  for (const [name, x] of inputs.set(model.head, hidden)) graph.output(name, x);
+  if (model.head !== undefined) inputs.set(model.head, hidden);
+  for (const [name, x] of inputs) graph.output(name, x);
   const program = await Program.compile(graph, engine, compile);
   try {
     const outputs = await program.run(batchFeeds(batch), batchDimensions(batch));

@@ -57,6 +57,12 @@ export interface TrainerState {
   readonly cursor: Cursor;
 }
 
+/** What validation examples say: the mean loss, and other measures by name. */
+export interface Evaluation {
+  readonly loss: number;
+  readonly metrics?: Readonly<Record<string, number>>;
+}
+
 /** What a trainer is handed. */
 export interface TrainerParts {
   /** The summed loss of a batch, and its gradient into the memory given. `number` counts batches from the start of the run. */
@@ -66,8 +72,8 @@ export interface TrainerParts {
     trainables: Float32Array,
     gradient: Float32Array,
   ) => Promise<{ loss: number; count: number }>;
-  /** Mean validation loss; absent where nothing is held out. It may throw once the run is aborted, and is then made up for on resuming. */
-  readonly evaluate?: ((trainables: Float32Array) => Promise<number>) | undefined;
+  /** Mean validation loss, alone or with other measures; absent where nothing is held out. It may throw once the run is aborted, and is then made up for on resuming. */
+  readonly evaluate?: ((trainables: Float32Array) => Promise<number | Evaluation>) | undefined;
   readonly stream: BatchStream;
   readonly optimizer: Optimizer;
   readonly trainables: Float32Array;
@@ -208,20 +214,21 @@ class Run {
     const { evaluate, trainables } = this.#parts;
     const { step, evaluatedStep } = this.#progress;
     if (evaluate === undefined || evaluatedStep === step) return;
-    let loss: number;
+    let evaluation: number | Evaluation;
     try {
-      loss = await evaluate(trainables);
+      evaluation = await evaluate(trainables);
     } catch (error) {
       if (this.aborted) return;
       throw error;
     }
+    const { loss, metrics } = typeof evaluation === "number" ? { loss: evaluation, metrics: undefined } : evaluation;
     this.#progress = { ...this.#progress, evaluatedStep: step };
     const best = loss < (this.#progress.bestLoss ?? Number.POSITIVE_INFINITY);
     if (best) {
       this.#best = trainables.slice();
       this.#progress = { ...this.#progress, bestLoss: loss, bestStep: step };
     }
-    yield { type: "evaluation", step, loss, perplexity: Math.exp(loss), best };
+    yield { type: "evaluation", step, loss, perplexity: Math.exp(loss), ...(metrics === undefined ? {} : { metrics }), best };
   }
 
   async save(): Promise<CheckpointEvent> {

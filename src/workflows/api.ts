@@ -1,4 +1,5 @@
 import type { DataReport, LengthStatistics, MaskedText } from "../data/report.js";
+import type { LabelReport } from "../evaluation/labels/label-report.js";
 import type { Change, Sample, TradeOffReport } from "../evaluation/trade-off.js";
 import type { AdapterInspection } from "../lora/inspection.js";
 import type { Message } from "../text/tokenizer.js";
@@ -20,9 +21,9 @@ export type {
   SamplingOptions,
   TrainOptions,
 } from "./options.js";
-export type { Change, DataReport, LengthStatistics, MaskedText, Message, Sample, TradeOffReport };
+export type { Change, DataReport, LabelReport, LengthStatistics, MaskedText, Message, Sample, TradeOffReport };
 
-export type TrainEvent = training.TrainEvent<TradeOffReport>;
+export type TrainEvent = training.TrainEvent<TradeOffReport | LabelReport>;
 export type DoneEvent = training.DoneEvent;
 /** How far a long piece of work has come. */
 export type Progress = Omit<training.ProgressEvent, "type">;

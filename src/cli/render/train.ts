@@ -1,6 +1,7 @@
 import { type CurvePoint, validationTrend, validationWords } from "../../evaluation/advice.js";
-import type { DoneEvent, TradeOffReport, TrainEvent } from "../../workflows/api.js";
+import type { DoneEvent, LabelReport, TradeOffReport, TrainEvent } from "../../workflows/api.js";
 import type { Screen } from "../screen.js";
+import { labelReportText } from "./label-report.js";
 import { bytesText, countText, durationText, plainNumber, rateText } from "./numbers.js";
 import { bar, progressReporter } from "./progress.js";
 import { reportText } from "./report.js";
@@ -27,7 +28,7 @@ export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
   let lastStep: StepEvent | undefined;
   let validation = "";
   const curve: CurvePoint[] = [];
-  let report: { readonly report: TradeOffReport; readonly path: string } | undefined;
+  let report: { readonly report: TradeOffReport | LabelReport; readonly path: string } | undefined;
 
   const drawStep = (event: StepEvent) => {
     if (screen.isLive) {
@@ -54,7 +55,7 @@ export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
           break;
         case "evaluation":
           curve.push({ step: event.step, loss: event.loss });
-          validation = `validation loss ${plainNumber(event.loss)} (perplexity ${plainNumber(event.perplexity)}) after update ${event.step}${event.best ? ", the best so far" : ""}`;
+          validation = `validation loss ${plainNumber(event.loss)} (${measuresText(event)}) after update ${event.step}${event.best ? ", the best so far" : ""}`;
           if (!screen.isLive) screen.note(validation);
           else if (lastStep !== undefined) drawStep(lastStep);
           break;
@@ -77,6 +78,25 @@ export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
     },
   };
 }
+
+/** What validation says beside the loss. */
+function measuresText({ metrics, perplexity }: Extract<TrainEvent, { type: "evaluation" }>): string {
+  if (metrics === undefined) return `perplexity ${plainNumber(perplexity)}`;
+  return Object.entries(metrics)
+    .map(([name, value]) => `${measureNames[name] ?? name} ${Number.isFinite(value) ? value.toFixed(3) : "none"}`)
+    .join(", ");
+}
+
+const measureNames: Readonly<Record<string, string>> = {
+  macroF1: "macro F1",
+  matthews: "Matthews",
+  pearson: "Pearson",
+  spearman: "Spearman",
+  rootMeanSquare: "root mean square error",
+};
+
+const anyReportText = (report: TradeOffReport | LabelReport, paint: Screen["paint"]): string =>
+  "kind" in report ? labelReportText(report, paint) : reportText(report, paint);
 
 /** "120/400 · epoch 0.9 · loss 1.234 · …", with a bar before it where the columns allow; the least important parts give way first. */
 export function stepLine(event: StepEvent, columns: number): string {
@@ -112,13 +132,13 @@ function startText(event: Extract<TrainEvent, { type: "start" }>): string {
 
 function endingText(
   done: DoneEvent,
-  report: { readonly report: TradeOffReport; readonly path: string } | undefined,
+  report: { readonly report: TradeOffReport | LabelReport; readonly path: string } | undefined,
   curve: readonly CurvePoint[],
   goOn: string,
   screen: Screen,
 ): string {
   const lines: string[] = [];
-  if (report !== undefined) lines.push(reportText(report.report, screen.paint), "");
+  if (report !== undefined) lines.push(anyReportText(report.report, screen.paint), "");
   else lines.push(...validationLines(done, curve));
   const best =
     done.bestLoss === undefined ? "" : `; lowest validation loss ${plainNumber(done.bestLoss)} after update ${done.bestStep ?? done.steps}`;

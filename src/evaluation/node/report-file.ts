@@ -4,6 +4,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { RunError } from "../../errors.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import type { LabelReport } from "../labels/label-report.js";
+import { renderLabelPage } from "../report/label-page.js";
 import { type PrintableReport, type ReportAssets, renderReportHtml } from "../report/report-html.js";
 
 /** Paths of a written report. */
@@ -20,7 +22,15 @@ export interface ReportFiles {
  * @throws RunError if the folder cannot be written or the chart library is not installed.
  */
 export async function writeReport(folder: string, report: PrintableReport): Promise<ReportFiles> {
-  const page = renderReportHtml(report, await reportAssets());
+  return writeReportFiles(folder, report, renderReportHtml(report, await reportAssets()));
+}
+
+/** The same for a task with labels. */
+export async function writeLabelReport(folder: string, report: LabelReport): Promise<ReportFiles> {
+  return writeReportFiles(folder, report, renderLabelPage(report, await reportAssets()));
+}
+
+async function writeReportFiles(folder: string, report: unknown, page: string): Promise<ReportFiles> {
   const files = { html: join(folder, "report.html"), json: join(folder, "report.json") };
   await makeFolder(folder);
   await writeFileAtomic(files.json, `${JSON.stringify(report, null, 2)}\n`);

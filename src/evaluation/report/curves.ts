@@ -6,7 +6,7 @@ import { lossText } from "./numbers.js";
 const MOST_TABLE_ROWS = 20;
 
 /** The losses during training: a chart that curve-script.ts draws from the numbers beside it, its words, and, folded, a table. */
-export function curvesSection({ curves, validation }: TradeOffReport): Html {
+export function curvesSection({ curves, validation }: Pick<TradeOffReport, "curves" | "validation">): Html {
   const columns = curveColumns(curves);
   const words = curveWords(columns);
   return html`<section aria-labelledby="curves">

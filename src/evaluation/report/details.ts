@@ -3,7 +3,7 @@ import { type Html, html } from "./html.js";
 import { bytesText, durationText, speedText } from "./numbers.js";
 
 /** What the training took. */
-export function costSection({ cost }: TradeOffReport): Html {
+export function costSection({ cost }: Pick<TradeOffReport, "cost">): Html {
   const figures = [
     ["Training time", durationText(cost.seconds), "measuring before and after not counted"],
     ["Speed", `${speedText(cost.tokensPerSecond)} tokens/s`, "a token is about three quarters of an English word"],
@@ -20,7 +20,7 @@ ${figures.map(
 }
 
 /** The options of the run, folded, so that it can be repeated. */
-export function optionsFold({ run }: TradeOffReport): Html | undefined {
+export function optionsFold({ run }: Pick<TradeOffReport, "run">): Html | undefined {
   const options = Object.entries(run).filter(([, value]) => value !== undefined && value !== null);
   if (options.length === 0) return undefined;
   return html`<details>

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { lorikeetCacheFolder } from "../../hub/node/settings.js";
-import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { ModelGraph } from "../../models/architecture.js";
 import type { StoredAnswering, StoredWeight } from "../../runtime/emit.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { BLOCK } from "../../weights/kernels/answering.js";
@@ -17,7 +17,7 @@ const MULTIPLE = 16;
 
 /** Puts a model's weights, in the form in which it answers in int8, where the engine maps them; writes them into the cache once. */
 export async function compileAnswering(
-  { model, checkpoint }: DescribedModel,
+  { model, checkpoint }: DescribedModel<ModelGraph>,
   { target, threads }: Pick<CompileOptions, "target" | "threads">,
   { onProgress, signal }: OpenOptions,
   measureInputs: () => Promise<ReadonlyMap<string, Float32Array>>,
@@ -38,11 +38,12 @@ export async function compileAnswering(
 }
 
 /** The weights that answers in int8 hold in 8 bits, by the inputs that they share. */
-function answeringGroups({ linearGroups, weights, head }: LanguageModelGraph): readonly AnsweringGroup[] {
+function answeringGroups({ linearGroups, weights, head }: ModelGraph): readonly AnsweringGroup[] {
   const fits = (size: number) => size % MULTIPLE === 0;
   const groups = linearGroups
     .filter((group) => group.every(({ inputs, outputs }) => fits(inputs) && fits(outputs)))
     .map((group): AnsweringGroup => ({ input: group[0]?.name ?? "", weights: group.map(({ name }) => `${name}.weight`), kind: "rows" }));
+  if (head === undefined) return groups;
   const [rows = 0, columns = 0] = weights.get(head) ?? [];
   return fits(rows) && columns % BLOCK === 0 ? [...groups, { input: head, weights: [head], kind: "blocks" }] : groups;
 }
@@ -64,7 +65,7 @@ function storedAnswering({ file }: AnsweringWeights, { weights, kind, fine, inpu
 function storedWeight(
   { file, float }: AnsweringWeights,
   answering: StoredAnswering | undefined,
-  model: LanguageModelGraph,
+  model: ModelGraph,
   name: string,
 ): StoredWeight {
   const shape = model.weights.get(name);

@@ -1,15 +1,15 @@
-import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { LanguageModelGraph, ModelGraph } from "../../models/architecture.js";
 import type { TextCodec } from "../../text/tokenizer.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import type { Progress } from "../api.js";
 
 /** What is known of a model before its weights are touched. */
-export interface DescribedModel {
+export interface DescribedModel<Model extends ModelGraph = LanguageModelGraph> {
   /** As the user wrote it. */
   readonly name: string;
   readonly path: string;
   readonly config: Readonly<Record<string, unknown>>;
-  readonly model: LanguageModelGraph;
+  readonly model: Model;
   readonly codec: TextCodec;
   /** Its weights by the model's names, and what else lies beside them. */
   readonly checkpoint: Checkpoint;

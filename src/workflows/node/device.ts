@@ -1,6 +1,6 @@
 import { InputError } from "../../errors.js";
 import type { Target } from "../../graph/op.js";
-import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { ModelGraph } from "../../models/architecture.js";
 import type { Precision, TrainSettings } from "../options.js";
 import { type Int8Support, int8Support } from "./int8-support.js";
 
@@ -17,7 +17,7 @@ const SPEEDUP_THAT_PAYS = 1.3;
 /** The precision in which a model is trained. `auto` is int8 where this machine computes it right and faster. */
 export async function trainingPrecision(
   { precision, device, threads }: Pick<TrainSettings, "precision" | "device" | "threads">,
-  { dimensions }: LanguageModelGraph,
+  { dimensions }: ModelGraph,
 ): Promise<Precision> {
   if (precision !== "auto") return checked(precision, device, threads);
   if (targetOf(device) !== "cpu" || dimensions.hidden < WIDTH_THAT_PAYS) return "fp32";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { lorikeetCacheFolder } from "../../hub/node/settings.js";
-import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { ModelGraph } from "../../models/architecture.js";
 import type { StoredWeight } from "../../runtime/emit.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { type BlockWeights, mapBlockWeights } from "../../weights/node/block-weights.js";
@@ -10,14 +10,14 @@ import type { DescribedModel, OpenOptions } from "./described-model.js";
  * Weights that `--precision 4bit` rounds to 8 bits where the checkpoint has them in floating point: what is read by token. They
  * are a small part of a model, and an error there reaches every token.
  */
-function roundedToEightBits({ weights, linearGroups }: LanguageModelGraph): ReadonlySet<string> {
+function roundedToEightBits({ weights, linearGroups }: ModelGraph): ReadonlySet<string> {
   const linear = new Set(linearGroups.flat().map(({ name }) => `${name}.weight`));
   return new Set([...weights.keys()].filter((name) => !linear.has(name)));
 }
 
 /** Puts a model's weights in blocks of 4 bits, or of as many as a quantised file has, where the engine maps them. */
 export async function compileFourBit(
-  { model, checkpoint }: DescribedModel,
+  { model, checkpoint }: DescribedModel<ModelGraph>,
   { target, threads }: Pick<CompileOptions, "target" | "threads">,
   { onProgress, signal }: OpenOptions,
 ): Promise<CompileOptions> {

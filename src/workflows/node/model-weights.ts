@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Target } from "../../graph/op.js";
 import { lorikeetCacheFolder } from "../../hub/node/settings.js";
-import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { ModelGraph } from "../../models/architecture.js";
 import type { StoredInt8, StoredWeight } from "../../runtime/emit.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
 import type { CompileOptions } from "../../runtime/program.js";
@@ -30,7 +30,11 @@ const MEASURED_TOKENS = 512;
 const INT8_MULTIPLE = 16;
 
 /** Puts a model's weights where the engine maps them, converting them into the cache where needed. */
-export async function compileWithWeights(described: DescribedModel, device: Device, options: OpenOptions): Promise<CompileOptions> {
+export async function compileWithWeights(
+  described: DescribedModel<ModelGraph>,
+  device: Device,
+  options: OpenOptions,
+): Promise<CompileOptions> {
   const asFloat = async () => compileOptions(await mapFloat(described, device, options), device);
   if (device.precision === "int8" && device.answering) {
     return compileAnswering(described, device, options, () => measuredInputs(described, asFloat));
@@ -39,7 +43,7 @@ export async function compileWithWeights(described: DescribedModel, device: Devi
   return device.precision === "4bit" ? compileFourBit(described, device, options) : asFloat();
 }
 
-function mapFloat({ model, checkpoint }: DescribedModel, { target }: Device, { onProgress, signal }: OpenOptions) {
+function mapFloat({ model, checkpoint }: DescribedModel<ModelGraph>, { target }: Device, { onProgress, signal }: OpenOptions) {
   return mapWeights(checkpoint, {
     cacheFolder: join(lorikeetCacheFolder(), "weights"),
     names: model.weights.keys(),
@@ -64,7 +68,7 @@ function storedWeight(mapped: ReadonlyMap<string, MappedTensor>, name: string): 
 }
 
 /** The weights that `--precision int8` holds in 8 bits, by the inputs that they share. */
-export function int8Groups({ linearGroups, weights, head }: LanguageModelGraph): readonly Int8Group[] {
+export function int8Groups({ linearGroups, weights, head }: ModelGraph): readonly Int8Group[] {
   const fits = (size: number) => size % INT8_MULTIPLE === 0;
   const groups = linearGroups
     .filter((group) => group.every(({ inputs, outputs }) => fits(inputs) && fits(outputs)))
@@ -73,11 +77,15 @@ export function int8Groups({ linearGroups, weights, head }: LanguageModelGraph):
       weights: group.map(({ name }) => `${name}.weight`),
       ...(group.some(({ makesScores }) => makesScores) ? { range: "fine" as const } : {}),
     }));
-  return (weights.get(head) ?? []).every(fits) ? [...groups, { input: head, weights: [head], range: "row" }] : groups;
+  return head === undefined
+    ? groups
+    : (weights.get(head) ?? []).every(fits)
+      ? [...groups, { input: head, weights: [head], range: "row" }]
+      : groups;
 }
 
 /** Those that are not in float32 beside: of the head, single rows are read too. */
-export function int8Alone(model: LanguageModelGraph): ReadonlySet<string> {
+export function int8Alone(model: ModelGraph): ReadonlySet<string> {
   return new Set(
     int8Groups(model)
       .flatMap(({ weights }) => weights)
@@ -87,7 +95,7 @@ export function int8Alone(model: LanguageModelGraph): ReadonlySet<string> {
 
 /** What the layers of a model read in a typical text, measured in float32. */
 async function measuredInputs(
-  { model, codec }: DescribedModel,
+  { model, codec }: DescribedModel<ModelGraph>,
   asFloat: () => Promise<CompileOptions>,
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const { passages } = await readProbe();
@@ -96,7 +104,7 @@ async function measuredInputs(
 }
 
 async function compileInt8(
-  described: DescribedModel,
+  described: DescribedModel<ModelGraph>,
   { target, threads }: Device,
   { onProgress, signal }: OpenOptions,
   asFloat: () => Promise<CompileOptions>,

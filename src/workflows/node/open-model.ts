@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { ggufParts } from "../../hub/gguf-parts.js";
 import { type ResolveOptions, resolveModel } from "../../hub/node/resolve-model.js";
-import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { LanguageModelGraph, ModelGraph } from "../../models/architecture.js";
 import { readLanguageModel } from "../../models/index.js";
 import { modelCheckpoint } from "../../models/model-checkpoint.js";
 import type { CompileOptions } from "../../runtime/program.js";
@@ -18,17 +18,26 @@ import { compileWithWeights, type Device } from "./model-weights.js";
 export type { DescribedModel, OpenOptions } from "./described-model.js";
 
 /** A model whose weights the engine can map. */
-export interface OpenedModel extends DescribedModel {
+export interface OpenedModel<Model extends ModelGraph = LanguageModelGraph> extends DescribedModel<Model> {
   readonly precision: Precision;
   readonly compile: CompileOptions;
 }
 
-/** Finds, downloads where needed, and reads a model's configuration, tokenizer and list of weights. */
-export async function describeModel(name: string, { signal, onProgress, onNotice }: OpenOptions = {}): Promise<DescribedModel> {
+/** Finds, downloads where needed, and reads the configuration, tokenizer and list of weights of a language model. */
+export async function describeModel(name: string, options: OpenOptions = {}): Promise<DescribedModel> {
+  return describeModelAs(readLanguageModel, name, options);
+}
+
+/** The same of a model that `read` makes of its configuration. */
+export async function describeModelAs<Model extends ModelGraph>(
+  read: (config: Readonly<Record<string, unknown>>) => Model,
+  name: string,
+  { signal, onProgress, onNotice }: OpenOptions = {},
+): Promise<DescribedModel<Model>> {
   const files = await resolveModel(name, resolveOptions({ signal, onProgress, onNotice }));
-  const read = files.kind === "gguf" ? readGgufModel : readFolderModel;
-  const { config, codec, stored, ggufMetadata } = await read(files.path);
-  const model = readLanguageModel(config);
+  const readFiles = files.kind === "gguf" ? readGgufModel : readFolderModel;
+  const { config, codec, stored, ggufMetadata } = await readFiles(files.path);
+  const model = read(config);
   const checkpoint = files.kind === "gguf" ? stored : modelCheckpoint(stored, model);
   checkWeights(name, model, checkpoint);
   return { name, path: files.path, config, model, codec, checkpoint, ggufMetadata, parameters: countParameters(model) };
@@ -50,7 +59,11 @@ export async function openModel(name: string, device: Device, options: OpenOptio
 }
 
 /** The second half of opening a model, after what a description alone can refuse. */
-export async function mapModel(described: DescribedModel, device: Device, options: OpenOptions = {}): Promise<OpenedModel> {
+export async function mapModel<Model extends ModelGraph>(
+  described: DescribedModel<Model>,
+  device: Device,
+  options: OpenOptions = {},
+): Promise<OpenedModel<Model>> {
   return { ...described, precision: device.precision ?? "fp32", compile: await compileWithWeights(described, device, options) };
 }
 
@@ -79,7 +92,7 @@ function parseConfig(file: string, text: string): Readonly<Record<string, unknow
 }
 
 /** Every weight must be there, in its shape; all that is wrong is said at once. */
-function checkWeights(name: string, model: LanguageModelGraph, checkpoint: Checkpoint): void {
+function checkWeights(name: string, model: ModelGraph, checkpoint: Checkpoint): void {
   const problems: string[] = [];
   for (const [weight, shape] of model.weights) {
     const found = checkpoint.tensors.get(weight);
@@ -92,7 +105,7 @@ function checkWeights(name: string, model: LanguageModelGraph, checkpoint: Check
   throw new InputError([`${name}: the weights do not fit the configuration:`, ...problems.slice(0, 10), ...more].join("\n  "));
 }
 
-function countParameters(model: LanguageModelGraph): number {
+function countParameters(model: ModelGraph): number {
   let count = 0;
   for (const shape of model.weights.values()) count += shape.reduce((product, extent) => product * extent, 1);
   return count;

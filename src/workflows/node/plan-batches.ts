@@ -1,16 +1,16 @@
 import { type BatchShape, batchShape, epochPlan } from "../../data/batch.js";
-import type { Example } from "../../data/example.js";
+import { lessonOf } from "../../data/lesson.js";
 import type { AdapterLayout } from "../../lora/layout.js";
-import type { LanguageModelGraph } from "../../models/architecture.js";
+import type { ModelGraph } from "../../models/architecture.js";
 import { SLICE_BYTES } from "../../ops/table.js";
 import { DropoutSource } from "../../training/dropout-source.js";
 import { buildGradientGraph } from "../../training/gradient-program.js";
-import { buildSequenceGraph, sequenceDimensions } from "../../training/sequence-graph.js";
+import { buildSequenceGraph, sequenceDimensions, type Task } from "../../training/sequence-graph.js";
 import { type StepWeights, stepCost } from "../../training/step-cost.js";
 import type { PlanSettings, Precision, TrainSettings } from "../options.js";
 import { int8Groups } from "./model-weights.js";
 import type { DescribedModel } from "./open-model.js";
-import type { RunData } from "./run-data.js";
+import type { TaughtData } from "./run-data.js";
 
 /** The batches of one epoch. */
 export interface RunBatches {
@@ -28,9 +28,9 @@ export interface RunBatches {
 
 /** The batches that a run would take, by the rules of training. */
 export function planBatches(
-  model: LanguageModelGraph,
+  model: ModelGraph,
   settings: Pick<PlanSettings, "batchSize" | "seed" | "maxLength">,
-  data: Pick<RunData, "train" | "validation"> | undefined,
+  data: TaughtData | undefined,
 ): RunBatches {
   const { batchSize, seed, maxLength } = settings;
   if (data === undefined) {
@@ -54,12 +54,10 @@ export function planBatches(
     perEpoch: plan.length,
     tokensPerEpoch: lengths.reduce((sum, length) => sum + length, 0),
     shapes: tally(plan.map((indexes) => batchShape(indexes.flatMap((index) => data.train[index] ?? [])))),
-    maxSupervised: batchSize * data.train.reduce((most, example) => Math.max(most, supervisedOf(example)), 0),
+    maxSupervised: batchSize * data.train.reduce((most, example) => Math.max(most, lessonOf(example).places.length), 0),
     validation: longest.length === 0 ? undefined : batchShape(longest),
   };
 }
-
-const supervisedOf = ({ supervised }: Example) => supervised.reduce((sum, one) => sum + one, 0);
 
 function tally(shapes: readonly BatchShape[]): RunBatches["shapes"] {
   const counts = new Map<string, { shape: BatchShape; count: number }>();
@@ -95,16 +93,16 @@ export interface BatchCosts {
 /** Estimates the cost of one epoch. */
 export function batchCosts(
   { shapes, validation, maxSupervised }: RunBatches,
-  { model, checkpoint }: Pick<DescribedModel, "model" | "checkpoint">,
+  { checkpoint, ...task }: Task & Pick<DescribedModel, "checkpoint">,
   layout: AdapterLayout,
   { dropout: dropoutRate, precision, gradientCheckpointing }: BatchChoice,
 ): BatchCosts {
   const measured = validation === undefined ? [] : [{ shape: validation }];
   const maxTokens = Math.max(...[...shapes.values(), ...measured].map(({ shape }) => shape.tokens));
   const dropout = dropoutRate > 0 ? new DropoutSource(dropoutRate, 0) : undefined;
-  const { graph } = buildGradientGraph({ model, layout, maxTokens, maxSupervised, dropout, gradientCheckpointing });
-  const inInt8 = new Set(precision === "int8" ? int8Groups(model).flatMap(({ weights }) => weights) : []);
-  const weights: StepWeights = { isFaster: (name) => inInt8.has(name), copyBytes: copyBytes(model, checkpoint, precision) };
+  const { graph } = buildGradientGraph({ ...task, layout, maxTokens, maxSupervised, dropout, gradientCheckpointing });
+  const inInt8 = new Set(precision === "int8" ? int8Groups(task.model).flatMap(({ weights }) => weights) : []);
+  const weights: StepWeights = { isFaster: (name) => inInt8.has(name), copyBytes: copyBytes(task.model, checkpoint, precision) };
   let flops = 0;
   let int8Flops = 0;
   let copiedBytes = 0;
@@ -119,13 +117,13 @@ export function batchCosts(
     fullest = Math.max(fullest, cost.activationBytes);
   }
   const table = Object.values(dropout?.dimensions() ?? {}).reduce((sum, values) => sum + 4 * values, 0);
-  const measuring = validation === undefined ? 0 : measuringBytes(model, layout, maxTokens, validation, weights);
+  const measuring = validation === undefined ? 0 : measuringBytes(task, layout, maxTokens, validation, weights);
   return { flops, int8Flops, copiedBytes, writtenBytes, trainingBytes: fullest + table, measuringBytes: measuring };
 }
 
 /** Bytes of the float32 copy of a weight that a product makes for itself: of BF16, and of blocks of few bits. */
 function copyBytes(
-  { weights, linearGroups, head }: LanguageModelGraph,
+  { weights, linearGroups, head }: ModelGraph,
   { tensors }: DescribedModel["checkpoint"],
   precision: Precision,
 ): NonNullable<StepWeights["copyBytes"]> {
@@ -138,14 +136,8 @@ function copyBytes(
 }
 
 /** The engine keeps the memory of the measuring program beside that of the training program. */
-function measuringBytes(
-  model: LanguageModelGraph,
-  layout: AdapterLayout,
-  maxTokens: number,
-  shape: BatchShape,
-  weights: StepWeights,
-): number {
-  const { graph, losses } = buildSequenceGraph({ model, layout, maxTokens });
+function measuringBytes(task: Task, layout: AdapterLayout, maxTokens: number, shape: BatchShape, weights: StepWeights): number {
+  const { graph, losses } = buildSequenceGraph({ ...task, layout, maxTokens });
   graph.output("losses", losses);
   return stepCost(graph, sequenceDimensions(shape, maxTokens), weights).activationBytes;
 }

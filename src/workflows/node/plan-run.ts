@@ -6,28 +6,22 @@ import type { PlanResult } from "../api.js";
 import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
 import { targetOf, trainingPrecision } from "./device.js";
 import { bestProductSpeed, int8Support } from "./int8-support.js";
-import { describeModel } from "./open-model.js";
+import { describeModel, type OpenOptions } from "./open-model.js";
 import { batchCosts, planBatches, type RunBatches } from "./plan-batches.js";
 import { measureProductSpeed } from "./product-speed.js";
-import { encodeRun, type RunData, readRunRows } from "./run-data.js";
 import { checkpointingOf, memoryChanges, memoryOf } from "./run-memory.js";
 import { type MachineSpeed, secondsOf } from "./step-seconds.js";
 import { updatesOf } from "./training/length.js";
-import { specOf } from "./training/prepare.js";
+import { readTask, specOf, trainablesOf } from "./training/prepare.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `plan`, in its worker. */
 export async function runPlan(options: unknown, { signal, emit }: WorkerContext): Promise<PlanResult> {
   const settings = parseOptions(planSet, options, inCode);
-  const files = settings.data === undefined ? undefined : { ...settings, data: settings.data };
-  const rows = files === undefined ? undefined : await readRunRows(files);
   const notices: string[] = [];
-  const described = await describeModel(settings.model, { signal, onProgress: emit, onNotice: (notice) => notices.push(notice) });
-  const layout = buildLayout(adaptGroups(described.model.linearGroups, specOf(settings)), [], variantOf(settings.method));
-  const data =
-    rows === undefined || files === undefined
-      ? undefined
-      : encodeRun(described.codec, rows, files, described.model.dimensions.maxPositions);
+  const opening = { signal, onProgress: emit, onNotice: (notice: string) => notices.push(notice) };
+  const { described, task, layout } = await planned(settings, opening);
+  const data = task?.data;
   signal.throwIfAborted();
 
   const target = targetOf(settings.device);
@@ -53,8 +47,19 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
     changes: memoryChanges(described, layout, choice, data, { resident, isInt8Exact }),
     ...(data === undefined ? {} : { trainExamples: data.train.length, validationExamples: data.validation.length }),
     ...lengthOf(settings, batches, seconds / batches.perEpoch),
-    notes: [...(note === undefined ? [] : [note]), ...notesOf(data, memory), ...notices],
+    notes: [...(note === undefined ? [] : [note]), ...notesOf(task?.notes, memory), ...notices],
   };
+}
+
+/** The model, and with data the task: what would be trained. Without data there are no labels, and a plan is that of the adapter alone. */
+async function planned(settings: PlanSettings, opening: OpenOptions) {
+  if (settings.data === undefined) {
+    const described = await describeModel(settings.model, opening);
+    const layout = buildLayout(adaptGroups(described.model.linearGroups, specOf(settings)), [], variantOf(settings.method));
+    return { described, task: undefined, layout };
+  }
+  const { described, task } = await readTask({ ...settings, data: settings.data }, opening);
+  return { described: { ...described, ...task.learned }, task, layout: trainablesOf(task, specOf(settings)) };
 }
 
 /** What this machine does in a second; of the processor, the best that was ever measured. */
@@ -94,12 +99,12 @@ function lengthOf(
   return { steps, ...(batches.known ? { tokens: Math.round(trained * tokensPerBatch) } : {}), ...speed, seconds };
 }
 
-function notesOf(data: RunData | undefined, memory: PlanResult["memory"]): string[] {
+function notesOf(ofData: readonly string[] | undefined, memory: PlanResult["memory"]): string[] {
   return [
     `Of the memory, ${Math.round(memory.own / 1e6)} MB are the program itself. Weights are mapped from their file, by the program that trains and by the one that measures: the system counts both, and can take the memory back when it is short.`,
     "The time is an estimate from the best matrix product that was measured on this machine: other work makes it longer. It counts training alone, not measuring.",
-    ...(data === undefined
+    ...(ofData === undefined
       ? ["Without --data every example is taken to be as long as --max-length and learned whole: memory and time are the most that may be."]
-      : data.notes),
+      : ofData),
   ];
 }

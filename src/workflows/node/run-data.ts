@@ -1,5 +1,7 @@
 import { type EncodedRows, type Example, encodeRows, type Overflow } from "../../data/example.js";
+import type { TaughtTokens } from "../../data/lesson.js";
 import { type ReadRows, readRows } from "../../data/node/read-rows.js";
+import type { SourceRow } from "../../data/row.js";
 import { splitHeldOut } from "../../data/split.js";
 import type { TextCodec } from "../../text/tokenizer.js";
 
@@ -15,21 +17,28 @@ export interface DataChoice {
 }
 
 /** The rows of both files, read and recognised, not yet tokens. */
-export interface RunRows {
-  readonly data: ReadRows;
-  readonly valid: ReadRows | undefined;
+export interface RunRows<Row = SourceRow> {
+  readonly data: ReadRows<Row>;
+  readonly valid: ReadRows<Row> | undefined;
+}
+
+/** Examples that are trained on, and those that measure. */
+export interface TaughtData<Example extends TaughtTokens = TaughtTokens> {
+  readonly train: readonly Example[];
+  readonly validation: readonly Example[];
 }
 
 /** Examples of a run, and what a person should know of them. */
-export interface RunData {
-  readonly train: readonly Example[];
-  readonly validation: readonly Example[];
+export interface RunData extends TaughtData<Example> {
   readonly notes: readonly string[];
   /** Those of the notes that speak of the validation file. */
   readonly validationNotes: readonly string[];
   /** Every example of `data` before any was held out, with what was cut and left out. */
   readonly encoded: EncodedRows;
 }
+
+/** What the notes are about. */
+type Encoded = Pick<EncodedRows, "counts"> & { readonly examples: readonly { readonly prompt: string }[] };
 
 /** Reads the files; needs no model, so that a mistake in a file is told at once. */
 export async function readRunRows({ data, valid }: Pick<DataChoice, "data" | "valid">): Promise<RunRows> {
@@ -55,20 +64,20 @@ export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, m
   return { train: encoded.examples, validation: validation.examples, encoded, notes: [...own, ...validationNotes], validationNotes };
 }
 
-function heldOutNote(count: number, { examples }: EncodedRows, { seed }: DataChoice): string {
+export function heldOutNote(count: number, { examples }: Encoded, { seed }: DataChoice): string {
   return count === 0
     ? "nothing could be held out for validation; give examples of their own with --valid"
     : `${count} of ${examples.length} examples are held out for validation (seed ${seed})`;
 }
 
-function overlapNotes(train: EncodedRows, validation: EncodedRows, { data, valid }: DataChoice): string[] {
+export function overlapNotes(train: Encoded, validation: Encoded, { data, valid }: DataChoice): string[] {
   const prompts = new Set(train.examples.map(({ prompt }) => prompt));
   const leaked = validation.examples.filter(({ prompt }) => prompts.has(prompt)).length;
   if (leaked === 0) return [];
   return [`${leaked} of ${validation.examples.length} prompts in ${valid} are also in ${data}: the validation loss will look too good`];
 }
 
-function countNotes(file: string, { counts }: EncodedRows): string[] {
+export function countNotes(file: string, { counts }: Encoded): string[] {
   const notes: string[] = [];
   if (counts.cut > 0) notes.push(`${file}: ${counts.cut} examples are longer than --max-length and cut at their end`);
   if (counts.droppedTooLong > 0) notes.push(`${file}: ${counts.droppedTooLong} examples are too long and left out`);

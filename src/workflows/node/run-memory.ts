@@ -1,13 +1,15 @@
+import type { TaughtTokens } from "../../data/lesson.js";
 import type { AdapterLayout } from "../../lora/layout.js";
+import type { Task } from "../../training/sequence-graph.js";
 import { isMappedInPlace } from "../../weights/node/mapped-weights.js";
 import type { PlanResult } from "../api.js";
 import type { Precision, TrainSettings } from "../options.js";
 import { int8Groups } from "./model-weights.js";
 import type { DescribedModel } from "./open-model.js";
 import { type BatchCosts, batchCosts, planBatches } from "./plan-batches.js";
-import type { RunData } from "./run-data.js";
+import type { TaughtData } from "./run-data.js";
 
-type Described = Pick<DescribedModel, "model" | "checkpoint">;
+type Described = Task & Pick<DescribedModel, "checkpoint">;
 
 /** What a run's memory depends on. */
 export interface MemoryChoice
@@ -102,7 +104,7 @@ export function checkpointingOf(
   described: Described,
   layout: AdapterLayout,
   settings: Omit<MemoryChoice, "gradientCheckpointing"> & Pick<TrainSettings, "gradientCheckpointing">,
-  data: Pick<RunData, "train" | "validation"> | undefined,
+  data: TaughtData | undefined,
 ): CheckpointingChoice {
   return chooseCheckpointing(settings.gradientCheckpointing, () => {
     const without = { ...settings, gradientCheckpointing: false };
@@ -116,7 +118,7 @@ export function memoryChanges(
   described: Described,
   layout: AdapterLayout,
   choice: MemoryChoice,
-  data: Pick<RunData, "train" | "validation"> | undefined,
+  data: TaughtData | undefined,
   { resident, isInt8Exact }: { readonly resident: number; readonly isInt8Exact: boolean },
 ): PlanResult["changes"] {
   const memoryWith = (change: Partial<MemoryChoice>) => {
@@ -142,14 +144,18 @@ export function memoryChanges(
     .sort((a, b) => a.total - b.total);
 }
 
-function longest(data: Pick<RunData, "train" | "validation"> | undefined): number {
+function longest(data: TaughtData | undefined): number {
   if (data === undefined) return Number.POSITIVE_INFINITY;
   return [...data.train, ...data.validation].reduce((most, { ids }) => Math.max(most, ids.length), 1);
 }
 
 /** Examples as a smaller --max-length would cut them. */
-function shortened(data: Pick<RunData, "train" | "validation">, length: number): Pick<RunData, "train" | "validation"> {
-  const cut = (examples: RunData["train"]) =>
-    examples.map((example) => ({ ...example, ids: example.ids.slice(0, length), supervised: example.supervised.slice(0, length) }));
-  return { train: cut(data.train), validation: cut(data.validation) };
+function shortened({ train, validation }: TaughtData, length: number): TaughtData {
+  const cut = <Example extends TaughtTokens>(example: Example): Example => {
+    const ids = example.ids.slice(0, length);
+    return "places" in example
+      ? { ...example, ids, places: example.places.map((place) => Math.min(place, length - 1)) }
+      : { ...example, ids, supervised: example.supervised.slice(0, length) };
+  };
+  return { train: train.map(cut), validation: validation.map(cut) };
 }

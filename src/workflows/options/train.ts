@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { ClassWeighting } from "../../data/labels.js";
 import { MAX_RANK } from "../../lora/spec.js";
 import { type LayerSelection, patternTest } from "../../lora/targets.js";
 import { methods } from "../../lora/variants/index.js";
@@ -7,7 +8,28 @@ import { choice, integer, number, option, ratePair, text, toggle, type ValueKind
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed } from "./common.js";
 
-const tasks = ["sft"] as const;
+const tasks = ["sft", "classification", "token-classification", "regression"] as const;
+
+/** `none`, `balanced`, or weights by name as `spam=3,ham=1`. */
+function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
+  const schema = z
+    .string()
+    .trim()
+    .min(1)
+    .transform((text, context): ClassWeighting => {
+      if (text === "none" || text === "balanced") return { kind: text };
+      const weights: Record<string, number> = {};
+      for (const part of text.split(",")) {
+        const at = part.lastIndexOf("=");
+        const [name, weight] = [part.slice(0, at).trim(), Number(part.slice(at + 1))];
+        if (at < 1 || name === "" || !(Number.isFinite(weight) && weight >= 0)) {
+          context.addIssue({ code: "custom", message: `${JSON.stringify(part)} is not NAME=NUMBER` });
+        } else weights[name] = weight;
+      }
+      return { kind: "given", weights };
+    });
+  return { kind: "text", schema, expected: "none, balanced, or weights by name such as spam=3,ham=1" };
+}
 
 function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly string[]>> {
   const name = z.string().trim().min(1);
@@ -99,7 +121,13 @@ const trainShape = {
     default: "sft",
     value: "TASK",
     group: groups.training,
-    help: "What is learned: sft (to answer like the examples).",
+    help: "What is learned: sft (to answer like the examples), classification (a label for each text), token-classification (a label for each word) or regression (a number for each text). docs/classification.md shows the rows of each.",
+  }),
+  classWeights: option(classWeighting(), {
+    default: "none",
+    value: "WEIGHTS",
+    group: groups.training,
+    help: "What an example of each class counts for in a classification: none (all the same), balanced (rare classes as much as frequent ones together), or weights by name such as spam=3,ham=1. Choose balanced if a rare class is hardly ever predicted.",
   }),
   epochs: option(number({ above: 0, max: 1e6 }), {
     value: "NUMBER",
@@ -249,6 +277,11 @@ function trainRules(given: Readonly<Record<string, unknown>>, where: (name: stri
   const problems: string[] = [];
   const lengths = durations.filter((name) => name in given);
   if (lengths.length > 1) problems.push(`${lengths.map(where).join(" and ")} exclude one another: give one`);
+  const task = given.task ?? "sft";
+  if ("classWeights" in given && (task === "sft" || task === "regression"))
+    problems.push(
+      `${where("classWeights")} belongs to the tasks classification and token-classification; ${where("task")} is ${String(task)}`,
+    );
   const optimizer = given.optimizer ?? "adamw";
   if ("momentum" in given && optimizer === "adamw")
     problems.push(`${where("momentum")} belongs to the optimizer sgd; adamw has ${where("betas")}`);

@@ -1,10 +1,9 @@
-import type { Example } from "../../../data/example.js";
 import { createRandom } from "../../../data/random.js";
 
-/** Examples of a part: measuring more during training would cost more than it tells, and an interval narrows slowly beyond. */
+/** Examples of the part that chooses: measuring more during training would cost more than it tells. */
 const MOST = 100;
 
-export interface HeldOutParts {
+export interface HeldOutParts<Example> {
   /** Measured during training: the adapter with the lowest loss on them is kept. */
   readonly choosing: readonly Example[];
   /** Measured at the end, with the adapter off and on. */
@@ -16,20 +15,25 @@ export interface HeldOutParts {
 /**
  * Parts held-out examples by seed into those that choose the adapter and those that score it: different ones as far as there
  * are enough, since the best of several adapters looks better on the examples that chose it. Both keep the file's order.
+ *
+ * @param mostScoring examples that score at most: an interval narrows slowly beyond
  */
-export function partHeldOut(examples: readonly Example[], seed: number): HeldOutParts {
+export function partHeldOut<Example>(examples: readonly Example[], seed: number, mostScoring = MOST): HeldOutParts<Example> {
   const order = examples.map((_, index) => index);
   createRandom(seed, "held-out/parts").shuffle(order);
   const inOrder = (indexes: number[]) => indexes.sort((a, b) => a - b).flatMap((index) => examples[index] ?? []);
+  const count = examples.length;
+  const choosing = Math.min(MOST, count);
+  const firstScoring = Math.max(count - mostScoring, Math.min(choosing, count - Math.min(MOST, count)));
   return {
-    choosing: inOrder(order.slice(0, MOST)),
-    scoring: inOrder(order.slice(-MOST)),
-    shared: Math.max(0, Math.min(examples.length, 2 * MOST - examples.length)),
+    choosing: inOrder(order.slice(0, choosing)),
+    scoring: inOrder(order.slice(firstScoring)),
+    shared: Math.max(0, choosing - firstScoring),
   };
 }
 
 /** What a person should know of the parts; nothing where they are separate. */
-export function sharedNote({ scoring, shared }: HeldOutParts): string | undefined {
+export function sharedNote({ scoring, shared }: HeldOutParts<unknown>): string | undefined {
   if (shared === 0) return undefined;
   const which = shared === scoring.length ? `the same ${shared}` : `${shared} of the ${scoring.length}`;
   return `${which} held-out examples that score the adapter at the end also choose it among the updates: its score may look slightly too good`;

@@ -1,69 +1,60 @@
 import { createHash } from "node:crypto";
 import { cpus } from "node:os";
-import type { Example } from "../../../data/example.js";
+import { lessonOf } from "../../../data/lesson.js";
 import { longestRow } from "../../../data/packing.js";
-import { InputError } from "../../../errors.js";
-import { type AdapterConfig, configOf } from "../../../lora/adapter.js";
+import { configOf } from "../../../lora/adapter.js";
 import { type AdapterLayout, buildLayout } from "../../../lora/layout.js";
 import { type AdapterSpec, adaptGroups } from "../../../lora/spec.js";
 import { variantOf } from "../../../lora/variants/index.js";
+import type { ModelGraph } from "../../../models/architecture.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
-import type { TextCodec } from "../../../text/tokenizer.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
 import type { TrainSettings } from "../../options.js";
 import { targetOf, trainingPrecision } from "../device.js";
-import { describeModel, mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
-import { encodeRun, type RunData, readRunRows } from "../run-data.js";
-import { type CheckpointingChoice, checkpointingOf } from "../run-memory.js";
+import { mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
+import { checkpointingOf } from "../run-memory.js";
+import { readLabelTask } from "./label-task.js";
+import { readLanguageTask } from "./language-task.js";
+import type { PreparedRun, ReadTask, RunTask, TaskReader, TaskSettings, TaughtExample } from "./run-task.js";
 
-/** All that stands before the first step. */
-export interface PreparedRun {
-  readonly settings: TrainSettings;
-  readonly opened: OpenedModel;
-  readonly data: RunData;
-  readonly spec: AdapterSpec;
-  readonly layout: AdapterLayout;
-  readonly config: AdapterConfig;
-  readonly identity: RunIdentity;
-  /** Tokens of the longest row of a batch. */
-  readonly maxTokens: number;
-  /** No batch of training has more learned tokens. */
-  readonly maxSupervised: number;
-  readonly checkpointing: CheckpointingChoice;
+/** How the tasks of `--task` are read. */
+const taskReaders: Readonly<Record<TrainSettings["task"], TaskReader>> = {
+  sft: readLanguageTask,
+  classification: readLabelTask,
+  "token-classification": readLabelTask,
+  regression: readLabelTask,
+};
+
+/** A run's files, and the description of its model. */
+export const readTask = (settings: TaskSettings, options: OpenOptions): Promise<ReadTask> => taskReaders[settings.task](settings, options);
+
+/** The layout of what a task trains: an adapter, and behind it what its objective trains whole. */
+export function trainablesOf({ learned }: RunTask, spec: AdapterSpec): AdapterLayout {
+  return buildLayout(adaptGroups(learned.model.linearGroups, spec), learned.objective?.parameters, variantOf(spec.method ?? "lora"));
 }
 
 /** Reads files before the model, and the model's description before its weights: a mistake is told before it has cost time. */
 export async function prepareRun(settings: TrainSettings, options: OpenOptions): Promise<PreparedRun> {
-  const rows = await readRunRows(settings);
-  const described = await describeModel(settings.model, options);
-  checkCodec(described.codec, settings.model);
-  const data = encodeRun(described.codec, rows, settings, described.model.dimensions.maxPositions);
+  const { described, task } = await readTask(settings, options);
   const spec = specOf(settings);
-  const layout = buildLayout(adaptGroups(described.model.linearGroups, spec), [], variantOf(settings.method));
+  const layout = trainablesOf(task, spec);
   const precision = await trainingPrecision(settings, described.model);
-  const checkpointing = checkpointingOf(described, layout, { ...settings, precision }, data);
+  const { data, learned } = task;
+  const checkpointing = checkpointingOf({ ...described, ...learned }, layout, { ...settings, precision }, data);
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
   const examples = [...data.train, ...data.validation];
+  const most = data.train.reduce((found, example) => Math.max(found, lessonOf(example).places.length), 0);
   return {
     settings,
     opened,
-    data,
+    task,
     spec,
     layout,
-    config: configOf(spec, layout, [...opened.model.linearGroups.flat(), ...(opened.model.otherLayers ?? [])], opened.name),
+    config: configOf(spec, layout, [...opened.model.linearGroups.flat(), ...(opened.model.otherLayers ?? [])], opened.name, task.config),
     checkpointing,
-    identity: await identityOf(settings, opened, data, layout),
+    identity: await identityOf(settings, opened, task, layout),
     maxTokens: longestRow(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
-    maxSupervised:
-      settings.batchSize *
-      data.train.reduce(
-        (most, { supervised }) =>
-          Math.max(
-            most,
-            supervised.reduce((sum, one) => sum + one, 0),
-          ),
-        0,
-      ),
+    maxSupervised: settings.batchSize * most,
   };
 }
 
@@ -74,7 +65,12 @@ export function specOf(settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, 
 }
 
 /** What a checkpoint compares before a run goes on: all that its numbers depend on, and nothing else. */
-async function identityOf(settings: TrainSettings, opened: OpenedModel, data: RunData, layout: AdapterLayout): Promise<RunIdentity> {
+async function identityOf(
+  settings: TrainSettings,
+  opened: OpenedModel<ModelGraph>,
+  { data, labelling }: RunTask,
+  layout: AdapterLayout,
+): Promise<RunIdentity> {
   const {
     out: _out,
     resume: _resume,
@@ -96,6 +92,7 @@ async function identityOf(settings: TrainSettings, opened: OpenedModel, data: Ru
       trainingData: digestOf(data.train),
       validationData: digestOf(data.validation),
       parameters: layout.length,
+      ...(labelling === undefined ? {} : { labels: labelling.labels }),
     },
     machine: {
       engine: nodeEngine.version,
@@ -111,7 +108,7 @@ async function identityOf(settings: TrainSettings, opened: OpenedModel, data: Ru
 const SAMPLE_BYTES = 256;
 
 /** The configuration, and of every tensor its name, type, shape and first bytes. */
-async function modelDigest({ config, checkpoint }: OpenedModel): Promise<string> {
+async function modelDigest({ config, checkpoint }: OpenedModel<ModelGraph>): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(config));
   for (const { name, type, shape, source, offset, byteLength } of checkpoint.tensors.values()) {
     hash.update(JSON.stringify([name, type, shape])).update(await source.read(offset, Math.min(byteLength, SAMPLE_BYTES)));
@@ -119,15 +116,13 @@ async function modelDigest({ config, checkpoint }: OpenedModel): Promise<string>
   return hash.digest("hex").slice(0, 16);
 }
 
-function digestOf(examples: readonly Example[]): string {
+function digestOf(examples: readonly TaughtExample[]): string {
   const hash = createHash("sha256");
-  for (const { ids, supervised } of examples) hash.update(ids).update(supervised).update("|");
-  return hash.digest("hex").slice(0, 16);
-}
-
-/** The tokenizer must know where an answer ends, or the trained model never stops. */
-function checkCodec(codec: TextCodec, model: string): void {
-  if (codec.endOfTurnIds.length === 0) {
-    throw new InputError(`${model}: its files name no token that ends an answer (eos_token). Add it to tokenizer_config.json.`);
+  for (const example of examples) {
+    hash.update(example.ids);
+    if ("places" in example) for (const values of [example.places, example.targets, example.weights]) hash.update(values);
+    else hash.update(example.supervised);
+    hash.update("|");
   }
+  return hash.digest("hex").slice(0, 16);
 }

@@ -5,17 +5,18 @@ import { DropoutSource } from "../../../training/dropout-source.js";
 import { GradientProgram } from "../../../training/gradient-program.js";
 import { LossProgram } from "../../../training/loss-program.js";
 import type { OpenedModel } from "../open-model.js";
-import type { PreparedRun } from "./prepare.js";
+import type { PreparedRun } from "./run-task.js";
 
 /** The gradient of a run's batches, with its dropout. */
 export async function compileGradient(
-  { opened, layout, settings, maxTokens, maxSupervised, checkpointing }: PreparedRun,
+  { opened, task, layout, settings, maxTokens, maxSupervised, checkpointing }: PreparedRun,
   frozen: Float32Array,
 ) {
+  const { gradientCheckpointing } = checkpointing;
   const dropout = settings.dropout > 0 ? new DropoutSource(settings.dropout, settings.seed) : undefined;
   const program = await GradientProgram.compile(
     nodeEngine,
-    { model: opened.model, layout, frozen, maxTokens, maxSupervised, dropout, gradientCheckpointing: checkpointing.gradientCheckpointing },
+    { ...task.learned, layout, frozen, maxTokens, maxSupervised, dropout, gradientCheckpointing },
     opened.compile,
   );
   return { program, dropout };

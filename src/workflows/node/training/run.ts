@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { measuringBatches, openBatches } from "../../../data/batch.js";
+import { openBatches } from "../../../data/batch.js";
 import { InputError } from "../../../errors.js";
 import { type AdapterVectors, adapterFromVectors } from "../../../lora/adapter.js";
 import { initialiseAdapter } from "../../../lora/initialise.js";
@@ -8,7 +8,7 @@ import { rateSpans } from "../../../lora/learning-rates.js";
 import { writeAdapterFolder } from "../../../lora/node/adapter-folder.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { StartEvent } from "../../../training/events.js";
-import { LossProgram, meanLoss } from "../../../training/loss-program.js";
+import { LossProgram } from "../../../training/loss-program.js";
 import { differences, loadCheckpoint, type SavedCheckpoint, saveCheckpoint } from "../../../training/node/checkpoint-file.js";
 import { createOptimizer, type Optimizer, type OptimizerState } from "../../../training/optimizer.js";
 import {
@@ -25,13 +25,13 @@ import { type Duration, inCode, parseOptions, type TrainSettings, trainSet } fro
 import { weightsOf } from "../applied-adapter.js";
 import { appendMetric, checkRunFolder, makeRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
 import { breathe, type WorkerContext } from "../worker/context.js";
-import { type HeldOutParts, partHeldOut, sharedNote } from "./held-out.js";
+import { partHeldOut, sharedNote } from "./held-out.js";
 import { batchesIn, updatesIn, updatesOf } from "./length.js";
 import { peakBytes } from "./memory.js";
-import { type PreparedRun, prepareRun } from "./prepare.js";
+import { prepareRun } from "./prepare.js";
 import { compileGradient } from "./programs.js";
+import type { PreparedRun, TaughtExample } from "./run-task.js";
 import type { TargetSpec } from "./target.js";
-import { measureTradeOff } from "./trade-off.js";
 
 /** What a training run is asked for; `target` says how its task is scored at the end. */
 export interface TrainingRequest {
@@ -60,14 +60,15 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
   const resumed = settings.resume ? await resumeFrom(folder, prepared, emit) : undefined;
   await writeOptions(folder, { ...recordOf(options), resume: undefined });
 
-  const heldOut = partHeldOut(prepared.data.validation, settings.seed);
+  const { task } = prepared;
+  const heldOut = partHeldOut(task.data.validation, settings.seed, task.mostScoring);
   const caution = target.kind === "held-out" ? sharedNote(heldOut) : undefined;
   const notes = settings.report && caution !== undefined ? [caution] : [];
   const result = await train({ prepared, folder, resumed, withinSeconds, validation: heldOut.choosing, notes }, context, emit);
   const done = doneEvent(folder, result);
   const scores =
     settings.report && result.reason === "finished"
-      ? await measureTradeOff(
+      ? await task.measure(
           { prepared, folder, target, examples: heldOut.scoring, caution, state: result.state, frozen: result.frozen, cost: done },
           { signal: context.signal, emit },
         )
@@ -88,7 +89,7 @@ interface Training {
   readonly resumed: SavedCheckpoint | undefined;
   readonly withinSeconds: number | undefined;
   /** Examples whose loss chooses the adapter. */
-  readonly validation: HeldOutParts["choosing"];
+  readonly validation: readonly TaughtExample[];
   /** Sentences for the first event, beside those on the data. */
   readonly notes: readonly string[];
 }
@@ -99,9 +100,9 @@ type TrainedResult = TrainerResult & Pick<AdapterVectors, "frozen">;
 /** Trains; the result is the trainer's, its checkpoint written. */
 async function train(training: Training, { signal }: WorkerContext, emit: (event: TrainEvent) => void): Promise<TrainedResult> {
   const { prepared, folder, resumed, withinSeconds, validation } = training;
-  const { settings, opened, data, layout, spec, maxTokens } = prepared;
+  const { settings, opened, task, layout, spec, maxTokens } = prepared;
   const { batchSize, seed } = settings;
-  const stream = openBatches(data.train, { batchSize, seed }, resumed?.state.cursor);
+  const stream = openBatches(task.data.train, { batchSize, seed }, resumed?.state.cursor);
   const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
   const started = await initialiseAdapter(layout, {
     initialisation: spec.initialisation,
@@ -115,6 +116,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
   });
   const trainables = resumed?.state.trainables ?? started.trainables;
   const { frozen } = started;
+  if (resumed === undefined) await task.start(trainables, layout);
   const compiled: { release?(): Promise<void> }[] = [];
   const keep = <Compiled extends { release?(): Promise<void> }>(one: Compiled): Compiled => {
     compiled.push(one);
@@ -127,7 +129,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
     const loss =
       validation.length === 0
         ? undefined
-        : keep(await LossProgram.compile(nodeEngine, { model: opened.model, layout, frozen, maxTokens }, opened.compile));
+        : keep(await LossProgram.compile(nodeEngine, { ...task.learned, layout, frozen, maxTokens }, opened.compile));
     emit(startEvent(training, updatesOf(settings.duration, stream.batchesPerEpoch, settings.accumulate)));
 
     const breatheOrStop = async () => {
@@ -142,7 +144,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
       evaluate:
         loss === undefined
           ? undefined
-          : async (values) => (await meanLoss(loss, batchesOf(validation, batchSize), values, breatheOrStop)).loss,
+          : (values) => task.validate(validation, { program: loss, trainables: values, batchSize, breathe: breatheOrStop }),
       stream,
       optimizer,
       trainables,
@@ -187,10 +189,6 @@ async function record(
     await appendMetric(folder, value);
     emit(value);
   }
-}
-
-function* batchesOf(examples: HeldOutParts["choosing"], batchSize: number) {
-  for (const { batch } of measuringBatches(examples, batchSize)) yield batch;
 }
 
 function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withinSeconds: number | undefined): TrainerSettings {
@@ -240,7 +238,8 @@ async function resumeFrom(folder: RunFolder, { identity }: PreparedRun, emit: (e
 
 /** @param updates of the whole run; undefined for one bounded by time */
 function startEvent({ prepared, resumed, validation, notes }: Training, updates: number | undefined): StartEvent {
-  const { opened, data, layout } = prepared;
+  const { opened, task, layout } = prepared;
+  const { data } = task;
   const partly =
     validation.length < data.validation.length
       ? [`the loss during training is measured on ${validation.length} of the ${data.validation.length} validation examples`]
@@ -257,19 +256,19 @@ function startEvent({ prepared, resumed, validation, notes }: Training, updates:
     ...(resumed === undefined ? {} : { resumedAt: resumed.state.progress.step }),
     device: opened.compile.target,
     precision: opened.precision,
-    notes: [...data.notes, ...partly, ...(prepared.checkpointing.note === undefined ? [] : [prepared.checkpointing.note]), ...notes],
+    notes: [...task.notes, ...partly, ...(prepared.checkpointing.note === undefined ? [] : [prepared.checkpointing.note]), ...notes],
   };
 }
 
 /** The best adapter under `adapter`, that of the last update under `last`. */
 async function saveAdapters(
-  { config, layout }: PreparedRun,
+  { config, layout, task }: PreparedRun,
   folder: RunFolder,
   { trainables, best }: TrainerState,
   frozen: Float32Array,
 ): Promise<void> {
-  await writeAdapterFolder(folder.adapter, adapterFromVectors(config, layout, { trainables: best ?? trainables, frozen }));
-  await writeAdapterFolder(folder.last, adapterFromVectors(config, layout, { trainables, frozen }));
+  await writeAdapterFolder(folder.adapter, adapterFromVectors(config, layout, { trainables: best ?? trainables, frozen }, task.labelling));
+  await writeAdapterFolder(folder.last, adapterFromVectors(config, layout, { trainables, frozen }, task.labelling));
 }
 
 const layersOf = ({ groups }: AdapterLayout): number => groups.reduce((sum, { layers }) => sum + layers.length, 0);

@@ -7,46 +7,22 @@ import type { JudgedSample } from "../../../evaluation/report/samples.js";
 import { buildTradeOffReport, type Curves, type TradeOffReport } from "../../../evaluation/trade-off.js";
 import type { AppliedAdapter } from "../../../generation/generation-program.js";
 import { adapterFromVectors } from "../../../lora/adapter.js";
-import type { TrainerState } from "../../../training/trainer.js";
-import type { DoneEvent, TrainEvent } from "../../api.js";
+import type { DoneEvent } from "../../api.js";
 import { appliedTo } from "../applied-adapter.js";
 import type { OpenedModel } from "../open-model.js";
 import { PROBE_TOKENS, readProbe } from "../probe.js";
-import { type RunFolder, readMetrics } from "../run-folder.js";
+import { readMetrics } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
-import type { PreparedRun } from "./prepare.js";
 import { compileMeasures } from "./programs.js";
-import {
-  askTarget,
-  LONGEST_ANSWER,
-  SAMPLES,
-  type TargetResult,
-  type TargetSpec,
-  type TargetTask,
-  targetMeasure,
-  targetTask,
-} from "./target.js";
+import type { MeasureContext, TrainedRun } from "./run-task.js";
+import { askTarget, LONGEST_ANSWER, SAMPLES, type TargetResult, type TargetTask, targetMeasure, targetTask } from "./target.js";
 
 /** Sequences measured together. */
 const BATCH = 16;
 
-interface MeasureContext {
-  readonly signal: AbortSignal;
-  readonly emit: (event: TrainEvent) => void;
-}
-
-/** What is measured: a run that has ended, and the examples that score its adapter. */
-export interface TrainedRun {
-  readonly prepared: PreparedRun;
-  readonly folder: RunFolder;
-  readonly target: TargetSpec;
-  readonly examples: readonly Example[];
-  /** What a reader should know of them. */
-  readonly caution: string | undefined;
-  readonly state: TrainerState;
-  /** What the adapter kept of its start. */
-  readonly frozen: Float32Array;
-  readonly cost: Pick<DoneEvent, "seconds" | "tokensPerSecond" | "peakBytes">;
+/** A run of a language model that has ended. */
+export interface TrainedLanguageRun extends TrainedRun<Example> {
+  readonly opened: OpenedModel;
 }
 
 interface Measured {
@@ -62,7 +38,7 @@ interface Measured {
  * @returns the scores for the last event; none where nothing could be measured, or the run was aborted meanwhile.
  */
 export async function measureTradeOff(
-  run: TrainedRun,
+  run: TrainedLanguageRun,
   context: MeasureContext,
 ): Promise<Pick<DoneEvent, "target" | "general"> | undefined> {
   const { emit, signal } = context;
@@ -94,10 +70,10 @@ function againWords({ prepared: { settings }, folder, target }: TrainedRun): str
 
 /** @returns nothing where there is no example to measure on. */
 async function measure(
-  { prepared, folder, target, examples, caution, state, frozen, cost }: TrainedRun,
+  { prepared, opened, folder, target, examples, caution, state, frozen, cost }: TrainedLanguageRun,
   context: MeasureContext,
 ): Promise<{ report: TradeOffReport; page: string } | undefined> {
-  const { opened, config, layout, settings } = prepared;
+  const { config, layout, settings } = prepared;
   const task = await targetTask(target, opened.codec, examples, longestPrompt(settings.maxLength, opened));
   if (task.questions.length === 0 && task.sequences.length === 0) return undefined;
   const probe = await readProbe();
@@ -164,7 +140,7 @@ function samplesOf({ questions, isRight }: TargetTask, before: TargetResult, aft
   });
 }
 
-function curvesOf(events: readonly Record<string, unknown>[]): Curves {
+export function curvesOf(events: readonly Record<string, unknown>[]): Curves {
   const points = (type: string) =>
     events.flatMap(({ type: kind, step, loss }) =>
       kind === type && typeof step === "number" && typeof loss === "number" ? [{ step, loss }] : [],

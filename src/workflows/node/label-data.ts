@@ -1,0 +1,86 @@
+import { encodeLabelled, type LabelledExample, type RowTargets } from "../../data/labelled-example.js";
+import { type LabelChoice, type LabelledRow, recogniseLabelledText, recogniseTaggedWords } from "../../data/labelled-row.js";
+import { type ClassWeighting, classCounts, classesOf, classWeights, valuesOf } from "../../data/labels.js";
+import { type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
+import { splitHeldOut } from "../../data/split.js";
+import { InputError } from "../../errors.js";
+import type { Labelling } from "../../lora/adapter.js";
+import type { ClassificationHead } from "../../models/architecture.js";
+import type { TextCodec } from "../../text/tokenizer.js";
+import { countNotes, type DataChoice, heldOutNote, longestExample, overlapNotes, type RunRows, type TaughtData } from "./run-data.js";
+
+export type LabelTaskName = Labelling["task"];
+
+/** Reads a file of rows with labels, as a task has them. */
+export function readLabelledRows(path: string, task: LabelTaskName, choice: LabelChoice): Promise<ReadRows<LabelledRow>> {
+  return task === "token-classification"
+    ? readRowsAs<LabelledRow>(path, (value) => recogniseTaggedWords(value, choice))
+    : readRowsAs<LabelledRow>(path, (value) => recogniseLabelledText(value, choice));
+}
+
+/** Reads a run's files. */
+export async function readLabelledRun(
+  { data, valid }: Pick<DataChoice, "data" | "valid">,
+  task: LabelTaskName,
+): Promise<RunRows<LabelledRow>> {
+  const required = { labels: "required" } as const;
+  return {
+    data: await readLabelledRows(data, task, required),
+    valid: valid === undefined ? undefined : await readLabelledRows(valid, task, required),
+  };
+}
+
+/** The targets of rows: classes by number with their weights, or values. */
+export function targetsOf(rows: readonly LabelledRow[], { task, labels }: Labelling, weights: Float32Array): RowTargets[] {
+  if (task === "regression") return valuesOf(rows).map((targets) => ({ targets, weights: new Float32Array(targets.length).fill(1) }));
+  return classesOf(rows, labels).map((targets) => ({ targets, weights: Float32Array.from(targets, (one) => weights[one] ?? 1) }));
+}
+
+/** Which place stands for a text. */
+export function placeOf({ reads }: Pick<ClassificationHead, "reads">): "first" | "last" {
+  return reads === "last" ? "last" : "first"; // for a mean any place of the text does
+}
+
+export interface LabelledRun extends TaughtData<LabelledExample> {
+  readonly notes: readonly string[];
+}
+
+/** Rows as a model's tokens, parted into what is learned and what measures it. */
+export function encodeLabelledRun(
+  codec: TextCodec,
+  rows: RunRows<LabelledRow>,
+  choice: DataChoice & { readonly classWeights: ClassWeighting; readonly maxPositions: number },
+  labelling: Labelling,
+  head: Pick<ClassificationHead, "reads">,
+): LabelledRun {
+  const maxLength = longestExample(choice, choice.maxPositions);
+  const classes = labelling.task === "regression" ? [] : classesOf(rows.data.rows, labelling.labels);
+  const weights = classWeights(choice.classWeights, labelling.labels, classes);
+  const encode = (some: readonly LabelledRow[]) => {
+    const targets = targetsOf(some, labelling, weights);
+    const none: RowTargets = { targets: new Int32Array(), weights: new Float32Array() };
+    const encoding = { reads: placeOf(head), maxLength, overflow: choice.overflow };
+    return encodeLabelled(codec, some, (_, index) => targets[index] ?? none, encoding);
+  };
+  const encoded = encode(rows.data.rows);
+  if (encoded.examples.length === 0)
+    throw new InputError(`${choice.data}: none of its ${rows.data.rows.length} rows has a text that fits.`);
+  const own = [...labelNotes(labelling, classes), ...countNotes(choice.data, encoded)];
+  if (rows.valid === undefined) {
+    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
+    return { train, validation: heldOut, notes: [...own, heldOutNote(heldOut.length, encoded, choice)] };
+  }
+  const validation = encode(rows.valid.rows);
+  const notes = [...own, ...overlapNotes(encoded, validation, choice), ...countNotes(choice.valid ?? "", validation)];
+  return { train: encoded.examples, validation: validation.examples, notes };
+}
+
+/** Labels that a note lists. */
+const LISTED = 12;
+
+function labelNotes({ task, labels }: Labelling, classes: readonly Int32Array[]): string[] {
+  if (task === "regression") return [];
+  const counts = classCounts(labels.length, classes);
+  const listed = labels.slice(0, LISTED).map((label, index) => `${label} (${counts[index]})`);
+  return [`labels: ${listed.join(", ")}${labels.length > LISTED ? `, and ${labels.length - LISTED} more` : ""}`];
+}

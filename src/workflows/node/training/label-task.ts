@@ -1,0 +1,47 @@
+import type { LabelledExample } from "../../../data/labelled-example.js";
+import { measuresOf } from "../../../evaluation/labels/measures.js";
+import { initialiseHead } from "../../../lora/initialise.js";
+import { viewOf } from "../../../lora/layout.js";
+import { readModel } from "../../../models/index.js";
+import { labelledModel } from "../../../models/labelled-model.js";
+import { encodeLabelledRun, readLabelledRun } from "../label-data.js";
+import { chooseLabels, graphTask, labelObjective, TRAINED_MODULES, taskTypeOf } from "../label-head.js";
+import { describeModelAs } from "../open-model.js";
+import { predictLabels } from "../predict-labels.js";
+import { measureLabels } from "./label-report.js";
+import type { RunTask, TaskReader } from "./run-task.js";
+
+/** Examples that score a head at the end: a forward pass each. */
+const MOST_SCORING = 2_000;
+
+/** To tell the label of a text, of each word, or a number: an adapter and a head are trained. */
+export const readLabelTask: TaskReader = async (settings, options) => {
+  const { task } = settings;
+  if (task === "sft") throw new Error("the task sft has no labels");
+  const rows = await readLabelledRun(settings, task);
+  const described = await describeModelAs((config) => labelledModel(readModel(config), graphTask(task)), settings.model, options);
+  const { model, codec, checkpoint } = described;
+  const { labelling, fromCheckpoint } = chooseLabels(task, rows.data.rows, model, described);
+  const head = model.classificationHead(graphTask(task), labelling.labels.length);
+  const objective = labelObjective(task, head);
+  const { maxPositions } = model.dimensions;
+  const { notes, ...data } = encodeLabelledRun(codec, rows, { ...settings, maxPositions }, labelling, head);
+  const labelTask: RunTask<LabelledExample> = {
+    learned: { model, objective },
+    data,
+    notes: fromCheckpoint ? [...notes, "the head of the checkpoint is trained on: its labels are those of the data"] : notes,
+    config: { taskType: taskTypeOf(task), trainedModules: TRAINED_MODULES },
+    labelling,
+    mostScoring: MOST_SCORING,
+    async start(trainables, layout) {
+      if (!fromCheckpoint) return initialiseHead(trainables, layout, head.parameters, settings.seed);
+      for (const entry of layout.modules) viewOf(trainables, entry).set(await checkpoint.readFloat32(entry.name));
+    },
+    async validate(examples, { program, trainables, batchSize, breathe }) {
+      const { loss, outputs } = await predictLabels(program, examples, trainables, batchSize, breathe);
+      return { loss, metrics: measuresOf(labelling, examples, outputs).metrics };
+    },
+    measure: (run, context) => measureLabels({ ...run, labelling, learned: { model, objective } }, context),
+  };
+  return { described, task: labelTask };
+};

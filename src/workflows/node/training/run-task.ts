@@ -1,0 +1,96 @@
+import type { Example } from "../../../data/example.js";
+import type { LabelledExample } from "../../../data/labelled-example.js";
+import type { AdapterConfig, Labelling } from "../../../lora/adapter.js";
+import type { AdapterLayout } from "../../../lora/layout.js";
+import type { AdapterSpec } from "../../../lora/spec.js";
+import type { ModelGraph } from "../../../models/architecture.js";
+import type { LossProgram } from "../../../training/loss-program.js";
+import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
+import type { Task } from "../../../training/sequence-graph.js";
+import type { Evaluation, TrainerState } from "../../../training/trainer.js";
+import type { DoneEvent, TrainEvent } from "../../api.js";
+import type { TrainSettings } from "../../options.js";
+import type { DescribedModel, OpenedModel, OpenOptions } from "../open-model.js";
+import type { TaughtData } from "../run-data.js";
+import type { RunFolder } from "../run-folder.js";
+import type { CheckpointingChoice } from "../run-memory.js";
+import type { TargetSpec } from "./target.js";
+
+/** What the options of a run say of its data and task. */
+export type TaskSettings = Pick<TrainSettings, "model" | "data" | "valid" | "maxLength" | "overflow" | "seed" | "task" | "classWeights">;
+
+export type TaughtExample = Example | LabelledExample;
+
+/** What examples are measured with during training. */
+export interface Validation {
+  readonly program: LossProgram;
+  readonly trainables: Float32Array;
+  readonly batchSize: number;
+  /** Lets other work of the thread happen between batches. */
+  readonly breathe: () => Promise<void>;
+}
+
+/** What a run learns, out of what, and how it is measured. */
+export interface RunTask<Taught extends TaughtExample = TaughtExample> {
+  /** The model and its objective. */
+  readonly learned: Task;
+  readonly data: TaughtData<Taught>;
+  /** What a person should know of the data. */
+  readonly notes: readonly string[];
+  /** What the adapter's configuration says of the task. */
+  readonly config: Pick<AdapterConfig, "taskType" | "trainedModules">;
+  readonly labelling: Labelling | undefined;
+  /** Examples that score the adapter at the end, at most. */
+  readonly mostScoring: number | undefined;
+  /** Puts what is trained whole beside the adapter at its start. */
+  start(trainables: Float32Array, layout: AdapterLayout): Promise<void>;
+  /** The loss of some validation examples, and what else the task measures of them. */
+  validate(examples: readonly Taught[], validation: Validation): Promise<Evaluation>;
+  /** Measures a run that has ended and writes its report; returns what the last event says of it. */
+  measure(run: TrainedRun<Taught>, context: MeasureContext): Promise<Pick<DoneEvent, "target" | "general"> | undefined>;
+}
+
+/** A task with the model that it was read for. */
+export interface ReadTask {
+  readonly described: DescribedModel<ModelGraph>;
+  readonly task: RunTask;
+}
+
+/** Reads a run's files, then the description of its model: a mistake is told before it has cost time. */
+export type TaskReader = (settings: TaskSettings, options: OpenOptions) => Promise<ReadTask>;
+
+/** All that stands before the first step. */
+export interface PreparedRun {
+  readonly settings: TrainSettings;
+  readonly opened: OpenedModel<ModelGraph>;
+  readonly task: RunTask;
+  readonly spec: AdapterSpec;
+  readonly layout: AdapterLayout;
+  readonly config: AdapterConfig;
+  readonly identity: RunIdentity;
+  /** Tokens of the longest row of a batch. */
+  readonly maxTokens: number;
+  /** No batch of training has more learned places. */
+  readonly maxSupervised: number;
+  readonly checkpointing: CheckpointingChoice;
+}
+
+/** What is measured: a run that has ended, and the examples that score its adapter. */
+export interface TrainedRun<Taught extends TaughtExample = TaughtExample> {
+  readonly prepared: PreparedRun;
+  readonly folder: RunFolder;
+  readonly target: TargetSpec;
+  readonly examples: readonly Taught[];
+  /** What a reader should know of them. */
+  readonly caution: string | undefined;
+  readonly state: TrainerState;
+  /** What the adapter kept of its start. */
+  readonly frozen: Float32Array;
+  readonly cost: Pick<DoneEvent, "seconds" | "tokensPerSecond" | "peakBytes">;
+}
+
+/** The surroundings of measuring. */
+export interface MeasureContext {
+  readonly signal: AbortSignal;
+  readonly emit: (event: TrainEvent) => void;
+}
