@@ -140,7 +140,7 @@ export interface LanguageModelGraph extends ModelGraph {
 }
 
 /** Whether a model predicts tokens, and so can write text; an encoder does not. */
-export const isLanguageModel = (model: ModelGraph): model is LanguageModelGraph => "head" in model;
+export const isLanguageModel = (model: ModelGraph): model is LanguageModelGraph => model.head !== undefined;
 
 /** An architecture: reads the `config.json` of a checkpoint. */
 export interface Architecture {

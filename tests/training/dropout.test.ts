@@ -15,7 +15,7 @@ import { compileOptions, MAX_TOKENS, randomExamples } from "./support.js";
 
 const ROWS = product("batch", "tokens");
 const WIDTHS = [64, 64, 96] as const;
-const SIZE = { batch: 4, tokens: 128 };
+const SIZE = { batch: 4, tokens: 128, targets: new BigInt64Array() };
 
 /** Three sites of dropout, each fed ones, so that an output is the mask over 1 − rate. */
 async function openSites(rate: number, seed: number) {
@@ -34,7 +34,7 @@ async function openSites(rate: number, seed: number) {
   const ones = WIDTHS.map((width, site) => [`x${site}`, new Float32Array(SIZE.batch * SIZE.tokens * width).fill(1)] as const);
   return async (number: number, size = SIZE): Promise<number[][]> => {
     source.draw(number, size);
-    const outputs = await program.run({ ...Object.fromEntries(ones), ...source.feeds(size) }, { ...size, ...source.dimensions() });
+    const outputs = await program.run({ ...Object.fromEntries(ones), ...source.feeds(size) }, { batch: size.batch, tokens: size.tokens, ...source.dimensions() });
     return WIDTHS.map((_, site) => Array.from(outputs[`y${site}`]?.data ?? [], Number));
   };
 }
@@ -90,8 +90,8 @@ test("a micro-batch larger than the table does not move the windows of those aft
   };
   const straight = open();
   const [small, large] = [
-    { batch: 1, tokens: 64 },
-    { batch: 8, tokens: 512 },
+    { batch: 1, tokens: 64, targets: new BigInt64Array() },
+    { batch: 8, tokens: 512, targets: new BigInt64Array() },
   ]; // 8·512·2048 values, twice the table
   straight.draw(0, large);
   const feeds = straight.feeds(large);

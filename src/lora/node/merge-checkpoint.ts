@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir } from "node:fs/p
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
 import { companionFiles } from "../../hub/model-files.js";
-import type { LanguageModelGraph, ModelGraph } from "../../models/architecture.js";
+import type { ModelGraph } from "../../models/architecture.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../../weights/checkpoint.js";
 import { transposed } from "../../weights/kernels/transpose.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
@@ -42,7 +42,7 @@ export interface MergeRequest {
 }
 
 /** What merging asks of a model: its layers, and the head, which an adapter of PEFT may sit at too. */
-export type MergedModel = Pick<ModelGraph, "linearGroups" | "weights"> & Partial<Pick<LanguageModelGraph, "head">>;
+export type MergedModel = Pick<ModelGraph, "linearGroups" | "weights" | "head">;
 
 export interface MergedFolder {
   readonly folder: string;
