@@ -34,7 +34,10 @@ async function openSites(rate: number, seed: number) {
   const ones = WIDTHS.map((width, site) => [`x${site}`, new Float32Array(SIZE.batch * SIZE.tokens * width).fill(1)] as const);
   return async (number: number, size = SIZE): Promise<number[][]> => {
     source.draw(number, size);
-    const outputs = await program.run({ ...Object.fromEntries(ones), ...source.feeds(size) }, { batch: size.batch, tokens: size.tokens, ...source.dimensions() });
+    const outputs = await program.run(
+      { ...Object.fromEntries(ones), ...source.feeds(size) },
+      { batch: size.batch, tokens: size.tokens, ...source.dimensions() },
+    );
     return WIDTHS.map((_, site) => Array.from(outputs[`y${site}`]?.data ?? [], Number));
   };
 }
