@@ -59,8 +59,8 @@ describe("the end of a run", () => {
     for await (const event of train({ model: TINY_CHAT, data, out, steps: 2, maxLength: 256 })) events.push(event);
     const report = events.find((event) => event.type === "report");
     const done = events.at(-1);
-    if (report?.type !== "report" || done?.type !== "done") throw new Error("the run ended without a report");
-    return { out, report, done };
+    if (report?.type !== "report" || done?.type !== "done" || "kind" in report.report) throw new Error("the run ended without its report");
+    return { out, report: { ...report, report: report.report }, done };
   }
 
   test("short answers are compared, and everything is written and told", { timeout: 240_000 }, async () => {
