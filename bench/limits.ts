@@ -31,7 +31,11 @@ async function limit(weight: StoredWeight): Promise<number> {
   const graph = new Graph();
   const x = graph.input("x", { dtype: "float32", shape: [ROWS, INPUTS] });
   graph.output("y", frozenLinear(x, graph.weight("weight", [OUTPUTS, INPUTS])));
-  const program = await Program.compile(graph, nodeEngine, { target: "cpu", weights: () => weight });
+  const program = await Program.compile(graph, nodeEngine, {
+    target: "cpu",
+    packWeights: weight.int8 !== undefined,
+    weights: () => weight,
+  });
   const feeds = { x: Float32Array.from({ length: ROWS * INPUTS }, (_, index) => Math.sin(index)) };
   const into = { y: new Float32Array(ROWS * OUTPUTS) };
   let best = Number.POSITIVE_INFINITY;
