@@ -95,6 +95,8 @@ export interface ModelDimensions {
   readonly headSize: number;
   /** The longest sequence that the model was made for. */
   readonly maxPositions: number;
+  /** Programs for at most so many positions compute otherwise than those for more: texts that stay within belong into such a one. */
+  readonly shortContext?: number | undefined;
 }
 
 /** How the checkpoints that people have differ from what a model asks for. */

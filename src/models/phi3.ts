@@ -11,8 +11,8 @@ import { byRow, bySequence } from "./parts/rows.js";
 import type { Sublayer } from "./parts/sublayer.js";
 
 // Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024): Llama's blocks with q, k and v in one layer, gate and up in another, and heads of which a
-// part may turn. In a program for more positions than those of the pretraining, LongRoPE's factors for long contexts hold for every text,
-// as in llama.cpp; transformers takes those for short ones until a text is longer.
+// part may turn. A program for more positions than those of the pretraining has LongRoPE's factors for long contexts, for every text, as
+// in llama.cpp; transformers takes those for short ones until a text is longer. So texts that stay short have a program of their own.
 export const phi3: Architecture = {
   modelTypes: ["phi3"],
   read: (json) => {
@@ -21,9 +21,11 @@ export const phi3: Architecture = {
     const { dimensions, feedForward } = decoder;
     const size = Math.floor(dimensions.headSize * rotaryShare(json));
     if (size % 2 !== 0) throw new InputError(`config.json: ${size} values of a head turn; rotary embeddings turn pairs`);
-    const rotate = rotation(readPhiRotary(json, size), dimensions.headSize, size);
+    const rotary = readPhiRotary(json, size);
+    const shortContext = rotary.scaling.kind === "longrope" ? Math.min(rotary.scaling.original, dimensions.maxPositions) : undefined;
+    const rotate = rotation(rotary, dimensions.headSize, size);
     const window = config.optionalCount("sliding_window");
-    return preNormDecoder(decoder, (block, name) => ({
+    return preNormDecoder({ ...decoder, dimensions: { ...dimensions, shortContext } }, (block, name) => ({
       attention: fusedAttention(`${name}.self_attn`, dimensions, rotate, { block, window }),
       feedForward: fusedFeedForward(`${name}.mlp`, dimensions.hidden, feedForward),
     }));

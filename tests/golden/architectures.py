@@ -67,6 +67,7 @@ GEMMA3_ROPE = {
 }
 
 # model: the class in transformers; config: its configuration; seed; without: configurations that each leave out a part;
+# short: so many tokens of the first text, alone, are a golden too;
 # slight: those of parts that change less, so that tests in float32 alone would notice.
 ARCHITECTURES = {
     "llama": dict(
@@ -142,6 +143,7 @@ ARCHITECTURES = {
             ),
         ),
         without={"stretching": dict(rope_parameters=dict(rope_type="default", rope_theta=100.0))},
+        short=5,
         **CALM,
         seed=380,
     ),
@@ -334,6 +336,10 @@ def make(name, plan):
         "paddedLeft": {key: value.tolist() for key, value in left.items()},
         "adapted": {key: float(adapted[key]) for key in ("sum", "count")},
     }
+    if "short" in plan:
+        ids = BATCHES[0]["input_ids"][:1, : plan["short"]]
+        with torch.no_grad():
+            facts["short"] = {"ids": ids[0].tolist(), "logits": model(ids).logits[0, -1].tolist()}
     adamw = OPTIMIZERS["adamw"]
     facts["trajectory"] = {"options": adamw["options"], **trajectory(model, adamw["make"], STEPS, BATCHES)}
     for key, value in adapter_state(model).items():

@@ -85,7 +85,7 @@ export function rotaryTables(rotary: Rotary, size: number, positions: number): {
   if (4 * positions * size > MAX_TABLE_BYTES) {
     const most = Math.floor(MAX_TABLE_BYTES / (4 * size));
     throw new InputError(
-      `The model is to run with ${positions} positions; with heads of ${size}, ${most} is the most. Lower "max_position_embeddings" in its config.json, or in a GGUF "llama.context_length".`,
+      `The model is to run with ${positions} positions; with heads of ${size}, ${most} is the most. Lower "max_position_embeddings" in its config.json, or in a GGUF the "context_length" of its architecture.`,
     );
   }
   const frequencies = rotaryFrequencies(rotary, size, positions);
