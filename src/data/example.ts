@@ -82,7 +82,7 @@ export function encodeRow(codec: TextCodec, row: Row): Encoded {
     case "text":
       return encodeDocument(codec, row.text);
     case "chat":
-      return encodeChat(codec, row.messages, { tools: row.tools, learnFrom: row.learnFrom });
+      return encodeChat(codec, row.messages, { tools: row.tools, variables: row.templateVariables, learnFrom: row.learnFrom });
     case "completion":
       return codec.chatTemplate === undefined ? encodeBareCompletion(codec, row) : encodeChat(codec, completionMessages(row));
   }
@@ -95,7 +95,10 @@ export function encodeQuestion(codec: TextCodec, row: Row): { ids: number[]; exp
   if (row.kind === "completion" && codec.chatTemplate === undefined) {
     return { ids: encodeBarePrompt(codec, barePrompt(row)), expected: row.completion };
   }
-  return { ids: encodePrompt(codec, question.messages, { tools: question.tools }), expected: question.expected };
+  return {
+    ids: encodePrompt(codec, question.messages, { tools: question.tools, variables: question.templateVariables }),
+    expected: question.expected,
+  };
 }
 
 /** The ids of a bare prompt (`--prompt TEXT`): a turn of the user where the model has a chat template, else the text itself. */

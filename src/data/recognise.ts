@@ -88,11 +88,19 @@ function readTools(value: unknown): { tools?: readonly unknown[] } {
   return list.length === 0 ? {} : { tools: list };
 }
 
-function parseJson(text: string, key: string): unknown {
+/** Variables of the chat template, such as `{"enable_thinking": false}`: an object, or the JSON text of one. */
+function readTemplateVariables(value: unknown): { templateVariables?: Fields } {
+  if (value === undefined || value === null || value === "") return {};
+  const variables = typeof value === "string" ? parseJson(value, "chat_template_kwargs", "an object") : value;
+  if (!isRecord(variables)) return fail(`expected "chat_template_kwargs" to be an object, found ${describe(value)}`);
+  return Object.keys(variables).length === 0 ? {} : { templateVariables: variables };
+}
+
+function parseJson(text: string, key: string, kind = "a list"): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return fail(`expected "${key}" to be a list or the JSON text of one, found ${describe(text)}`);
+    return fail(`expected "${key}" to be ${kind} or the JSON text of one, found ${describe(text)}`);
   }
 }
 
@@ -103,7 +111,13 @@ function fromMessages(fields: Fields): Row {
   const value = typeof fields.messages === "string" ? parseJson(fields.messages, "messages") : fields.messages;
   const messages = readMessages(value, "messages");
   const system = messages[0]?.role === "system" ? [] : systemMessage(optionalString(fields, "system"));
-  return { kind: "chat", messages: [...system, ...messages], learnFrom: 0, ...readTools(fields.tools) };
+  return {
+    kind: "chat",
+    messages: [...system, ...messages],
+    learnFrom: 0,
+    ...readTools(fields.tools),
+    ...readTemplateVariables(fields.chat_template_kwargs),
+  };
 }
 
 function fromPromptCompletion(fields: Fields): Row {
@@ -116,7 +130,13 @@ function fromPromptCompletion(fields: Fields): Row {
   const asked = typeof prompt === "string" ? [{ role: "user", content: prompt }] : readMessages(prompt, "prompt");
   const answered = typeof completion === "string" ? [{ role: "assistant", content: completion }] : readMessages(completion, "completion");
   const before = asked[0]?.role === "system" ? asked : [...systemMessage(system), ...asked];
-  return { kind: "chat", messages: [...before, ...answered], learnFrom: before.length, ...readTools(fields.tools) };
+  return {
+    kind: "chat",
+    messages: [...before, ...answered],
+    learnFrom: before.length,
+    ...readTools(fields.tools),
+    ...readTemplateVariables(fields.chat_template_kwargs),
+  };
 }
 
 /** Taori et al. 2023 (Stanford Alpaca): instruction, optional input, output. */
@@ -165,7 +185,13 @@ function fromShareGpt(fields: Fields): Row {
     return { role, content: turn.value };
   });
   const system = messages[0]?.role === "system" ? [] : systemMessage(optionalString(fields, "system"));
-  return { kind: "chat", messages: [...system, ...messages], learnFrom: 0, ...readTools(fields.tools) };
+  return {
+    kind: "chat",
+    messages: [...system, ...messages],
+    learnFrom: 0,
+    ...readTools(fields.tools),
+    ...readTemplateVariables(fields.chat_template_kwargs),
+  };
 }
 
 interface Form {

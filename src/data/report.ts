@@ -91,7 +91,8 @@ export function lengthStatistics(lengths: readonly number[]): LengthStatistics {
 function ignoresTools(encoded: EncodedRows, codec: TextCodec): boolean {
   const row = encoded.examples.map((example) => example.row).find((one) => one.kind === "chat" && one.tools !== undefined);
   if (row?.kind !== "chat") return false;
-  return renderChat(codec, row.messages, { tools: row.tools }) === renderChat(codec, row.messages);
+  const variables = row.templateVariables;
+  return renderChat(codec, row.messages, { tools: row.tools, variables }) === renderChat(codec, row.messages, { variables });
 }
 
 /** A file that teaches less than this share of its tokens is worth a remark. */

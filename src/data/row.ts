@@ -12,7 +12,14 @@ export type RowForm = "messages" | "prompt-completion" | "text" | "alpaca" | "sh
 /** A row, brought to one of three kinds. */
 export type Row =
   /** A conversation. Assistant messages from `learnFrom` on are learned. */
-  | { readonly kind: "chat"; readonly messages: readonly Message[]; readonly tools?: readonly unknown[]; readonly learnFrom: number }
+  | {
+      readonly kind: "chat";
+      readonly messages: readonly Message[];
+      readonly tools?: readonly unknown[];
+      /** Further variables of the chat template (`enable_thinking`). */
+      readonly templateVariables?: Readonly<Record<string, unknown>>;
+      readonly learnFrom: number;
+    }
   /** A prompt and its answer: a turn of the user and one of the assistant where the model has a chat template, else bare text. */
   | { readonly kind: "completion"; readonly system?: string; readonly prompt: string; readonly completion: string }
   /** A document, learned whole. */
@@ -46,6 +53,7 @@ export function promptKey(row: Row): string {
 export interface Question {
   readonly messages: readonly Message[];
   readonly tools?: readonly unknown[];
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
   readonly expected: string;
 }
 
@@ -67,5 +75,10 @@ export function questionOf(row: Row): Question | undefined {
   const last = row.messages.findLastIndex((message, index) => isAnswer(message, index, row.learnFrom));
   const answer = row.messages[last];
   if (answer === undefined) return undefined;
-  return { messages: row.messages.slice(0, last), expected: answer.content, ...(row.tools === undefined ? {} : { tools: row.tools }) };
+  return {
+    messages: row.messages.slice(0, last),
+    expected: answer.content,
+    ...(row.tools === undefined ? {} : { tools: row.tools }),
+    ...(row.templateVariables === undefined ? {} : { templateVariables: row.templateVariables }),
+  };
 }

@@ -30,11 +30,16 @@ export function chooseMarkers(texts: readonly string[]): Markers | undefined {
   return { openLearned, closeLearned, openPlain, closePlain };
 }
 
-/** Where the markers go: around the whole content, or inside its outer whitespace, for templates that trim. */
-export type Placement = "whole" | "trimmed";
+/**
+ * Where the markers go: around the whole content; inside its outer whitespace, for templates that trim; or around what follows
+ * its thoughts, for templates that look for `<think>` in it.
+ */
+export type Placement = "whole" | "trimmed" | "after-thoughts";
 
 function wrap(content: string, open: string, close: string, placement: Placement): string {
   if (placement === "whole") return open + content + close;
+  const thoughts = placement === "after-thoughts" ? (/^\s*<think>[\s\S]*?<\/think>/.exec(content)?.[0] ?? "") : "";
+  if (thoughts !== "") return thoughts + wrap(content.slice(thoughts.length), open, close, "trimmed");
   const core = content.trim();
   if (core === "") return content;
   const start = content.indexOf(core);
@@ -75,27 +80,32 @@ export function markMessages(
 export const markTools = (codec: TextCodec, tools: readonly unknown[] | undefined, markers: Markers): readonly unknown[] | undefined =>
   tools === undefined ? undefined : tools.map((tool) => guard(tool, codec, markers));
 
-/** Takes the markers out of a rendering. Returns the text and its spans, or undefined when the markers are not in pairs. */
+/**
+ * Takes the markers out of a rendering. Returns the text and its spans, or undefined when the markers are not in pairs. A plain
+ * span may lie in a learned one.
+ */
 export function readMarkers(rendered: string, markers: Markers): { text: string; spans: Span[] } | undefined {
   const { openLearned, closeLearned, openPlain, closePlain } = markers;
   const spans: Span[] = [];
   let text = "";
-  let open: { at: number; close: string } | undefined;
+  const open: { learned?: number | undefined; plain?: number | undefined } = {};
   let from = 0;
   const pattern = new RegExp(`[${openLearned}${closeLearned}${openPlain}${closePlain}]`, "g");
   for (const match of rendered.matchAll(pattern)) {
     const marker = match[0];
     text += rendered.slice(from, match.index);
     from = match.index + 1;
+    const kind = marker === openLearned || marker === closeLearned ? "learned" : "plain";
+    const start = open[kind];
     if (marker === openLearned || marker === openPlain) {
-      if (open !== undefined) return undefined;
-      open = { at: text.length, close: marker === openLearned ? closeLearned : closePlain };
+      if (start !== undefined) return undefined;
+      open[kind] = text.length;
     } else {
-      if (open?.close !== marker) return undefined;
-      spans.push({ start: open.at, end: text.length, learned: marker === closeLearned });
-      open = undefined;
+      if (start === undefined) return undefined;
+      spans.push({ start, end: text.length, learned: kind === "learned" });
+      open[kind] = undefined;
     }
   }
-  if (open !== undefined) return undefined;
+  if (open.learned !== undefined || open.plain !== undefined) return undefined;
   return { text: text + rendered.slice(from), spans };
 }

@@ -15,6 +15,8 @@ export interface EncodeChatOptions {
   readonly tools?: readonly unknown[] | undefined;
   /** Index of the first message that may be learned; messages before it are shown alone. Default 0. */
   readonly learnFrom?: number;
+  /** Further variables of the template (`enable_thinking`). */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The conversation as the model's own template writes it. @throws InputError when the template refuses it. */
@@ -44,11 +46,11 @@ function renderMarked(
   learned: readonly boolean[],
   markers: Markers,
   options: RenderOptions,
+  source = templateSource(codec, options.tools),
 ): Rendering | undefined {
-  const source = templateSource(codec, options.tools);
-  const plain = runTemplate(source, codec, messages, options);
+  const plain = renderChat(codec, messages, options);
   const tools = markTools(codec, options.tools, markers);
-  for (const placement of ["whole", "trimmed"] as const) {
+  for (const placement of ["whole", "trimmed", "after-thoughts"] as const) {
     let rendered: string;
     try {
       rendered = runTemplate(source, codec, markMessages(codec, messages, learned, markers, placement), { ...options, tools });
@@ -62,7 +64,10 @@ function renderMarked(
   return undefined;
 }
 
-/** Renders with the template's own `{% generation %}` tags as the learned stretches. */
+/**
+ * Renders with the template's own `{% generation %}` tags as the learned stretches; the contents are marked as plain text where
+ * the template leaves them as they are.
+ */
 function renderGenerationTags(
   codec: TextCodec,
   messages: readonly Message[],
@@ -71,9 +76,32 @@ function renderGenerationTags(
 ): Rendering | undefined {
   const source = templateSource(codec, options.tools);
   if (!hasGenerationTags(source)) return undefined;
-  const marked = withGenerationMarkers(source, markers.openLearned, markers.closeLearned);
-  const read = readMarkers(runTemplate(marked, codec, messages, options), markers);
-  return read?.text === runTemplate(source, codec, messages, options) ? read : undefined;
+  const tagged = withGenerationMarkers(source, markers.openLearned, markers.closeLearned);
+  const none = messages.map(() => false);
+  const marked = renderMarked(codec, messages, none, markers, options, tagged);
+  if (marked !== undefined) return marked;
+  const read = readMarkers(runTemplate(tagged, codec, messages, options), markers);
+  if (read?.text !== renderChat(codec, messages, options)) return undefined;
+  if (holdsControlText(codec, [messages, options.tools])) {
+    throw new InputError(
+      `${refusal}can only be masked by its {% generation %} tags, which cannot tell a control token inside a message from its own. ` +
+        "Remove the control tokens from this conversation.",
+    );
+  }
+  return read;
+}
+
+/** The tagged stretches of the messages that are learned. @throws InputError where some are not, and it cannot be told which. */
+function taggedSpans(spans: readonly Span[], messages: readonly Message[], learned: readonly boolean[]): Span[] {
+  const answers = messages.flatMap((message, index) => (message.role === "assistant" ? [index] : []));
+  if (answers.every((index) => learned[index])) return [...spans];
+  if (answers.length !== spans.length) {
+    throw new InputError(
+      `The model's chat template tags ${spans.length} stretches as the assistant's in a conversation of ${answers.length} answers, so an answer ` +
+        "cannot be left unlearned here. Leave this conversation out, or learn all of its answers.",
+    );
+  }
+  return spans.filter((_, k) => learned[answers[k] ?? -1]);
 }
 
 const allTexts = (codec: TextCodec, messages: readonly Message[], tools: readonly unknown[] | undefined): string[] => [
@@ -107,6 +135,62 @@ const calledNames = (message: Message): string[] =>
     const name = one?.function?.name ?? one?.name;
     return typeof name === "string" ? [name] : [];
   });
+
+/** @throws InputError where the written turn of a message lacks a call that the message makes. */
+function refuseLostCalls(message: Message | undefined, index: number, turn: string): void {
+  const lost = message === undefined ? [] : calledNames(message).filter((name) => !turn.includes(name));
+  if (lost.length === 0) return;
+  throw new InputError(
+    `Message ${index + 1} (assistant) calls ${lost.join(", ")}, but the model's chat template does not write tool calls: the model would learn ` +
+      "to stop in their place. Leave this conversation out, or train on a model whose template supports tool calls.",
+  );
+}
+
+/** What the template writes to have the assistant answer (`<|im_start|>assistant\n`), undefined where it writes nothing that can be found. */
+function answerHeader(codec: TextCodec, messages: readonly Message[], options: RenderOptions): string | undefined {
+  const first = messages.findIndex((message) => message.role === "assistant");
+  for (const part of [messages.slice(0, first), messages]) {
+    if (part.length === 0) continue;
+    try {
+      const before = renderChat(codec, part, options);
+      const prompt = renderChat(codec, part, { ...options, addGenerationPrompt: true });
+      if (prompt.startsWith(before) && prompt.slice(before.length).trim() !== "") return prompt.slice(before.length);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The turn of each answer, from the end of the prompt for it to the control token that ends it. Undefined where the prompts in the
+ * text are not as many as the answers, or a turn has no end.
+ */
+function answerTurns(
+  codec: TextCodec,
+  messages: readonly Message[],
+  { text, spans }: Rendering,
+  pieces: readonly Piece[],
+  options: RenderOptions,
+): { index: number; span: Span }[] | undefined {
+  const header = answerHeader(codec, messages, options);
+  if (header === undefined) return undefined;
+  const starts: number[] = [];
+  for (let at = text.indexOf(header); at >= 0; at = text.indexOf(header, at + header.length)) {
+    if (!spans.some((span) => at < span.end && at + header.length > span.start)) starts.push(at);
+  }
+  const answers = messages.flatMap((message, index) => (message.role === "assistant" ? [index] : []));
+  if (starts.length !== answers.length) return undefined;
+  const turns = answers.map((index, k) => {
+    const start = (starts[k] ?? 0) + header.length;
+    const tokens = pieces.filter(
+      (piece) => piece.token !== undefined && piece.start >= start && piece.start < (starts[k + 1] ?? text.length),
+    );
+    const end = tokens.find((piece) => codec.endOfTurnIds.includes(piece.token?.id ?? -1)) ?? tokens[0];
+    return end === undefined ? undefined : { index, span: { start, end: end.start, learned: true } };
+  });
+  return turns.every((turn) => turn !== undefined) ? turns : undefined;
+}
 
 /**
  * The stretch that the template writes for an answer without findable content (calls of tools): from where the prompt for the
@@ -144,14 +228,9 @@ function templateWrittenSpans(
           "differently inside a conversation than at its end. Leave this conversation out, or train on a model whose template supports tool calls.",
       );
     }
-    const lost = span === undefined ? [] : calledNames(message).filter((name) => !text.slice(span.start, span.end).includes(name));
-    if (lost.length > 0) {
-      throw new InputError(
-        `Message ${index + 1} (assistant) calls ${lost.join(", ")}, but the model's chat template does not write tool calls: the model would learn ` +
-          "to stop in their place. Leave this conversation out, or train on a model whose template supports tool calls.",
-      );
-    }
-    return span === undefined ? [] : [span];
+    if (span === undefined) return [];
+    refuseLostCalls(message, index, text.slice(span.start, span.end));
+    return [span];
   });
 }
 
@@ -189,7 +268,10 @@ function closeTurns(text: string, pieces: readonly Piece[], learned: readonly Sp
   return learned.map((span) => {
     const next = pieces.find((piece) => piece.token !== undefined && piece.start >= span.end);
     if (next === undefined || text.slice(span.end, next.start).trim() !== "") return span;
-    const inside = pieces.some((piece) => piece.token !== undefined && piece.end === span.end && piece.start >= span.start);
+    const inside = pieces.some(
+      (piece) =>
+        piece.token !== undefined && piece.start >= span.start && piece.end <= span.end && text.slice(piece.end, span.end).trim() === "",
+    );
     return inside ? span : { ...span, end: next.end };
   });
 }
@@ -222,7 +304,8 @@ function encodePieces(codec: TextCodec, text: string, pieces: readonly Piece[], 
 function closeLastTurn(codec: TextCodec, encoded: EncodedChat, text: string, learned: readonly Span[]): void {
   const last = learned.at(-1);
   const lastLearned = encoded.supervised.lastIndexOf(true);
-  const lastId = encoded.ids[lastLearned];
+  // White space after the closing token may be learned too, where the template's tags hold it.
+  const lastId = encoded.ids.slice(0, lastLearned + 1).findLast((id) => codec.decode([id]).trim() !== "") ?? encoded.ids[lastLearned];
   if (last === undefined || lastId === undefined || codec.endOfTextId === undefined) return;
   const closed = codec.endOfTurnIds.includes(lastId) || codec.controlTokens.some((token) => token.id === lastId);
   if (closed || text.slice(last.end).trim() !== "") return;
@@ -231,31 +314,46 @@ function closeLastTurn(codec: TextCodec, encoded: EncodedChat, text: string, lea
   encoded.supervised.push(true);
 }
 
-/** Ids of a conversation, and which of them are learned: the assistant's contents and the token that ends each of its turns. */
-export function encodeChat(codec: TextCodec, messages: readonly Message[], options: EncodeChatOptions = {}): EncodedChat {
-  const { tools, learnFrom = 0 } = options;
-  const learnedMessages = messages.map((message, index) => isLearned(message, index, learnFrom));
-  const markers = markersFor(codec, messages, tools);
-  const contentLearned = learnedMessages.map(
-    (learned, index) => learned && !isWrittenByTemplate(messages[index] ?? { role: "", content: "" }),
-  );
-  let rendering = renderMarked(codec, messages, contentLearned, markers, { tools });
-  let learned: Span[];
-  if (rendering !== undefined) {
-    const written = templateWrittenSpans(codec, messages, learnedMessages, rendering.text, { tools });
-    learned = [...rendering.spans.filter((span) => span.learned), ...written].sort((a, b) => a.start - b.start);
-  } else {
-    rendering = renderGenerationTags(codec, messages, markers, { tools });
-    if (rendering === undefined) throw new InputError(`${refusal}has no {% generation %} tags either. Use another model or template.`);
-    if (holdsControlText(codec, [messages, tools]) || learnFrom > 0) {
-      throw new InputError(
-        `${refusal}can only be masked by its {% generation %} tags, which cannot tell a control token inside a message from its own or leave a ` +
-          "turn out. Remove the control tokens from this conversation.",
-      );
-    }
-    learned = rendering.spans.filter((span) => span.learned);
-    rendering = { text: rendering.text, spans: [] };
+/** A rendering in which the learned stretches are known. */
+interface Lesson {
+  readonly rendering: Rendering;
+  readonly learned: readonly Span[];
+}
+
+/** Finds what is learned by the template's own tags, by the prompts before the answers, or by the answers' contents, in this order. */
+function lessonOf(codec: TextCodec, messages: readonly Message[], learnedMessages: readonly boolean[], options: RenderOptions): Lesson {
+  const markers = markersFor(codec, messages, options.tools);
+  const tagged = renderGenerationTags(codec, messages, markers, options);
+  if (tagged !== undefined) {
+    const learned = taggedSpans(
+      tagged.spans.filter((span) => span.learned),
+      messages,
+      learnedMessages,
+    );
+    return { rendering: { text: tagged.text, spans: tagged.spans.filter((span) => !span.learned) }, learned };
   }
+  const contentLearned = messages.map((message, index) => learnedMessages[index] === true && !isWrittenByTemplate(message));
+  const rendering = renderMarked(codec, messages, contentLearned, markers, options);
+  if (rendering === undefined) throw new InputError(`${refusal}has no {% generation %} tags either. Use another model or template.`);
+  const turns = answerTurns(codec, messages, rendering, piecesOf(codec, rendering), options);
+  if (turns !== undefined) {
+    const learned = turns.filter(({ index }) => learnedMessages[index]);
+    for (const { index, span } of learned) refuseLostCalls(messages[index], index, rendering.text.slice(span.start, span.end));
+    return { rendering, learned: learned.map(({ span }) => span) };
+  }
+  const written = templateWrittenSpans(codec, messages, learnedMessages, rendering.text, options);
+  const learned = [...rendering.spans.filter((span) => span.learned), ...written].sort((a, b) => a.start - b.start);
+  return { rendering, learned };
+}
+
+/**
+ * Ids of a conversation, and which of them are learned: all that the assistant has to write after the prompt for an answer (its
+ * thoughts, its content, its calls of tools) and the token that ends each of its turns.
+ */
+export function encodeChat(codec: TextCodec, messages: readonly Message[], options: EncodeChatOptions = {}): EncodedChat {
+  const { tools, variables, learnFrom = 0 } = options;
+  const learnedMessages = messages.map((message, index) => isLearned(message, index, learnFrom));
+  const { rendering, learned } = lessonOf(codec, messages, learnedMessages, { tools, variables });
   const pieces = piecesOf(codec, rendering);
   const closed = closeTurns(rendering.text, pieces, learned);
   const encoded = encodePieces(codec, rendering.text, pieces, closed);
@@ -267,10 +365,10 @@ export function encodeChat(codec: TextCodec, messages: readonly Message[], optio
 export function encodePrompt(
   codec: TextCodec,
   messages: readonly Message[],
-  options: { tools?: readonly unknown[] | undefined } = {},
+  options: Pick<EncodeChatOptions, "tools" | "variables"> = {},
 ): number[] {
-  const { tools } = options;
-  const renderOptions = { tools, addGenerationPrompt: true };
+  const { tools, variables } = options;
+  const renderOptions = { tools, variables, addGenerationPrompt: true };
   const markers = markersFor(codec, messages, tools);
   const nothing = messages.map(() => false);
   const marked = renderMarked(codec, messages, nothing, markers, renderOptions);

@@ -1,11 +1,14 @@
 import { Template } from "@huggingface/jinja";
 import { InputError } from "../errors.js";
+import { callStripFunctions, stripFunctions } from "./strip-methods.js";
 import type { Message, TextCodec } from "./tokenizer.js";
 
 export interface RenderOptions {
   readonly tools?: readonly unknown[] | undefined;
   /** Ends the text where the model is to answer. */
   readonly addGenerationPrompt?: boolean;
+  /** Further variables that the template may ask for, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 const compiled = new Map<string, Template>();
@@ -15,6 +18,7 @@ function compile(source: string): Template {
   if (known !== undefined) return known;
   try {
     const template = new Template(source);
+    callStripFunctions(template.parsed);
     if (compiled.size >= 16) compiled.clear();
     compiled.set(source, template);
     return template;
@@ -40,6 +44,8 @@ export function runTemplate(source: string, codec: TextCodec, messages: readonly
   const template = compile(source);
   try {
     return template.render({
+      ...stripFunctions,
+      ...options.variables,
       ...codec.namedTokens,
       messages,
       tools: options.tools !== undefined && options.tools.length > 0 ? options.tools : null,

@@ -38,6 +38,18 @@ describe("rows are recognised by their keys", () => {
   const user = { role: "user", content: "a" };
   const assistant = { role: "assistant", content: "b" };
 
+  test("messages with variables of the template, as an object or as JSON text", async () => {
+    const wanted = { templateVariables: { enable_thinking: false } };
+    expect(await one({ messages: [user, assistant], chat_template_kwargs: { enable_thinking: false } })).toMatchObject(wanted);
+    expect(await one({ messages: [user, assistant], chat_template_kwargs: '{"enable_thinking": false}' })).toMatchObject(wanted);
+    await expect(one({ messages: [user], chat_template_kwargs: [1] })).rejects.toThrow(
+      /expected "chat_template_kwargs" to be an object, found a list/,
+    );
+    await expect(one({ messages: [user], chat_template_kwargs: "{" })).rejects.toThrow(
+      /expected "chat_template_kwargs" to be an object or the JSON text of one/,
+    );
+  });
+
   test("messages, with system and tools", async () => {
     const tools = [{ type: "function", function: { name: "f" } }];
     expect(await one({ messages: [user, assistant], id: 7 })).toEqual({ kind: "chat", messages: [user, assistant], learnFrom: 0 });
