@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { viewOf } from "../../src/lora/layout.js";
+import type { ModelGraph } from "../../src/models/architecture.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import type { TextCodec } from "../../src/text/tokenizer.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
@@ -11,10 +12,11 @@ import { compileWithWeights, type Device } from "../../src/workflows/node/model-
 import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
 import { relativeError } from "../support/compare.js";
 import { dequantised } from "../support/dequantised.js";
+import { loadEncoder, loadTask, taughtTexts } from "../support/encoder.js";
 import { Random } from "../support/random.js";
 import { sequenceLogits } from "../support/sequence-logits.js";
 import { batchOf } from "../support/tiny-model.js";
-import { architectures } from "./architectures.js";
+import { architectures, encoders } from "./architectures.js";
 
 // Leaving a bias, a gain or a setting out changes the logits by more than a tenth (tests/golden/architectures.py makes sure), a window
 // included; rounding to 8 bits changes those of such small models by a few hundredths.
@@ -79,8 +81,30 @@ describe.each(architectures)("%s", (name) => {
   });
 });
 
+const encoderTasks = encoders.flatMap((name) => [[name, "sequence"] as const, [name, "token"] as const]);
+
+test.each(encoderTasks)("%s in int8: the loss and the gradient of %s classification are near PEFT's", async (name, kind) => {
+  const it = await loadEncoder(name);
+  const task = await loadTask(it, kind);
+  const compile = await compiled({ ...it, model: task.model }, { precision: "int8" });
+  const program = await GradientProgram.compile(nodeEngine, { ...task, maxTokens: MAX_TOKENS }, compile);
+  const gradient = new Float32Array(task.layout.length);
+  const { loss } = await program.run(taughtTexts(it.facts.batches[0], kind), task.vector, gradient);
+  await program.release();
+  expect(Math.abs(loss / task.facts.sum - 1)).toBeLessThan(0.05);
+  const want = new Float32Array(task.layout.length);
+  for (const [entryName, entry] of task.layout.entries) {
+    viewOf(want, entry).set(await it.golden.readFloat32(`${kind}.gradient/base_model.model.${entryName}`));
+  }
+  expect(cosine(gradient, want)).toBeGreaterThan(COSINE);
+  expect(relativeError(gradient, want)).toBeGreaterThan(1e-3); // or it was not in int8
+});
+
 /** A golden's weights as the command line would hold them; its text, in which inputs are measured, are random tokens. */
-function compiled(it: ArchitectureGolden, device: Omit<Device, "target">) {
+function compiled(
+  it: Pick<ArchitectureGolden, "folder" | "config" | "checkpoint"> & { readonly model: ModelGraph },
+  device: Omit<Device, "target">,
+) {
   const random = new Random(7);
   const { vocabulary } = it.model.dimensions;
   const codec = { encode: () => Array.from({ length: 512 }, () => 3 + random.below(vocabulary - 3)) } as unknown as TextCodec;

@@ -5,9 +5,10 @@ import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
 import { loadArchitecture } from "../support/architecture.js";
 import { relativeError } from "../support/compare.js";
+import { loadEncoder, loadTask, taughtTexts } from "../support/encoder.js";
 import { useSwiftShader } from "../support/swiftshader.js";
 import { batchOf } from "../support/tiny-model.js";
-import { architectures } from "./architectures.js";
+import { architectures, encoders } from "./architectures.js";
 
 const TOLERANCE = 1e-4;
 const MAX_TOKENS = 64;
@@ -47,4 +48,21 @@ test.each(architectures)("%s answers on WebGPU with the logits of transformers",
     expect(relativeError(logits, row)).toBeLessThan(TOLERANCE);
   }
   await program.release();
+});
+
+const encoderTasks = encoders.flatMap((name) => [[name, "sequence"] as const, [name, "token"] as const]);
+
+test.each(encoderTasks)("%s on WebGPU: loss and gradients of %s classification are PEFT's", { timeout: 300_000 }, async (name, kind) => {
+  const it = await loadEncoder(name);
+  const task = await loadTask(it, kind);
+  const compile = { ...(await it.compile({ target: "webgpu" })), refuseFallback: true };
+  const program = await GradientProgram.compile(nodeEngine, { ...task, maxTokens: MAX_TOKENS }, compile);
+  const gradient = new Float32Array(task.layout.length);
+  const { loss } = await program.run(taughtTexts(it.facts.batches[0], kind), task.vector, gradient);
+  await program.release();
+  expect(Math.abs(loss / task.facts.sum - 1)).toBeLessThan(TOLERANCE);
+  for (const [entryName, entry] of task.layout.entries) {
+    const want = await it.golden.readFloat32(`${kind}.gradient/base_model.model.${entryName}`);
+    expect(relativeError(viewOf(gradient, entry), want), entryName).toBeLessThan(TOLERANCE);
+  }
 });

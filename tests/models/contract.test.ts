@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -14,10 +14,11 @@ import { createOptimizer } from "../../src/training/optimizer.js";
 import { runTrainer } from "../../src/training/trainer.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import { mapWeights } from "../../src/weights/node/mapped-weights.js";
-import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
+import { openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
 import { compileOptions } from "../../src/workflows/node/model-weights.js";
 import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
 import { relativeError } from "../support/compare.js";
+import { savedAdapter } from "../support/saved-adapter.js";
 import { sequenceLogits } from "../support/sequence-logits.js";
 import { batchOf } from "../support/tiny-model.js";
 import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
@@ -163,19 +164,6 @@ describe.each(architectures)("%s", (name) => {
 
 /** The weights that a model asks for; a checkpoint leaves a head out that is the embedding table. */
 const listedWeights = ({ model }: ArchitectureGolden) => [...model.weights].map(([weight, shape]) => [weight, [...shape]] as const);
-
-/** What a folder holds of an adapter, in no order that means nothing. */
-async function savedAdapter(folder: string) {
-  const config = JSON.parse(await readFile(join(folder, "adapter_config.json"), "utf8"));
-  const file = await openSafetensorsFile(join(folder, "adapter_model.safetensors"));
-  const tensors = [...file.tensors.values()].map(async ({ name, type, shape }) => ({
-    name,
-    type,
-    shape,
-    values: await file.readFloat32(name),
-  }));
-  return { config: { ...config, target_modules: [...config.target_modules].sort() }, tensors: await Promise.all(tensors) };
-}
 
 /** Rows [N, V] of the tokens that are no padding. */
 function realRows(logits: Float32Array, { segments }: Batch): number[] {

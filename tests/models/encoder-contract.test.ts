@@ -1,12 +1,25 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
+import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { nodeEngine } from "../../src/runtime/node/engine.js";
+import { GradientProgram } from "../../src/training/gradient-program.js";
+import { LossProgram } from "../../src/training/loss-program.js";
+import { createOptimizer } from "../../src/training/optimizer.js";
+import { runTrainer } from "../../src/training/trainer.js";
 import { relativeError } from "../support/compare.js";
-import { type EncoderGolden, loadEncoder, statesOf } from "../support/encoder.js";
+import { type EncoderGolden, type EncoderTask, loadEncoder, loadTask, statesOf, taughtTexts } from "../support/encoder.js";
+import { savedAdapter } from "../support/saved-adapter.js";
+import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
 import { encoders } from "./architectures.js";
 
 // What every encoder keeps, on a tiny model of it, against what transformers and PEFT made of that model.
 
 /** transformers and PEFT in fp32 lie within 3e-6 of fp64; what the library promises is 1e-4. */
 const TOLERANCE = 1e-4;
+const MAX_TOKENS = 64;
 
 describe.each(encoders)("%s", (name) => {
   let it: EncoderGolden;
@@ -30,4 +43,84 @@ describe.each(encoders)("%s", (name) => {
       expect(relativeError(await statesOf(it.model, texts, await it.compile(), maxTokens), want)).toBeLessThan(TOLERANCE);
     }
   });
+
+  describe.each(["sequence", "token"] as const)("%s classification", (kind) => {
+    let task: EncoderTask;
+    beforeAll(async () => {
+      task = await loadTask(it, kind);
+    });
+
+    test("an adapter on all linear layers has PEFT's layers, the head is what PEFT trains whole, and both are written as PEFT writes them", async () => {
+      expect(task.layout.groups.flatMap(({ layers }) => layers.map((layer) => layer.name))).toEqual(
+        task.model.linearGroups.flat().map((layer) => layer.name),
+      );
+      const head = it.model.classificationHead(kind, 3).parameters;
+      expect(new Map(task.layout.modules.map(({ name, shape }) => [name, [...shape]]))).toEqual(
+        new Map(head.map(({ name, shape }) => [name, [...shape]])),
+      );
+      const [theirs, ours] = [join(it.folder, `${kind}-adapter`), await mkdtemp(join(tmpdir(), "lorikeet-contract-"))];
+      await writeAdapterFolder(ours, await readAdapterFolder(theirs));
+      expect(await savedAdapter(ours)).toEqual(await savedAdapter(theirs));
+      await rm(ours, { recursive: true });
+    });
+
+    test("scores of texts padded on the right and on the left", async () => {
+      const want = await it.golden.readFloat32(`${kind}.logits`);
+      for (const texts of [it.facts.batches[0], it.facts.paddedLeft]) {
+        const batch = taughtTexts(texts, kind);
+        const program = await LossProgram.compile(nodeEngine, { ...task, maxTokens: MAX_TOKENS }, await it.compile());
+        const { outputs } = await program.predict(batch, task.vector);
+        await program.release();
+        // Labelled tokens stand in the order of the texts, wherever the padding is.
+        expect(relativeError(outputs, want)).toBeLessThan(TOLERANCE);
+      }
+    });
+
+    test.each([
+      ["whole", { maxTokens: MAX_TOKENS }],
+      ["queries in 4 chunks", { maxTokens: 512 }],
+      ["blocks computed again", { maxTokens: MAX_TOKENS, gradientCheckpointing: true }],
+    ])("the loss and the gradient of every A, every B and the head, %s", async (_parts, sizes) => {
+      const program = await GradientProgram.compile(nodeEngine, { ...task, ...sizes }, await it.compile());
+      const gradient = new Float32Array(task.layout.length);
+      const { loss } = await program.run(taughtTexts(it.facts.batches[0], kind), task.vector, gradient);
+      await program.release();
+      expect(Math.abs(loss / task.facts.sum - 1)).toBeLessThan(1e-5);
+      const names = [...it.golden.tensors.keys()].filter((key) => key.startsWith(`${kind}.gradient/`));
+      expect(names).toHaveLength(task.layout.entries.size);
+      expect(await unlike(it, task.layout, gradient, `${kind}.gradient/`)).toEqual([]);
+    });
+
+    test("ten steps of AdamW with the head: the losses, the norms of the gradients, and adapter and head at the end", async () => {
+      const { options, loss, gradientNorm } = task.facts.trajectory;
+      const program = await GradientProgram.compile(nodeEngine, { ...task, maxTokens: MAX_TOKENS }, await it.compile());
+      const trainables = task.vector.slice();
+      const { learningRate = 0, clip = 0, beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0 } = options;
+      const run = runTrainer(settingsOf({ length: { kind: "steps", steps: loss.length }, learningRate, clip }), {
+        gradient: (batch, _number, values, gradient) => program.run(batch, values, gradient),
+        stream: inTurn(it.facts.batches.map((texts) => taughtTexts(texts, kind))),
+        optimizer: createOptimizer({ kind: "adamw", beta1, beta2, epsilon, weightDecay }, trainables.length),
+        trainables,
+        ...surroundings(),
+      });
+      const taken = stepsOf((await drain(run)).events);
+      await program.release();
+      expect(taken).toHaveLength(10);
+      const losses = taken.map((step) => step.loss);
+      expect(relativeError(losses, loss)).toBeLessThan(TOLERANCE);
+      const norms = taken.map((step) => step.gradientNorm);
+      expect(relativeError(norms, gradientNorm)).toBeLessThan(TOLERANCE);
+      expect(await unlike(it, task.layout, trainables, `${kind}.final/`)).toEqual([]);
+    });
+  });
 });
+
+/** The tensors of a vector that differ from PEFT's. */
+async function unlike({ golden }: EncoderGolden, layout: AdapterLayout, vector: Float32Array, prefix: string) {
+  const found: string[] = [];
+  for (const [entryName, entry] of layout.entries) {
+    const error = relativeError(viewOf(vector, entry), await golden.readFloat32(`${prefix}base_model.model.${entryName}`));
+    if (!(error <= TOLERANCE)) found.push(`${entryName}: ${error}`);
+  }
+  return found;
+}

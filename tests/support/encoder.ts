@@ -2,12 +2,19 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Batch } from "../../src/data/batch.js";
-import type { ModelGraph } from "../../src/models/architecture.js";
+import { vectorFromAdapter } from "../../src/lora/adapter.js";
+import { checkFit } from "../../src/lora/fit.js";
+import type { AdapterLayout } from "../../src/lora/layout.js";
+import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import type { ClassificationTask, ModelGraph } from "../../src/models/architecture.js";
 import { readModel } from "../../src/models/index.js";
+import { labelledModel } from "../../src/models/labelled-model.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
 import { batchDimensions, sequenceFeeds } from "../../src/training/gradient-program.js";
+import { hiddenStates } from "../../src/training/objectives/hidden-states.js";
+import { classification } from "../../src/training/objectives/labels.js";
 import type { Objective } from "../../src/training/objectives/objective.js";
 import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
@@ -98,10 +105,44 @@ export function textsOf({ input_ids, attention_mask, token_type_ids }: EncoderBa
   };
 }
 
+/** The texts of a batch with what is learned of them: a class for each text at its first token, or for some of its tokens. */
+export function taughtTexts(texts: EncoderBatch, task: ClassificationTask): Batch {
+  const { attention_mask, sequenceLabels, tokenLabels } = texts;
+  const width = attention_mask[0]?.length ?? 0;
+  const ofTexts = () => attention_mask.map((row, b) => [b * width + row.indexOf(1), sequenceLabels[b] ?? 0] as const);
+  const ofTokens = () => tokenLabels.flat().flatMap((label, row) => (label < 0 ? [] : [[row, label] as const]));
+  const places = task === "sequence" ? ofTexts() : ofTokens();
+  return {
+    ...textsOf(texts),
+    supervisedRows: BigInt64Array.from(places, ([row]) => BigInt(row)),
+    targets: BigInt64Array.from(places, ([, label]) => BigInt(label)),
+    weights: new Float32Array(places.length).fill(1),
+    supervisedCount: places.length,
+  };
+}
+
+/** A task of an encoder, with the adapter and the head that PEFT saved for it. */
+export interface EncoderTask {
+  readonly model: ModelGraph;
+  readonly objective: Objective;
+  readonly layout: AdapterLayout;
+  readonly vector: Float32Array;
+  readonly facts: TaskFacts;
+}
+
+export async function loadTask({ folder, model, facts }: EncoderGolden, task: ClassificationTask): Promise<EncoderTask> {
+  const adapter = await readAdapterFolder(join(folder, `${task}-adapter`));
+  const labelled = labelledModel(model, task);
+  const head = model.classificationHead(task, 3);
+  checkFit(adapter, labelled.linearGroups.flat(), folder, head.parameters);
+  const objective = classification(head);
+  return { model: labelled, objective, ...vectorFromAdapter(adapter, labelled.linearGroups), facts: facts[task] };
+}
+
 /** Hidden states of the tokens that are no padding, one after the other [N, C]. */
 export async function statesOf(model: ModelGraph, texts: EncoderBatch, compile: CompileOptions, maxTokens?: number): Promise<Float32Array> {
   const batch = textsOf(texts);
-  const graph = buildSequenceGraph({ model, objective: nothing, maxTokens: maxTokens ?? batch.tokens });
+  const graph = buildSequenceGraph({ model, objective: hiddenStates, maxTokens: maxTokens ?? batch.tokens });
   graph.graph.output("hidden", graph.hidden);
   const program = await Program.compile(graph.graph, nodeEngine, compile);
   const { hidden } = await program.run(sequenceFeeds(batch), batchDimensions(batch));
@@ -111,10 +152,3 @@ export async function statesOf(model: ModelGraph, texts: EncoderBatch, compile: 
   const real = [...batch.segments.keys()].filter((row) => batch.segments[row] === 1);
   return Float32Array.from(real.flatMap((row) => [...values.subarray(row * width, (row + 1) * width)]));
 }
-
-/** An objective of a program that is to give hidden states alone. */
-const nothing: Objective = {
-  parameters: [],
-  write: ({ hidden }) => ({ losses: hidden, supervisedMultiple: 1 }),
-  feeds: () => ({}),
-};
