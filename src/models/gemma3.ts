@@ -56,7 +56,7 @@ function build(json: Json, modelType: string, own: Omit<GemmaOwn, "attention">):
   const pattern = config.count("sliding_window_pattern", 6);
   const window = config.optionalCount("sliding_window", 4096);
   const windows = attentionWindows(config, { blocks, window, slides: (block) => (block + 1) % pattern !== 0 });
-  const rotaries = readRotaries(json);
+  const rotaries = readRotaries(json, dimensions.maxPositions);
   const [rotateAll, rotateWindow] = [rotation(rotaries.full, headSize), rotation(rotaries.sliding, headSize)];
   const norm = (name: string, heads: number) => headNorm(heads, offsetNorm(name, headSize, epsilon));
   return buildGemma(gemma, {
@@ -77,10 +77,12 @@ function build(json: Json, modelType: string, own: Omit<GemmaOwn, "attention">):
  * The frequencies of blocks that see all and of those with a window. In the new spelling each has a record of `rope_parameters`; in the
  * old one `rope_scaling` belongs to those that see all.
  */
-function readRotaries(json: Json): { readonly full: Rotary; readonly sliding: Rotary } {
+function readRotaries(json: Json, maxPositions: number): { readonly full: Rotary; readonly sliding: Rotary } {
   const { full_attention, sliding_attention } = new ConfigReader(json).record("rope_parameters") ?? {};
+  const read = (rope_theta: unknown, rope_parameters: unknown, theta: number) =>
+    readRotary({ rope_theta, rope_parameters, max_position_embeddings: maxPositions }, { theta });
   return {
-    full: readRotary({ rope_theta: json.rope_theta, rope_parameters: full_attention ?? json.rope_scaling }, { theta: 1_000_000 }),
-    sliding: readRotary({ rope_theta: json.rope_local_base_freq, rope_parameters: sliding_attention }),
+    full: read(json.rope_theta, full_attention ?? json.rope_scaling, 1_000_000),
+    sliding: read(json.rope_local_base_freq, sliding_attention, 10_000),
   };
 }

@@ -95,7 +95,7 @@ test("what a configuration leaves out is transformers' default: Gemma 2 2B, and 
 test.each([
   ["an encoder", { use_bidirectional_attention: true }, "a gemma3_text whose tokens see later ones is not supported"],
   ["an activation", { hidden_activation: "relu" }, '"hidden_activation" is "relu"; supported here are gelu,'],
-  ["another rope", { rope_parameters: { full_attention: { rope_type: "yarn" } } }, 'rope type "yarn" is not supported'],
+  ["another rope", { rope_parameters: { full_attention: { rope_type: "ntk" } } }, 'rope type "ntk" is not supported'],
   ["windows of nothing", { sliding_window: null, layer_types: Array(26).fill("sliding_attention") }, 'the model has no "sliding_window"'],
 ])("%s is refused", (_what, change, message) => {
   const read = () => readLanguageModel({ model_type: "gemma3_text", ...change });
