@@ -3,6 +3,9 @@
 export { InputError, RunError } from "./errors.js";
 export type {
   Change,
+  Classified,
+  ClassifyOptions,
+  ClassifyResult,
   Comparison,
   Controls,
   DataOptions,
@@ -13,6 +16,7 @@ export type {
   EvaluationResult,
   GenerateRequest,
   InspectResult,
+  LabelReport,
   LanguageModel,
   LengthStatistics,
   LoadedAdapter,
@@ -27,10 +31,12 @@ export type {
   PullResult,
   Sample,
   SamplingOptions,
+  TextToLabel,
   TradeOffReport,
   TrainEvent,
   TrainOptions,
 } from "./workflows/api.js";
+export { classify } from "./workflows/node/classify.js";
 export { doctor } from "./workflows/node/doctor.js";
 export { evaluate } from "./workflows/node/evaluate.js";
 export { generate } from "./workflows/node/generate.js";

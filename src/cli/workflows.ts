@@ -13,6 +13,7 @@ export const workflows: Workflows = {
   },
   loadModel: async (model, options) => (await import("../workflows/node/load-model.js")).loadModel(model, options),
   loadAdapter: async (model, directory) => (await import("../workflows/node/load-model.js")).loadAdapter(model, directory),
+  classify: async (options) => (await import("../workflows/node/classify.js")).classify(options),
   evaluate: async (options) => (await import("../workflows/node/evaluate.js")).evaluate(options),
   merge: async (options) => (await import("../workflows/node/merge.js")).merge(options),
   plan: async (options) => (await import("../workflows/node/plan.js")).plan(options),

@@ -5,13 +5,23 @@ import type { AdapterInspection } from "../lora/inspection.js";
 import type { Message } from "../text/tokenizer.js";
 import type * as training from "../training/events.js";
 import type { LoadOptions } from "./options/load-model.js";
-import type { DataOptions, DemoOptions, EvaluateOptions, MergeOptions, PlanOptions, SamplingOptions, TrainOptions } from "./options.js";
+import type {
+  ClassifyOptions,
+  DataOptions,
+  DemoOptions,
+  EvaluateOptions,
+  MergeOptions,
+  PlanOptions,
+  SamplingOptions,
+  TrainOptions,
+} from "./options.js";
 
 // What the workflows take and give: plain clonable records, because workflows run in a worker. The command line and the
 // library see these types alone.
 
 export type {
   ChatOptions,
+  ClassifyOptions,
   DataOptions,
   DemoOptions,
   EvaluateOptions,
@@ -102,6 +112,57 @@ export interface EvaluationResult {
   readonly notes: readonly string[];
   /** What the numbers say, in one sentence. */
   readonly sentence: string;
+  readonly seconds: number;
+}
+
+/** A text, or a pair of texts that belong together. */
+export type TextToLabel = string | readonly [text: string, textPair: string];
+
+/** What a head says of a row; `expected` where the row has its label. */
+export type Classified =
+  | {
+      readonly kind: "label";
+      /** Where the row stands in its file, or among the texts, from 1. */
+      readonly line: number;
+      readonly text: string;
+      readonly textPair?: string;
+      readonly label: string;
+      readonly probability: number;
+      /** Of every label, in the order of `ClassifyResult.labels`. */
+      readonly probabilities: readonly number[];
+      readonly expected?: string;
+    }
+  | {
+      readonly kind: "value";
+      readonly line: number;
+      readonly text: string;
+      readonly textPair?: string;
+      readonly value: number;
+      readonly expected?: number;
+    }
+  | {
+      readonly kind: "words";
+      readonly line: number;
+      readonly words: readonly {
+        readonly word: string;
+        readonly label: string;
+        readonly probability: number;
+        readonly expected?: string;
+      }[];
+    };
+
+export interface ClassifyResult {
+  readonly model: string;
+  readonly adapter: string;
+  readonly task: "classification" | "token-classification" | "regression";
+  /** In the order of the head's outputs; none for a regression. */
+  readonly labels: readonly string[];
+  readonly rows: readonly Classified[];
+  /** How the predictions compare with the rows' own labels, where all rows have one: accuracy, macroF1 and matthews, or pearson, spearman and rootMeanSquare. */
+  readonly metrics?: Readonly<Record<string, number>>;
+  /** How often each label (row) was taken for each (column). */
+  readonly confusion?: readonly (readonly number[])[];
+  readonly notes: readonly string[];
   readonly seconds: number;
 }
 
@@ -207,6 +268,7 @@ export interface Workflows {
   loadModel(model: string, options?: LoadModelOptions): Promise<LanguageModel>;
   loadAdapter(model: LanguageModel, directory: string): Promise<LoadedAdapter>;
   generate(model: LanguageModel, request: GenerateRequest): AsyncGenerator<string>;
+  classify(options: ClassifyOptions & { readonly texts?: readonly TextToLabel[] } & Controls): Promise<ClassifyResult>;
   evaluate(options: EvaluateOptions & Controls): Promise<EvaluationResult>;
   merge(options: MergeOptions & Controls): Promise<MergeResult>;
   plan(options: PlanOptions & Controls): Promise<PlanResult>;

@@ -3,6 +3,7 @@
 
 export type { LayerSelection } from "../lora/targets.js";
 export { helpFor, type OptionInfo } from "./option.js";
+export { type ClassifyOptions, type ClassifySettings, classifySet } from "./options/classify.js";
 export { groups, json, type Precision, quiet } from "./options/common.js";
 export {
   cacheSet,

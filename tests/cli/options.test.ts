@@ -44,13 +44,19 @@ function sample(name: string, info: OptionInfo): { text: string | undefined; val
       return { text: `${name}-value`, value: [`${name}-value`] };
     case "layers":
       return { text: "q_proj, v_proj", value: ["q_proj", "v_proj"] };
+    case "weights":
+      return { text: "spam=3,ham=1", value: "spam=3,ham=1" };
     case "text":
       return { text: `${name}-value`, value: `${name}-value` };
   }
 }
 
 /** What an option needs beside it, and what it must not meet. */
-const company: Record<string, Record<string, unknown>> = { momentum: { optimizer: "sgd" }, merged: { adapter: "a" } };
+const company: Record<string, Record<string, unknown>> = {
+  momentum: { optimizer: "sgd" },
+  classWeights: { task: "classification" },
+  merged: { adapter: "a" },
+};
 const alone: Record<string, readonly string[]> = { messages: ["prompt"] };
 
 function baseline(set: OptionSet<Shape, unknown, unknown>, without: readonly string[]): Record<string, unknown> {

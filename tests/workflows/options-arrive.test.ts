@@ -118,10 +118,12 @@ const shownElsewhere: Readonly<Record<string, string>> = {
   resume: "below",
   report: "measuring.test.ts",
   device: "webgpu.test.ts",
+  task: "label-run.test.ts",
+  classWeights: "label-run.test.ts",
 };
 
 /** Options that have one value, so that nothing can show. */
-const withoutChoice: Readonly<Record<string, readonly string[]>> = { method: ["lora"], task: ["sft"] };
+const withoutChoice: Readonly<Record<string, readonly string[]>> = { method: ["lora"] };
 
 test("every option of train stands here", () => {
   const named = [effects, shownElsewhere, withoutChoice].flatMap((each) => Object.keys(each));

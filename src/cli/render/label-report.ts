@@ -30,6 +30,21 @@ export function labelReportText({ results, labels, samples, sentence, caution }:
   return lines.join("\n");
 }
 
+const measureNames: Readonly<Record<string, string>> = {
+  macroF1: "macro F1",
+  matthews: "Matthews",
+  pearson: "Pearson",
+  spearman: "Spearman",
+  rootMeanSquare: "root mean square error",
+};
+
+/** Measures by name, on one line. */
+export function measureText(metrics: Readonly<Record<string, number>>): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${measureNames[name] ?? name} ${Number.isFinite(value) ? value.toFixed(3) : "none"}`)
+    .join(", ");
+}
+
 /** Rows are the right labels, columns what was said. */
 export function confusionText(confusion: readonly (readonly number[])[], labels: readonly string[]): string {
   return table(

@@ -1,7 +1,7 @@
 import { type CurvePoint, validationTrend, validationWords } from "../../evaluation/advice.js";
 import type { DoneEvent, LabelReport, TradeOffReport, TrainEvent } from "../../workflows/api.js";
 import type { Screen } from "../screen.js";
-import { labelReportText } from "./label-report.js";
+import { labelReportText, measureText } from "./label-report.js";
 import { bytesText, countText, durationText, plainNumber, rateText } from "./numbers.js";
 import { bar, progressReporter } from "./progress.js";
 import { reportText } from "./report.js";
@@ -80,20 +80,8 @@ export function trainRenderer(screen: Screen, goOn: string): TrainRenderer {
 }
 
 /** What validation says beside the loss. */
-function measuresText({ metrics, perplexity }: Extract<TrainEvent, { type: "evaluation" }>): string {
-  if (metrics === undefined) return `perplexity ${plainNumber(perplexity)}`;
-  return Object.entries(metrics)
-    .map(([name, value]) => `${measureNames[name] ?? name} ${Number.isFinite(value) ? value.toFixed(3) : "none"}`)
-    .join(", ");
-}
-
-const measureNames: Readonly<Record<string, string>> = {
-  macroF1: "macro F1",
-  matthews: "Matthews",
-  pearson: "Pearson",
-  spearman: "Spearman",
-  rootMeanSquare: "root mean square error",
-};
+const measuresText = ({ metrics, perplexity }: Extract<TrainEvent, { type: "evaluation" }>): string =>
+  metrics === undefined ? `perplexity ${plainNumber(perplexity)}` : measureText(metrics);
 
 const anyReportText = (report: TradeOffReport | LabelReport, paint: Screen["paint"]): string =>
   "kind" in report ? labelReportText(report, paint) : reportText(report, paint);

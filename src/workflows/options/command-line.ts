@@ -1,5 +1,6 @@
 import { option, text } from "../option.js";
 import type { OptionSet, Shape } from "../parse-options.js";
+import { classifySet } from "./classify.js";
 import { groups, json, quiet } from "./common.js";
 import { cacheSet, dataSet, demoSet, doctorSet, evalSet, inspectSet, mergeSet, pullSet } from "./other.js";
 import { chatSet, generateSet } from "./text.js";
@@ -37,6 +38,7 @@ export const commandOptions = {
   train: command(trainSet, configurable),
   generate: command(generateSet, output),
   chat: command(chatSet, {}),
+  classify: command(classifySet, output),
   eval: command(evalSet, output),
   inspect: command(inspectSet, { json: json() }),
   merge: command(mergeSet, output),

@@ -28,7 +28,7 @@ function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
       }
       return { kind: "given", weights };
     });
-  return { kind: "text", schema, expected: "none, balanced, or weights by name such as spam=3,ham=1" };
+  return { kind: "weights", schema, expected: "none, balanced, or weights by name such as spam=3,ham=1" };
 }
 
 function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly string[]>> {

@@ -1,4 +1,5 @@
 import type { LoadModelOptions } from "../../api.js";
+import type { ClassifyRequest } from "../classify-run.js";
 import type { HostedRequest } from "../model-host.js";
 import type { TrainingRequest } from "../training/run.js";
 import type { WorkerContext } from "./context.js";
@@ -14,6 +15,7 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
   },
   loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as string),
   generate: async (params, context) => (await import("../model-host.js")).generateHosted(params as HostedRequest, context),
+  classify: async (params, context) => (await import("../classify-run.js")).runClassify(params as ClassifyRequest, context),
   evaluate: async (params, context) => (await import("../evaluation-run.js")).runEvaluation(params, context),
   doctor: async (_, context) => (await import("../doctor-run.js")).runDoctor(context),
   inspect: async (params, context) => (await import("../inspect-run.js")).runInspect(params as string, context),
