@@ -1,4 +1,5 @@
 import { InputError } from "../errors.js";
+import { qwen2Words } from "./pipeline/patterns.js";
 import type { Step } from "./tokenizer-json.js";
 
 /** How a GGUF's `tokenizer.ggml.pre` splits text before byte-level BPE. */
@@ -19,8 +20,6 @@ const byteLevel = (words: boolean): Step => ({ type: "ByteLevel", add_prefix_spa
 // The splitting rules, as the tokenizer.json of each family's own checkpoint writes them.
 const llama3Words =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-const qwen2Words =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const tekkenWords =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|" +
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|" +

@@ -5,6 +5,7 @@ import { buildTextCodec } from "../codec.js";
 import { inputTemplateOf } from "../model-input.js";
 import type { TextCodec } from "../tokenizer.js";
 import { readTokenizerJson, vocabularyOf } from "../tokenizer-json.js";
+import { defaultNames, tokenizerFamily, tokenizerOfMerges, tokenizerOfVocabTxt } from "../vocabulary-files.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -66,23 +67,50 @@ function idsOf(value: unknown): number[] {
   return list.filter((one): one is number => Number.isSafeInteger(one) && one >= 0);
 }
 
+/** The vocabulary of a folder: tokenizer.json, or what its class makes of vocab.txt, or of vocab.json and merges.txt. */
+async function readTokenizer(
+  folder: string,
+  family: ReturnType<typeof tokenizerFamily>,
+  config: Json,
+  namedTokens: Readonly<Record<string, string>>,
+): Promise<{ file: string; json: Json }> {
+  const at = (name: string) => ({ config, namedTokens, file: join(folder, name) });
+  const whole = await readJson(join(folder, "tokenizer.json"));
+  if (whole !== undefined) return { file: join(folder, "tokenizer.json"), json: whole };
+  const words = family === "bert" ? await readText(join(folder, "vocab.txt")) : undefined;
+  if (words !== undefined) return { file: join(folder, "vocab.txt"), json: tokenizerOfVocabTxt(words, at("vocab.txt")) };
+  if (family !== undefined && family !== "bert") {
+    const [vocab, merges] = [await readJson(join(folder, "vocab.json")), await readText(join(folder, "merges.txt"))];
+    if (vocab !== undefined && merges !== undefined) {
+      return { file: join(folder, "vocab.json"), json: tokenizerOfMerges(vocab, merges, family, at("vocab.json")) };
+    }
+  }
+  throw new InputError(
+    `${folder}: has no tokenizer.json. Expected a model folder with config.json, tokenizer.json and safetensors, or in place of tokenizer.json ` +
+      "the vocab.txt of a BERT, or vocab.json with merges.txt of GPT-2, RoBERTa or Qwen2; models that have only tokenizer.model can be used as a GGUF.",
+  );
+}
+
+/** Named tokens of tokenizer_config.json, then of special_tokens_map.json, then those that the class of the tokenizer uses. */
+async function readNamedTokens(folder: string, family: ReturnType<typeof tokenizerFamily>, config: Json): Promise<Record<string, string>> {
+  const map = (await readJson(join(folder, "special_tokens_map.json"))) ?? {};
+  const defaults = Object.entries(family === undefined ? {} : defaultNames[family]).filter(([name]) => !(name in config) && !(name in map));
+  return { ...Object.fromEntries(defaults), ...namedTokensOf(map), ...namedTokensOf(config) };
+}
+
 /**
- * The tokenizer and chat template of a checkpoint folder: tokenizer.json, tokenizer_config.json, the template from
- * chat_template.jinja, chat_template.json or tokenizer_config.json (in this order), and the ids that end an answer from
- * generation_config.json and config.json.
- * @throws InputError when tokenizer.json is missing or a file is malformed.
+ * The tokenizer and chat template of a checkpoint folder: tokenizer.json (or older vocabulary files), tokenizer_config.json,
+ * special_tokens_map.json, the template from chat_template.jinja, chat_template.json or tokenizer_config.json (in this order), and
+ * the ids that end an answer from generation_config.json and config.json.
+ * @throws InputError when there is no vocabulary or a file is malformed.
  */
 export async function loadTextFromFolder(folder: string): Promise<TextCodec> {
-  const file = join(folder, "tokenizer.json");
-  const tokenizerJson = await readJson(file);
-  if (tokenizerJson === undefined) {
-    throw new InputError(
-      `${folder}: has no tokenizer.json. Expected a model folder with config.json, tokenizer.json and safetensors; ` +
-        "models that have only tokenizer.model can be used as a GGUF.",
-    );
-  }
   const configPath = join(folder, "tokenizer_config.json");
   const config = (await readJson(configPath)) ?? {};
+  const model = await readJson(join(folder, "config.json"));
+  const family = tokenizerFamily(config.tokenizer_class, model?.model_type);
+  const listed = await readNamedTokens(folder, family, config);
+  const { file, json: tokenizerJson } = await readTokenizer(folder, family, config, listed);
   const jinja = await readText(join(folder, "chat_template.jinja"));
   const templateJson = (await readJson(join(folder, "chat_template.json")))?.chat_template;
   const templates = jinja === undefined ? templatesOf(templateJson ?? config.chat_template, configPath) : { default: jinja };
@@ -91,9 +119,8 @@ export async function loadTextFromFolder(folder: string): Promise<TextCodec> {
   const added = new Map(json.added_tokens.map((token) => [token.content, token.id]));
   const vocabulary = vocabularyOf(json.model);
   const idOf = (token: string) => added.get(token) ?? vocabulary.get(token);
-  const namedTokens = namedTokensOf(config);
+  const namedTokens = Object.fromEntries(Object.entries(listed).filter(([name, token]) => name in config || idOf(token) !== undefined));
   const generation = await readJson(join(folder, "generation_config.json"));
-  const model = await readJson(join(folder, "config.json"));
   const eos = namedTokens.eos_token === undefined ? undefined : idOf(namedTokens.eos_token);
   const endOfTurnIds = [...new Set([...idsOf(eos), ...idsOf(generation?.eos_token_id), ...idsOf(model?.eos_token_id)])];
   const inputTemplate = inputTemplateOf(json.post_processor, idOf, file);

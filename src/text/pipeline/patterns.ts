@@ -7,6 +7,10 @@ import { SplitPreTokenizer } from "./huggingface.js";
 export const gpt2Words =
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+";
 
+/** The words of Qwen 2 and 3, as Oniguruma reads them. */
+export const qwen2Words =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
 /** Punctuation as BERT counts it: Unicode's, and every ASCII character that is neither letter, digit nor space. */
 export const punctuation = /[\p{P}!-/:-@[-`{-~]/gu;
 
