@@ -226,6 +226,22 @@ def rotary():
     case("rotaryEmbedding", {"batch": 2, "tokens": 3}, inputs, ["x"], compute)
 
 
+def rotary_part():
+    """Heads of six values, of which the first four turn."""
+
+    def compute(x, positions, cos, sin):
+        turning, staying = x.unflatten(2, (3, 6)).split([4, 2], -1)
+        c = torch.cat([cos, cos], 1)[positions][:, :, None]
+        s = torch.cat([sin, sin], 1)[positions][:, :, None]
+        first, second = turning.chunk(2, -1)
+        turned = turning * c + torch.cat([-second, first], -1) * s
+        return torch.cat([turned, staying], -1).flatten(2)
+
+    angles = normal(8, 2) * 3
+    inputs = dict(x=normal(2, 3, 18), positions=rng.integers(0, 8, (2, 3)), cos=np.cos(angles), sin=np.sin(angles))
+    case("rotaryEmbedding: a part of each head", {"batch": 2, "tokens": 3}, inputs, ["x"], compute)
+
+
 def vocabulary_loss():
     """
     Row 0 is far outside of what exp can hold; row 1 is certain and right, row 2 certain and wrong. Eight rows, so that they are
@@ -405,6 +421,7 @@ def main():
     cached_attention(4, 2, 2, "soft cap", soft_cap=2)
     one_token(4, 2, 2, "one token")
     one_token(2, 2, 2, "one token, soft cap", soft_cap=2)
+    rotary_part()
 
 
 if __name__ == "__main__":

@@ -585,6 +585,17 @@ export function casesOf(extent: Extent): readonly OpCase[] {
       build: ({ x, positions, cos, sin }) => [rotaryEmbedding(x!, positions!, cos!, sin!)],
     },
     {
+      name: "rotaryEmbedding: a part of each head",
+      inputs: {
+        x: trained("batch", "tokens", rotated * (2 * angles + 2)),
+        positions: index(positions, "batch", "tokens"),
+        cos: fixed(positions, angles),
+        sin: fixed(positions, angles),
+      },
+      dimensions: sequences,
+      build: ({ x, positions, cos, sin }) => [rotaryEmbedding(x!, positions!, cos!, sin!, 2 * angles + 2)],
+    },
+    {
       name: "swiglu",
       inputs: { gate: trained("n", gated), up: trained("n", gated) },
       dimensions: rows,
