@@ -12,6 +12,8 @@ export type {
   DataReport,
   DoctorReport,
   DoneEvent,
+  EmbedOptions,
+  EmbedResult,
   EvaluateOptions,
   EvaluationResult,
   GenerateRequest,
@@ -38,6 +40,7 @@ export type {
 } from "./workflows/api.js";
 export { classify } from "./workflows/node/classify.js";
 export { doctor } from "./workflows/node/doctor.js";
+export { embed } from "./workflows/node/embed.js";
 export { evaluate } from "./workflows/node/evaluate.js";
 export { generate } from "./workflows/node/generate.js";
 export { inspect } from "./workflows/node/inspect.js";

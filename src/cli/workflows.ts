@@ -15,6 +15,7 @@ export const workflows: Workflows = {
   loadAdapter: async (model, directory) => (await import("../workflows/node/load-model.js")).loadAdapter(model, directory),
   classify: async (options) => (await import("../workflows/node/classify.js")).classify(options),
   evaluate: async (options) => (await import("../workflows/node/evaluate.js")).evaluate(options),
+  embed: async (options) => (await import("../workflows/node/embed.js")).embed(options),
   merge: async (options) => (await import("../workflows/node/merge.js")).merge(options),
   plan: async (options) => (await import("../workflows/node/plan.js")).plan(options),
   inspectData: async (options) => (await import("../workflows/node/inspect-data.js")).inspectData(options),

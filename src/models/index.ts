@@ -52,7 +52,7 @@ export function readLanguageModel(config: Readonly<Record<string, unknown>>): La
   const model = readModel(config);
   if (isLanguageModel(model)) return model;
   throw new InputError(
-    `config.json: "${model.modelType}" is an encoder: it reads texts and does not write any. It can classify (--task classification) and embed ` +
-      "sentences (--task embedding, lorikeet embed). To write text, choose a model that predicts the next token, such as smollm2-135m.",
+    `config.json: "${model.modelType}" is an encoder: it reads texts and does not write any. It can classify (--task classification) and turn ` +
+      "sentences into vectors (lorikeet embed). To write text, choose a model that predicts the next token, such as smollm2-135m.",
   );
 }

@@ -9,6 +9,7 @@ import type {
   ClassifyOptions,
   DataOptions,
   DemoOptions,
+  EmbedOptions,
   EvaluateOptions,
   MergeOptions,
   PlanOptions,
@@ -24,6 +25,7 @@ export type {
   ClassifyOptions,
   DataOptions,
   DemoOptions,
+  EmbedOptions,
   EvaluateOptions,
   GenerateOptions,
   MergeOptions,
@@ -166,6 +168,18 @@ export interface ClassifyResult {
   readonly seconds: number;
 }
 
+export interface EmbedResult {
+  readonly model: string;
+  /** What of the hidden states becomes a vector: that of the first or last token, or the mean over all. */
+  readonly pooling: "first" | "last" | "mean";
+  /** Whether vectors have length one. */
+  readonly normalised: boolean;
+  /** A vector for each text, those of `text` before those of `data`. */
+  readonly vectors: readonly Float32Array[];
+  /** What a person should know, such as texts that were cut. */
+  readonly notes: readonly string[];
+}
+
 export interface MergeResult {
   readonly out: string;
   readonly files: readonly string[];
@@ -270,6 +284,7 @@ export interface Workflows {
   generate(model: LanguageModel, request: GenerateRequest): AsyncGenerator<string>;
   classify(options: ClassifyOptions & { readonly texts?: readonly TextToLabel[] } & Controls): Promise<ClassifyResult>;
   evaluate(options: EvaluateOptions & Controls): Promise<EvaluationResult>;
+  embed(options: EmbedOptions & Controls): Promise<EmbedResult>;
   merge(options: MergeOptions & Controls): Promise<MergeResult>;
   plan(options: PlanOptions & Controls): Promise<PlanResult>;
   inspectData(options: DataOptions & Controls): Promise<DataReport>;

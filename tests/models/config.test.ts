@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
-import { readModel } from "../../src/models/index.js";
+import { readLanguageModel, readModel } from "../../src/models/index.js";
 import { readPartialRotary, readRotary, rotaryFrequencies, rotaryShare, rotaryTables } from "../../src/models/parts/rotary-tables.js";
 import { relativeError } from "../support/compare.js";
 import { golden } from "../support/golden.js";
@@ -139,5 +139,39 @@ describe("rotary frequencies", () => {
     expect(() => rotaryTables(rotary, 128, 2 ** 20 + 1)).toThrow(
       'The model is to run with 1048577 positions; with heads of 128, 1048576 is the most. Lower "max_position_embeddings"',
     );
+  });
+});
+
+describe("the configuration of an encoder", () => {
+  const bert = golden<Record<string, unknown>>("bert/config.json");
+
+  test("is refused by name where text is to be written, with what it can do and what can write", () => {
+    expect(readModel(bert).sight).toBe("both");
+    expect(() => readLanguageModel(bert)).toThrow(
+      'config.json: "bert" is an encoder: it reads texts and does not write any. It can classify (--task classification)',
+    );
+    expect(() => readLanguageModel(bert)).toThrow("choose a model that predicts the next token, such as smollm2-135m");
+  });
+
+  test.each([
+    [{ position_embedding_type: "relative_key" }, '"position_embedding_type" is "relative_key"; supported is "absolute"'],
+    [{ is_decoder: true }, '"is_decoder" is true; this architecture is supported as an encoder alone'],
+    [{ num_attention_heads: 5 }, "5 heads cannot share 32 columns evenly"],
+    [{ hidden_act: "relu" }, '"hidden_act" is "relu"; supported here are gelu'],
+  ])("%j is refused", (change, message) => {
+    expect(() => readModel({ ...bert, ...change })).toThrow(message);
+  });
+
+  test("RoBERTa's texts begin behind the row of the padding token", () => {
+    const config = golden<Record<string, unknown>>("roberta/config.json");
+    expect(readModel(config).dimensions.maxPositions).toBe(64 - 2);
+    expect(() => readModel({ ...config, max_position_embeddings: 2 })).toThrow("texts begin at position 2");
+  });
+
+  test("ModernBERT pools by cls or mean", () => {
+    const config = golden<Record<string, unknown>>("modernbert/config.json");
+    expect(readModel(config).classificationHead("sequence", 2).reads).toBe("mean");
+    expect(readModel({ ...config, classifier_pooling: "cls" }).classificationHead("sequence", 2).reads).toBe("first");
+    expect(() => readModel({ ...config, classifier_pooling: "max" })).toThrow('"classifier_pooling" is "max"; supported are cls and mean');
   });
 });

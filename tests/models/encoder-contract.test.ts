@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
+import { EmbeddingProgram } from "../../src/training/embedding-program.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
 import { LossProgram } from "../../src/training/loss-program.js";
 import { createOptimizer } from "../../src/training/optimizer.js";
@@ -42,6 +43,29 @@ describe.each(encoders)("%s", (name) => {
     for (const texts of [it.facts.batches[0], it.facts.paddedLeft]) {
       expect(relativeError(await statesOf(it.model, texts, await it.compile(), maxTokens), want)).toBeLessThan(TOLERANCE);
     }
+  });
+
+  test.each(["first", "last", "mean"] as const)("vectors of texts, padded on either side: %s", async (pooling) => {
+    const states = await it.golden.readFloat32("hidden"); // rows of the first text, then of the second
+    const width = it.model.dimensions.hidden;
+    const lengths = it.facts.batches[0].attention_mask.map((row) => row.filter((real) => real === 1).length);
+    const want = lengths.flatMap((length, text) => {
+      const begin = lengths.slice(0, text).reduce((sum, one) => sum + one, 0);
+      const row = (t: number) => [...states.subarray((begin + t) * width, (begin + t + 1) * width)];
+      const rows = pooling === "mean" ? Array.from({ length }, (_, t) => row(t)) : [row(pooling === "first" ? 0 : length - 1)];
+      const pooled = Array.from({ length: width }, (_, column) => rows.reduce((sum, one) => sum + one[column]!, 0) / rows.length);
+      return pooled.map((value) => value / Math.hypot(...pooled));
+    });
+    const embedding = { pooling, normalised: true };
+    const program = await EmbeddingProgram.compile(nodeEngine, { model: it.model, embedding, maxTokens: MAX_TOKENS }, await it.compile());
+    for (const texts of [it.facts.batches[0], it.facts.paddedLeft]) {
+      const batch = taughtTexts(texts, "sequence"); // its places are the first tokens
+      const last = batch.supervisedRows.map((row, text) => row + BigInt((lengths[text] ?? 1) - 1));
+      expect(relativeError(await program.run(pooling === "last" ? { ...batch, supervisedRows: last } : batch), want)).toBeLessThan(
+        TOLERANCE,
+      );
+    }
+    await program.release();
   });
 
   describe.each(["sequence", "token"] as const)("%s classification", (kind) => {

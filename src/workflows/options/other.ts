@@ -1,7 +1,19 @@
 import { NORMALISER_NAMES } from "../../evaluation/exact-match.js";
-import { choice, integer, option, text, toggle } from "../option.js";
+import { choice, integer, option, text, texts, toggle } from "../option.js";
 import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
-import { batchSize, dataFileWords, groups, machineShape, maxLength, maxNewTokens, model, overflow, seed, threads } from "./common.js";
+import {
+  batchSize,
+  dataFileWords,
+  device,
+  groups,
+  machineShape,
+  maxLength,
+  maxNewTokens,
+  model,
+  overflow,
+  seed,
+  threads,
+} from "./common.js";
 
 const adapterFolder = "a folder with adapter_config.json and adapter_model.safetensors";
 
@@ -42,6 +54,25 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
   maxLength: maxLength(),
   overflow: overflow(),
   ...machineShape("answering"),
+});
+
+export const embedSet = optionSet("embed", "Turn texts into vectors: texts of like meaning have vectors of like direction.", {
+  model: model(),
+  text: option(texts("a text"), {
+    value: "TEXT",
+    group: groups.files,
+    without: "the texts of --data alone",
+    help: "A text to embed; repeat it for several.",
+  }),
+  data: option(text(dataFileWords), {
+    value: "FILE",
+    group: groups.files,
+    without: "the texts of --text alone",
+    help: 'A file of rows with "text": a .jsonl, .json or .csv file.',
+  }),
+  batchSize: batchSize("Texts that are embedded together. Lower it if memory runs out."),
+  device: device(),
+  threads: threads(),
 });
 
 export const dataSet = optionSet("data", "Show how a file of examples is understood: format, mask, lengths, and what would be left out.", {
@@ -117,6 +148,8 @@ export const demoSet = optionSet("demo", "Teach a small model to write cron sche
   threads: threads(),
 });
 
+export type EmbedOptions = OptionsOf<(typeof embedSet)["shape"]>;
+export type EmbedSettings = ValuesOf<(typeof embedSet)["shape"]>;
 export type EvaluateOptions = OptionsOf<(typeof evalSet)["shape"]>;
 export type EvaluateSettings = ValuesOf<(typeof evalSet)["shape"]>;
 export type DataOptions = OptionsOf<(typeof dataSet)["shape"]>;

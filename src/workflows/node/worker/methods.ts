@@ -16,6 +16,7 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
   loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as string),
   generate: async (params, context) => (await import("../model-host.js")).generateHosted(params as HostedRequest, context),
   classify: async (params, context) => (await import("../classify-run.js")).runClassify(params as ClassifyRequest, context),
+  embed: async (params, context) => (await import("../embed-run.js")).runEmbed(params, context),
   evaluate: async (params, context) => (await import("../evaluation-run.js")).runEvaluation(params, context),
   doctor: async (_, context) => (await import("../doctor-run.js")).runDoctor(context),
   inspect: async (params, context) => (await import("../inspect-run.js")).runInspect(params as string, context),

@@ -1,0 +1,85 @@
+import { measuringBatches } from "../../data/batch.js";
+import type { LabelledTokens } from "../../data/lesson.js";
+import { readRows } from "../../data/node/read-rows.js";
+import { longestRow } from "../../data/packing.js";
+import { InputError } from "../../errors.js";
+import type { ModelGraph } from "../../models/architecture.js";
+import { readModel } from "../../models/index.js";
+import { nodeEngine } from "../../runtime/node/engine.js";
+import type { TextCodec } from "../../text/tokenizer.js";
+import { EmbeddingProgram, type Pooling } from "../../training/embedding-program.js";
+import type { EmbedResult, Progress } from "../api.js";
+import { type EmbedSettings, embedSet, inCode, parseOptions } from "../options.js";
+import { targetOf } from "./device.js";
+import { describeModelAs, mapModel } from "./open-model.js";
+import { readSentenceFiles } from "./sentence-files.js";
+import { breathe, type WorkerContext } from "./worker/context.js";
+
+/** The work of `embed`, in its worker. */
+export async function runEmbed(given: unknown, { signal, emit }: WorkerContext): Promise<EmbedResult> {
+  const settings: EmbedSettings = parseOptions(embedSet, given, inCode);
+  const notes: string[] = [];
+  const onProgress = (progress: Progress) => emit(progress);
+  const described = await describeModelAs(embeddingModel, settings.model, { signal, onProgress, onNotice: (note) => notes.push(note) });
+  if (described.ggufMetadata !== undefined)
+    throw new InputError(`${settings.model}: sentences are embedded by models in a folder, not by a GGUF.`);
+  const { maxLength, ...embedding } = await readSentenceFiles(described.path);
+  const longest = Math.min(maxLength ?? described.model.dimensions.maxPositions, described.model.dimensions.maxPositions);
+  const texts = (await textsOf(settings)).map((text) => encoded(described.codec, text, embedding.pooling, longest));
+  const cut = texts.filter((text) => text.cut).length;
+  if (cut > 0) notes.push(`${cut} of ${texts.length} texts are longer than ${longest} tokens and cut at their end`);
+
+  const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads }, { signal, onProgress });
+  const maxTokens = longestRow(Math.max(...texts.map(({ ids }) => ids.length)));
+  const program = await EmbeddingProgram.compile(nodeEngine, { model: opened.model, embedding, maxTokens }, opened.compile);
+  try {
+    const vectors = new Array<Float32Array>(texts.length);
+    let done = 0;
+    for (const { batch, indexes } of measuringBatches(texts, settings.batchSize)) {
+      const found = await program.run(batch);
+      const size = found.length / indexes.length;
+      for (const [at, index] of indexes.entries()) vectors[index] = found.slice(at * size, (at + 1) * size);
+      done += indexes.length;
+      emit({ task: "embedding texts", done, total: texts.length, unit: "items" } satisfies Progress);
+      await breathe();
+      signal.throwIfAborted();
+    }
+    return { model: settings.model, ...embedding, vectors, notes };
+  } finally {
+    await program.release();
+  }
+}
+
+/** A model up to its hidden states: of a language model the vocabulary's head is not read. */
+const embeddingModel = (config: Readonly<Record<string, unknown>>): ModelGraph => ({ ...readModel(config), head: undefined });
+
+/** The texts given, then those of the file. */
+async function textsOf({ text = [], data }: EmbedSettings): Promise<readonly string[]> {
+  const rows = data === undefined ? [] : (await readRows(data)).rows;
+  const found = rows.map(({ row, source }) => {
+    if (row.kind === "text") return row.text;
+    throw new InputError(
+      `${source.file}:${source.line}: expected a row with "text", found one to be answered. Give {"text": "…"} in each line.`,
+    );
+  });
+  const texts = [...text, ...found];
+  if (texts.length > 0) return texts;
+  throw new InputError("There is no text to embed. Give some with --text, or a file of rows with --data.");
+}
+
+interface EncodedText extends LabelledTokens {
+  readonly cut: boolean;
+}
+
+/** A text as the model reads it; its one place is the token that pooling reads. */
+function encoded(codec: TextCodec, text: string, pooling: Pooling, maxLength: number): EncodedText {
+  const { ids, cut } = codec.encodeInput(text, undefined, { maxLength });
+  if (ids.length === 0) throw new InputError(`${JSON.stringify(text.slice(0, 40))}: the model's tokenizer makes no token of it.`);
+  return {
+    ids: Int32Array.from(ids),
+    places: Int32Array.of(pooling === "last" ? ids.length - 1 : 0),
+    targets: Int32Array.of(0),
+    weights: Float32Array.of(1),
+    cut: cut > 0,
+  };
+}
