@@ -18,6 +18,8 @@ export type LossProgramOptions = Task & {
 export interface Predictions {
   readonly losses: Float32Array; // [S]
   readonly outputs: Float32Array; // [S, K], row-major
+  /** K. */
+  readonly columns: number;
 }
 
 /** The forward pass alone: the loss at every learned place of a batch, without dropout. */
@@ -55,9 +57,9 @@ export class LossProgram {
   async predict(batch: Batch, trainables: Float32Array): Promise<Predictions> {
     const found = await this.#run(batch, trainables);
     const [losses, outputs] = [required(found.losses), required(found.outputs)];
-    const columns = outputs.length / losses.length;
+    const columns = outputs.length / padSupervised(batch, this.#supervisedMultiple).targets.length;
     const { supervisedCount } = batch;
-    return { losses: losses.subarray(0, supervisedCount), outputs: outputs.subarray(0, supervisedCount * columns) };
+    return { losses: losses.subarray(0, supervisedCount), outputs: outputs.subarray(0, supervisedCount * columns), columns };
   }
 
   async #run(given: Batch, trainables: Float32Array) {

@@ -27,10 +27,9 @@ export async function predictLabels(
       sum.loss += loss * (batch.weights[place] ?? 0);
     });
     sum.weight += weightOf(batch);
-    const columns = found.outputs.length / found.losses.length;
     let start = 0;
     for (const [at, index] of indexes.entries()) {
-      const end = start + (counts[at] ?? 0) * columns;
+      const end = start + (counts[at] ?? 0) * found.columns;
       outputs[index] = found.outputs.slice(start, end);
       start = end;
     }
