@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -54,5 +54,18 @@ it("a kill -9 at any moment of replacing an adapter leaves the old one or the ne
     expect(survivor).toEqual(original);
   }
   await writeAdapterFolder(folder, adapters[1]!);
+  expect((await readdir(folder)).sort()).toEqual(["README.md", "adapter_config.json", "adapter_model.safetensors"]);
+});
+
+it("what a kill left of a file that is written elsewhere this time is removed too", async () => {
+  const folder = join(scratch, "left-over");
+  const [plain, patterned] = await Promise.all([goldenPath("tiny-llama/adapter"), goldenPath("lora/patterns")].map(readAdapterFolder));
+  await writeAdapterFolder(folder, plain!);
+  const machine = hostname()
+    .replace(/[^A-Za-z0-9-]/g, "")
+    .slice(0, 32);
+  const noProcess = 2 ** 30; // above the largest number that a system gives
+  await writeFile(join(folder, `.README.md.${machine || "host"}.${noProcess}.0123456789ab.tmp`), "half a card");
+  await writeAdapterFolder(folder, patterned!); // another configuration: the files are made in a folder of their own
   expect((await readdir(folder)).sort()).toEqual(["README.md", "adapter_config.json", "adapter_model.safetensors"]);
 });

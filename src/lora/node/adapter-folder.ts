@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
-import { explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { explainWriteFailure, removeStaleTemporaries, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { exists } from "../../weights/node/exists.js";
 import { FileByteSource } from "../../weights/node/file-byte-source.js";
 import { openSafetensorsFile } from "../../weights/node/open-checkpoint.js";
@@ -56,6 +56,7 @@ export async function writeAdapterFolder(folder: string, adapter: Adapter): Prom
   try {
     await mkdir(folder, { recursive: true });
     await finishMove(folder);
+    for (const file of [CARD, CONFIG, WEIGHTS]) await removeStaleTemporaries(folder, file);
     await rm(join(folder, UNFINISHED), { recursive: true, force: true });
     const same = (await textOf(join(folder, CONFIG))) === writePeftConfig(adapter.config);
     if (same) await writeFiles(folder, adapter);
