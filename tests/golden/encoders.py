@@ -243,6 +243,24 @@ def make_task(name, plan, kind, tensors):
     return facts
 
 
+def make_embedding(name, plan, tensors):
+    """An adapter beside the bare model, as sentence-transformers trains it: its names lack the prefix of a model with a head."""
+    base = transformers.AutoModel.from_pretrained(HERE / name, dtype=torch.float32, attn_implementation="eager").eval()
+    base.name_or_path = base.config._name_or_path = name
+    torch.manual_seed(plan["seed"] + 8)
+    config = LoraConfig(
+        r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="FEATURE_EXTRACTION", init_lora_weights="gaussian"
+    )
+    model = get_peft_model(base, config).eval()
+    randomise_b(model, plan["seed"] + 9, plan.get("adapter", 0.2))
+    save_adapter(model, HERE / name / "embedding-adapter")
+    batch = BATCHES[0]
+    real = batch["attention_mask"].unsqueeze(-1)
+    with torch.no_grad():
+        states = model(**Task(plan, "sequence").inputs(batch)).last_hidden_state
+    tensors["embedding.mean"] = torch.nn.functional.normalize((states * real).sum(1) / real.sum(1))
+
+
 def make(name, plan):
     print(name)
     save_model(name, plan)
@@ -260,6 +278,7 @@ def make(name, plan):
         "paddedLeft": {key: value.tolist() for key, value in left.items()},
         **{kind: make_task(name, plan, kind, tensors) for kind in ("sequence", "token")},
     }
+    make_embedding(name, plan, tensors)
     write_golden(HERE / name, tensors, facts)
 
 

@@ -10,6 +10,7 @@ import { GradientProgram } from "../../src/training/gradient-program.js";
 import { LossProgram } from "../../src/training/loss-program.js";
 import { createOptimizer } from "../../src/training/optimizer.js";
 import { runTrainer } from "../../src/training/trainer.js";
+import { readEmbeddingAdapter } from "../../src/workflows/node/embed-run.js";
 import { relativeError } from "../support/compare.js";
 import { type EncoderGolden, type EncoderTask, loadEncoder, loadTask, statesOf, taughtTexts } from "../support/encoder.js";
 import { savedAdapter } from "../support/saved-adapter.js";
@@ -66,6 +67,15 @@ describe.each(encoders)("%s", (name) => {
       );
     }
     await program.release();
+  });
+
+  test("vectors with an adapter that PEFT trained beside the bare model, whose names lack the prefix", async () => {
+    const adapter = await readEmbeddingAdapter(join(it.folder, "embedding-adapter"), { name, model: it.model });
+    const options = { model: it.model, embedding: { pooling: "mean", normalised: true }, adapter, maxTokens: MAX_TOKENS } as const;
+    const program = await EmbeddingProgram.compile(nodeEngine, options, await it.compile());
+    const found = await program.run(taughtTexts(it.facts.batches[0], "sequence"));
+    await program.release();
+    expect(relativeError(found, await it.golden.readFloat32("embedding.mean"))).toBeLessThan(TOLERANCE);
   });
 
   describe.each(["sequence", "token"] as const)("%s classification", (kind) => {

@@ -3,6 +3,10 @@ import type { LabelledTokens } from "../../data/lesson.js";
 import { readRows } from "../../data/node/read-rows.js";
 import { longestRow } from "../../data/packing.js";
 import { InputError } from "../../errors.js";
+import { vectorFromAdapter } from "../../lora/adapter.js";
+import { fromBareModel } from "../../lora/bare-model.js";
+import { checkFit } from "../../lora/fit.js";
+import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
@@ -10,8 +14,9 @@ import type { TextCodec } from "../../text/tokenizer.js";
 import { EmbeddingProgram, type Pooling } from "../../training/embedding-program.js";
 import type { EmbedResult, Progress } from "../api.js";
 import { type EmbedSettings, embedSet, inCode, parseOptions } from "../options.js";
+import { findAdapter } from "./adapter-place.js";
 import { targetOf } from "./device.js";
-import { describeModelAs, mapModel } from "./open-model.js";
+import { type DescribedModel, describeModelAs, mapModel } from "./open-model.js";
 import { readSentenceFiles } from "./sentence-files.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
@@ -23,6 +28,7 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   const described = await describeModelAs(embeddingModel, settings.model, { signal, onProgress, onNotice: (note) => notes.push(note) });
   if (described.ggufMetadata !== undefined)
     throw new InputError(`${settings.model}: sentences are embedded by models in a folder, not by a GGUF.`);
+  const adapter = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
   const { maxLength, ...embedding } = await readSentenceFiles(described.path);
   const longest = Math.min(maxLength ?? described.model.dimensions.maxPositions, described.model.dimensions.maxPositions);
   const texts = (await textsOf(settings)).map((text) => encoded(described.codec, text, embedding.pooling, longest));
@@ -31,7 +37,7 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
 
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads }, { signal, onProgress });
   const maxTokens = longestRow(Math.max(...texts.map(({ ids }) => ids.length)));
-  const program = await EmbeddingProgram.compile(nodeEngine, { model: opened.model, embedding, maxTokens }, opened.compile);
+  const program = await EmbeddingProgram.compile(nodeEngine, { model: opened.model, embedding, adapter, maxTokens }, opened.compile);
   try {
     const vectors = new Array<Float32Array>(texts.length);
     let done = 0;
@@ -52,6 +58,17 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
 
 /** A model up to its hidden states: of a language model the vocabulary's head is not read. */
 const embeddingModel = (config: Readonly<Record<string, unknown>>): ModelGraph => ({ ...readModel(config), head: undefined });
+
+/**
+ * An adapter of a model that embeds, laid out beside it.
+ *
+ * @throws InputError where it does not fit, with every mismatch.
+ */
+export async function readEmbeddingAdapter(directory: string, { name, model }: Pick<DescribedModel<ModelGraph>, "name" | "model">) {
+  const adapter = fromBareModel(await readAdapterFolder(await findAdapter(directory)), model);
+  checkFit(adapter, model.linearGroups.flat(), name);
+  return vectorFromAdapter(adapter, model.linearGroups);
+}
 
 /** The texts given, then those of the file. */
 async function textsOf({ text = [], data }: EmbedSettings): Promise<readonly string[]> {

@@ -58,6 +58,12 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
 
 export const embedSet = optionSet("embed", "Turn texts into vectors: texts of like meaning have vectors of like direction.", {
   model: model(),
+  adapter: option(text(adapterFolder), {
+    value: "DIR",
+    group: groups.files,
+    without: "the model as it is",
+    help: "An adapter to put beside the model, such as PEFT trains for sentence-transformers.",
+  }),
   text: option(texts("a text"), {
     value: "TEXT",
     group: groups.files,
