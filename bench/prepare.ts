@@ -50,6 +50,7 @@ export async function writeInitialAdapter(
   const layout = buildLayout(adaptGroups(model.linearGroups, spec));
   const { trainables, frozen } = await initialiseAdapter(layout, {
     initialisation: spec.initialisation,
+    rounds: 0,
     seed,
     weightOf: weightsOf({ checkpoint }),
   });

@@ -3,6 +3,7 @@ import type { LinearGroup, LinearLayer, ModelContext } from "../models/architect
 import { type FrozenLayers, throughFrozen } from "../models/parts/layer-bias.js";
 import { linear } from "../ops/linear.js";
 import { splitColumns } from "../ops/split-columns.js";
+import { splitRows } from "../ops/split-rows.js";
 import type { AdapterLayout, LaidOutGroup, LaidOutLayer, LayoutEntry, PlacedParameter } from "./layout.js";
 
 /** Tensors of an adapter as inputs of a graph. */
@@ -55,7 +56,11 @@ export function attachAdapter(
             dropped,
             product: (rows) => frozen.product(rows, layer),
             addBias: (y) => frozen.addBias(y, layer),
-            parameter: (name) => tensorOf(placeOf(layer, name)),
+            parameter: (name) => {
+              const stack = stacks.find((each) => each.parameter === name);
+              if (stack === undefined) return tensorOf(placeOf(layer, name));
+              return known(splitRows(tensorOf(stack.entry), stack.rows)[index], name);
+            },
             multiplied: (name) => known(multiplied.get(name)?.[index], name),
           }),
       ]),

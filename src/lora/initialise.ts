@@ -5,7 +5,7 @@ import { type AdapterLayout, parameterName, viewOf } from "./layout.js";
 import type { Start } from "./variants/variant.js";
 
 /** How a new adapter begins. */
-export interface AdapterStart extends Pick<Start, "initialisation"> {
+export interface AdapterStart extends Pick<Start, "initialisation" | "rounds"> {
   readonly seed: number;
   /** The frozen W [outputs, inputs] of a layer, for variants that start from it. */
   readonly weightOf: (layer: LinearLayer) => Promise<Float32Array>;

@@ -36,7 +36,6 @@ const loraFields = z.object({
 
 /** Fields that make an adapter more than a plain LoRA beside linear layers: what each asks for, in words. */
 const unsupportedFields: Readonly<Record<string, string>> = {
-  use_dora: "DoRA (use_dora)",
   modules_to_save: "fully trained modules (modules_to_save)",
   lora_bias: "a bias of B (lora_bias)",
   trainable_token_indices: "trained token embeddings (trainable_token_indices)",

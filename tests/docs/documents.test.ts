@@ -17,6 +17,7 @@ const documents = [
   "docs/web-gpu.md",
   "docs/precision.md",
   "docs/adding-an-architecture.md",
+  "docs/methods.md",
 ];
 const texts = new Map(documents.map((path) => [path, readFileSync(path, "utf8")]));
 

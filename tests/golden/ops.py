@@ -379,6 +379,19 @@ def heads_of_tasks():
     case("l2Normalise: zeros", {"n": 3}, dict(x=zeros), [], lambda x: F.normalize(x))
 
 
+def magnitude_gain():
+    """DoRA's factor, from W itself; the norm is detached."""
+    weight, a, b = normal(5, 4), normal(2, 4), normal(5, 2)
+    squares = (weight.astype(np.float64) ** 2).sum(1)
+    inputs = dict(magnitude=normal(5), a=a, b=b, through=(a @ weight.T), squares=squares.astype(np.float32))
+
+    def gain(magnitude, a, b, through, squares):
+        adapted = torch.from_numpy(weight).double() + 1.5 * b @ a
+        return magnitude / torch.linalg.norm(adapted, dim=1).detach()
+
+    case("magnitudeGain", {}, inputs, ["magnitude"], gain)
+
+
 def main():
     elementwise("add", lambda a, b: a + b)
     elementwise("mul", lambda a, b: a * b)
@@ -422,6 +435,8 @@ def main():
     one_token(4, 2, 2, "one token")
     one_token(2, 2, 2, "one token, soft cap", soft_cap=2)
     rotary_part()
+    magnitude_gain()
+    case("splitRows", {}, dict(x=normal(3, 3)), [], lambda x: x.split([2, 1]))
 
 
 if __name__ == "__main__":

@@ -151,7 +151,8 @@ describe("replacing an adapter", () => {
 describe("what is refused", () => {
   it.each([
     [{ peft_type: "LOHA" }, /peft_type is "LOHA"; only "LORA"/],
-    [{ use_dora: true }, /DoRA \(use_dora\), which is not supported/],
+    [{ use_dora: true }, /q_proj: lora_magnitude_vector is missing, not a vector of 32 values/],
+    [{ use_dora: true, init_lora_weights: "pissa" }, /dora and pissa at once, which is not supported/],
     [{ modules_to_save: ["lm_head"], bias: "all" }, /modules_to_save\), trained biases \(bias: "all"\)/],
     [{ lora_bias: true }, /lora_bias/],
     [{ init_lora_weights: "pissa_niter_4" }, /changes the base's weights \(init_lora_weights: "pissa_niter_4"\)/],

@@ -16,6 +16,7 @@ import { type GeluKind, gelu } from "../../src/ops/gelu.js";
 import { l2Normalise } from "../../src/ops/l2-normalise.js";
 import { layerNorm } from "../../src/ops/layer-norm.js";
 import { linear } from "../../src/ops/linear.js";
+import { magnitudeGain } from "../../src/ops/magnitude-gain.js";
 import { mul } from "../../src/ops/mul.js";
 import { poolRows } from "../../src/ops/pool-rows.js";
 import { reshape } from "../../src/ops/reshape.js";
@@ -24,6 +25,7 @@ import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
 import { rowsFrom } from "../../src/ops/rows-from.js";
 import { softCap, tanh } from "../../src/ops/soft-cap.js";
 import { splitColumns } from "../../src/ops/split-columns.js";
+import { splitRows } from "../../src/ops/split-rows.js";
 import { squaredError } from "../../src/ops/squared-error.js";
 import { swiglu } from "../../src/ops/swiglu.js";
 import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
@@ -480,6 +482,26 @@ function clipCase(name: string, limit: number): OpCase {
   };
 }
 
+/** Random squared norms are those of no W, but longer than any change of it. */
+function magnitudeGainCase(extent: Extent): OpCase {
+  const [outputs, rank] = [extent(5), extent(2)];
+  return {
+    name: "magnitudeGain",
+    inputs: {
+      magnitude: trained(outputs),
+      a: fixed(rank, extent(4)),
+      b: fixed(outputs, rank),
+      through: fixed(rank, outputs),
+      squares: given([outputs], (_random, count) => Array<number>(count).fill(900)),
+    },
+    dimensions: [{}],
+    build: (inputs) => {
+      const x = use(inputs);
+      return [magnitudeGain(x("magnitude"), x("a"), x("b"), x("through"), x("squares"), { scale: 1.5 })];
+    },
+  };
+}
+
 /** Every case, with the extents that a graph writes out as `extent` gives them. */
 export function casesOf(extent: Extent): readonly OpCase[] {
   const droppedColumns = extent(4);
@@ -487,6 +509,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
   const [heads, half] = [extent(2), extent(3)];
   // Few columns near zero bend more than finite differences follow.
   const normed = extent(6, 3);
+  const rowHeights = [extent(2), extent(1)] as const;
   const [rotated, positions, angles] = [extent(3), extent(8, TOKENS), extent(2)];
   const gated = extent(5);
   const vocabulary = [extent(4), extent(9)] as const;
@@ -612,6 +635,13 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     ...headCases(extent),
     clipCase("clipByNorm", 1.25),
     clipCase("clipByNorm: within the limit", 1e30),
+    {
+      name: "splitRows",
+      inputs: { x: fixed(rowHeights[0] + rowHeights[1], tableColumns) },
+      dimensions: [{}],
+      build: ({ x }) => splitRows(x!, rowHeights),
+    },
+    magnitudeGainCase(extent),
     {
       name: "adamw",
       inputs: {

@@ -23,6 +23,7 @@ const withoutGradient = [
   "RowsFromGradient",
   "ScatterRows",
   "SoftCapGradient",
+  "SplitRows",
   "SquaredErrorGradient",
   "SumTo",
   "SwiGluGradient",

@@ -9,7 +9,7 @@ export async function newTrainables(
   seed: number,
 ): Promise<Float32Array<ArrayBuffer>> {
   const weightOf = () => Promise.reject(new Error("this variant does not need the weights"));
-  return (await initialiseAdapter(layout, { initialisation, seed, weightOf })).trainables;
+  return (await initialiseAdapter(layout, { initialisation, seed, weightOf, rounds: 0 })).trainables;
 }
 
 /** Where the A or B of a layer lies. */

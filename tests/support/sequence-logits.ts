@@ -5,22 +5,24 @@ import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import type { HostData } from "../../src/runtime/engine.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
-import { batchDimensions, batchFeeds } from "../../src/training/gradient-program.js";
-import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
+import { batchDimensions, batchFeeds, frozenFeeds } from "../../src/training/gradient-program.js";
+import { buildSequenceGraph, type SequenceGraphShape } from "../../src/training/sequence-graph.js";
 
 /** Logits [B·T, V] of whole sequences through the program that trains, with an adapter or without. */
 export async function sequenceLogits(
   model: LanguageModelGraph,
   batch: Batch,
   compile: CompileOptions,
-  adapter?: { readonly layout: AdapterLayout; readonly adapter: Float32Array },
+  adapter?: { readonly layout: AdapterLayout; readonly adapter: Float32Array; readonly frozen?: Float32Array | undefined },
+  regularise?: SequenceGraphShape["regularise"],
 ): Promise<Float32Array> {
-  const built = buildSequenceGraph({ model, layout: adapter?.layout, maxTokens: batch.tokens });
+  const built = buildSequenceGraph({ model, layout: adapter?.layout, maxTokens: batch.tokens, regularise });
   const { vocabulary, hidden: columns } = model.dimensions;
   built.graph.output("logits", frozenLinear(built.hidden, built.graph.weight(model.head, [vocabulary, columns])));
   const program = await Program.compile(built.graph, nodeEngine, compile);
   const feeds: Record<string, HostData> = batchFeeds(batch);
   for (const [name, entry] of built.adapter?.inputs ?? []) feeds[name] = viewOf(adapter?.adapter ?? new Float32Array(), entry);
+  Object.assign(feeds, frozenFeeds(built.adapter?.frozenInputs ?? new Map(), adapter?.frozen));
   const { logits } = await program.run(feeds, batchDimensions(batch));
   await program.release();
   const cap = model.logitSoftCap;

@@ -28,3 +28,13 @@ export function mergeInto(out: Float32Array, w: Float32Array, { a, b, scale, ran
     for (let column = 0; column < inputs; column++) out[start + column] = own * w[start + column]! + change[column]!;
   }
 }
+
+/** ‖w‖² of each of the rows of a matrix. */
+export function rowSquares(matrix: Float32Array, rows: number): Float64Array {
+  const columns = matrix.length / rows;
+  const squares = new Float64Array(rows);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) squares[row]! += matrix[row * columns + column]! ** 2;
+  }
+  return squares;
+}

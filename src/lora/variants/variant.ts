@@ -27,6 +27,8 @@ export type ParameterValues = ReadonlyMap<string, Float32Array>;
 /** What a variant starts from. */
 export interface Start {
   readonly initialisation: Initialisation;
+  /** Of an approximate singular value decomposition; 0 for the exact one. */
+  readonly rounds: number;
   /** The random stream of a parameter: it depends on the seed and on the parameter's whole name. */
   random(parameter: string): Random;
   /** The frozen W [outputs, inputs]. */
@@ -43,6 +45,7 @@ export interface LayerRows {
   product(rows: Tensor): Tensor;
   /** y [N, out] and the bias that the checkpoint has beside W, if any. */
   addBias(y: Tensor): Tensor;
+  /** A parameter; of one that multiplies the input, values through which nothing is trained. */
   parameter(name: string): Tensor;
   /** x·Pᵀ [N, R] of a parameter that multiplies the input. */
   multiplied(name: string): Tensor;

@@ -80,7 +80,7 @@ const trainShape = {
     default: "lora",
     value: "METHOD",
     group: groups.adapter,
-    help: "The kind of adapter: lora (two small matrices beside each layer).",
+    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first). docs/methods.md compares them.",
   }),
   rank: option(integer({ min: 1, max: MAX_RANK }), {
     default: 16,
@@ -105,6 +105,12 @@ const trainShape = {
     value: "LAYERS",
     group: groups.adapter,
     help: "Layers that get an adapter: all-linear, names such as q_proj,v_proj, or a regular expression as /…/. Fewer layers train faster and learn less.",
+  }),
+  svdRounds: option(integer({ min: 0, max: 1000 }), {
+    default: 4,
+    value: "N",
+    group: groups.adapter,
+    help: "With pissa: rounds in which the main directions of each weight are found, closer with each; 0 for exactly, which takes seconds for every layer.",
   }),
   rslora: option(toggle(), {
     default: false,

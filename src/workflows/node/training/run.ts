@@ -106,6 +106,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
   const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
   const started = await initialiseAdapter(layout, {
     initialisation: spec.initialisation,
+    rounds: settings.svdRounds,
     seed,
     weightOf: weightsOf(opened),
     pause: async (done) => {

@@ -1,0 +1,160 @@
+"""Makes the goldens of the variants of LoRA (tests/lora/variants.test.ts): what PEFT makes of each on a tiny Qwen 2.
+
+Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0. On the CPU, in fp32, with fixed seeds. Run after architectures.py, whose
+model in tests/golden/qwen2 it loads: its q, k and v have biases.
+
+    python tests/golden/variants.py [NAME ...]
+
+writes for each variant tests/golden/variants/NAME/:
+- adapter/: the adapter as PEFT saves it; for those that change W converted to a plain LoRA, and as it is in raw/
+- golden.safetensors: `start/` what a new adapter starts from where that is not random; `initial/` values of every trained tensor that the
+  rest is computed from, random where a start would hide a part; `logits` of the first batch, `merged.logits` of the same after merging,
+  `dropped.logits` where dropout zeroes every second element of what the adapter reads,
+  `gradient/` of the summed loss, `final/` values after ten steps of AdamW
+- golden.json: the loss, and the losses and norms of the steps
+"""
+
+import copy
+import os
+import shutil
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from peft import LoraConfig, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
+from peft.tuners.lora import LoraLayer
+
+from architectures import ARCHITECTURES, BATCHES, load_model
+from make import HERE, LINEAR_NAMES, OPTIMIZERS, forward, report_gap, save_adapter, trajectory, write_golden
+
+RANK, ALPHA = 2, 6
+STEPS = 10
+BASE = "qwen2"
+
+# config: fields of LoraConfig; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+.
+VARIANTS = {
+    "rslora": dict(config=dict(use_rslora=True)),
+    "lora-plus": dict(config={}, ratio=8.0),
+    "dora": dict(config=dict(use_dora=True)),
+    "dora-rslora": dict(config=dict(use_dora=True, use_rslora=True)),
+    "pissa": dict(config=dict(init_lora_weights="pissa"), converts=True),
+    "olora": dict(config=dict(init_lora_weights="olora", use_rslora=True), converts=True),
+}
+
+
+def plain(name):
+    """The name of a trained tensor as in PEFT's file."""
+    return name.replace(".default.weight", ".default").replace(".lora_A.default", ".lora_A.weight").replace(
+        ".lora_B.default", ".lora_B.weight"
+    ).replace(".default", "")
+
+
+def trained(model):
+    return {plain(name): value for name, value in model.named_parameters() if value.requires_grad}
+
+
+def disturb(model, seed):
+    """Moves every trained tensor away from where it starts: zeros become normal numbers, the rest changes by a tenth of its size."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in trained(model).values():
+            noise = torch.randn(value.shape, generator=generator)
+            value.add_(0.2 * noise if value.abs().max() == 0 else 0.1 * value.std().clamp(min=0.1) * noise)
+
+
+class FixedDropout(torch.nn.Module):
+    """Drops every second element, as dropout with p = 0.5 might."""
+
+    def forward(self, x):
+        return x * (2 * (torch.arange(x.shape[-1]) % 2))
+
+
+def with_fixed_dropout(model):
+    """A copy in training, whose layers all drop the same elements."""
+    changed = copy.deepcopy(model).train()
+    for module in changed.modules():
+        if isinstance(module, LoraLayer):
+            module.lora_dropout["default"] = FixedDropout()
+    return changed
+
+
+def gradients(model, batch):
+    model.zero_grad()
+    forward(model, batch)["sum"].backward()
+    return {name: value.grad.clone() for name, value in trained(model).items()}
+
+
+def optimizer_of(model, ratio):
+    """AdamW of architectures' trajectories, or LoRA+'s with the same settings."""
+    if ratio is None:
+        return OPTIMIZERS["adamw"]["make"]
+    return lambda _parameters: create_loraplus_optimizer(
+        model,
+        torch.optim.AdamW,
+        lr=5e-3,
+        loraplus_lr_ratio=ratio,
+        loraplus_weight_decay=0.01,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+    )
+
+
+def make(name, plan):
+    print(name)
+    folder = HERE / "variants" / name
+    base = load_model(BASE, ARCHITECTURES[BASE])
+    torch.manual_seed(400)
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=LINEAR_NAMES, task_type="CAUSAL_LM", **plan["config"])
+    model = get_peft_model(copy.deepcopy(base), config).eval()
+    converts = plan.get("converts", False)
+    with torch.no_grad():
+        change = (forward(model, BATCHES[0])["logits"] - forward(base, BATCHES[0])["logits"]).abs().max()
+    assert change < 1e-4, f"a new {name} changes the logits by {change}"
+
+    tensors = {}
+    for key, value in trained(model).items():
+        if converts or not ("lora_A" in key or "lora_B" in key):
+            tensors[f"start/{key}"] = value.clone()
+    start = folder.parent / "start"
+    if converts:
+        model.peft_config["default"].init_lora_weights = True  # else W is changed again when the start is read back
+        model.save_pretrained(start, save_embedding_layers=False)
+    disturb(model, 401)
+    for key, value in trained(model).items():
+        tensors[f"initial/{key}"] = value.clone()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if converts:
+        model.peft_config["default"].init_lora_weights = plan["config"]["init_lora_weights"]
+        save_adapter(model, folder / "raw")
+        before = forward(model, BATCHES[0])["logits"]
+        model.save_pretrained(folder / "adapter", save_embedding_layers=False, path_initial_model_for_weight_conversion=str(start))
+        (folder / "adapter" / "README.md").unlink()
+        shutil.rmtree(start)
+        assert torch.equal(forward(model, BATCHES[0])["logits"], before), "saving has changed the model"
+    else:
+        save_adapter(model, folder / "adapter")
+    report_gap(name, model, BATCHES[0])
+    with torch.no_grad():
+        out = forward(model, BATCHES[0])
+        tensors["logits"] = out["logits"]
+        tensors["merged.logits"] = forward(copy.deepcopy(model).merge_and_unload(), BATCHES[0])["logits"]
+        tensors["dropped.logits"] = forward(with_fixed_dropout(model), BATCHES[0])["logits"]
+    assert (tensors["logits"] - tensors["merged.logits"]).abs().max() < 1e-3
+    for key, value in gradients(model, BATCHES[0]).items():
+        tensors[f"gradient/{key}"] = value
+    facts = {key: float(out[key]) for key in ("sum", "count")}
+    facts["steps"] = trajectory(model, optimizer_of(model, plan.get("ratio")), STEPS, BATCHES)
+    for key, value in trained(model).items():
+        tensors[f"final/{key}"] = value
+    write_golden(folder, tensors, facts)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for variant in sys.argv[1:] or VARIANTS:
+        make(variant, VARIANTS[variant])

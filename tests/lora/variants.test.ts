@@ -1,0 +1,298 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { GenerationProgram } from "../../src/generation/generation-program.js";
+import type { Graph, Tensor } from "../../src/graph/graph.js";
+import { adapterFromVectors, configOf } from "../../src/lora/adapter.js";
+import { checkFit } from "../../src/lora/fit.js";
+import { inferenceAdapter } from "../../src/lora/inference.js";
+import { initialiseAdapter } from "../../src/lora/initialise.js";
+import { product } from "../../src/lora/kernels/products.js";
+import { type AdapterLayout, buildLayout, viewOf } from "../../src/lora/layout.js";
+import { rateSpans } from "../../src/lora/learning-rates.js";
+import { mergedWeight } from "../../src/lora/merge.js";
+import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { type AdapterSpec, adaptGroups } from "../../src/lora/spec.js";
+import { variantOf } from "../../src/lora/variants/index.js";
+import { mul } from "../../src/ops/mul.js";
+import { nodeEngine } from "../../src/runtime/node/engine.js";
+import type { CompileOptions } from "../../src/runtime/program.js";
+import { GradientProgram } from "../../src/training/gradient-program.js";
+import { createOptimizer } from "../../src/training/optimizer.js";
+import { runTrainer } from "../../src/training/trainer.js";
+import type { Checkpoint } from "../../src/weights/checkpoint.js";
+import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
+import { weightsOf } from "../../src/workflows/node/applied-adapter.js";
+import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
+import { relativeError } from "../support/compare.js";
+import { golden, goldenPath } from "../support/golden.js";
+import { sequenceLogits } from "../support/sequence-logits.js";
+import { batchOf } from "../support/tiny-model.js";
+import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
+
+// What every variant keeps, against what PEFT made of it on a tiny Qwen 2 (tests/golden/variants.py).
+
+const TOLERANCE = 1e-4;
+const MAX_TOKENS = 64;
+const PREFIX = "base_model.model.";
+
+/** A line for each folder of tests/golden/variants: what is asked for. PEFT's folder of a variant that changes W is in `raw`, unconverted. */
+const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: number; readonly raw?: true }>> = {
+  rslora: { rankStabilised: true },
+  "lora-plus": { ratio: 8 },
+  dora: { method: "dora" },
+  "dora-rslora": { method: "dora", rankStabilised: true },
+  pissa: { method: "pissa", raw: true },
+  olora: { method: "olora", rankStabilised: true, raw: true },
+};
+
+interface VariantFacts {
+  readonly sum: number;
+  readonly count: number;
+  readonly steps: { readonly loss: readonly number[]; readonly gradientNorm: readonly number[] };
+}
+
+let model: ArchitectureGolden;
+let base: Float32Array;
+let compile: CompileOptions;
+beforeAll(async () => {
+  model = await loadArchitecture("qwen2");
+  base = await model.golden.readFloat32("base.logits");
+  compile = await model.compile();
+});
+
+describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) => {
+  const spec: AdapterSpec = { rank: 2, alpha: 6, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft", ...asked };
+  const folder = goldenPath(`variants/${name}`);
+  const facts = golden<VariantFacts>(`variants/${name}/golden.json`);
+  let layout: AdapterLayout;
+  let tensors: Checkpoint;
+  let started: Awaited<ReturnType<typeof initialiseAdapter>>;
+  /** PEFT's values away from the start. */
+  let trainables: Float32Array;
+  let options: Pick<Parameters<typeof GradientProgram.compile>[1], "layout" | "frozen">;
+  beforeAll(async () => {
+    layout = buildLayout(adaptGroups(model.model.linearGroups, spec), [], variantOf(spec.method ?? "lora"));
+    tensors = await openSafetensorsFile(join(folder, "golden.safetensors"));
+    started = await initialiseAdapter(layout, { initialisation: "peft", rounds: 0, seed: 1, weightOf: weightsOf(model) });
+    trainables = new Float32Array(layout.length);
+    for (const [key, entry] of layout.entries) viewOf(trainables, entry).set(await tensors.readFloat32(`initial/${PREFIX}${key}`));
+    options = { layout, frozen: started.frozen };
+  });
+  /** The logits of real tokens with an adapter's values. */
+  const logitsWith = (vector: Float32Array) => maskedLogits(compile, { ...options, adapter: vector });
+  const unlike = async (vector: Float32Array, prefix: string) => {
+    const found: string[] = [];
+    for (const [key, entry] of layout.entries) {
+      const error = relativeError(viewOf(vector, entry), await tensors.readFloat32(`${prefix}/${PREFIX}${key}`));
+      if (!(error <= TOLERANCE)) found.push(`${key}: ${error}`);
+    }
+    return found;
+  };
+
+  test("has PEFT's trained tensors, and starts with PEFT's values where they are not random", async () => {
+    const theirs = [...tensors.tensors.keys()].filter((key) => key.startsWith("initial/"));
+    expect([...layout.entries.keys()].map((key) => `initial/${PREFIX}${key}`).sort()).toEqual(theirs.sort());
+    for (const key of [...tensors.tensors.keys()].filter((key) => key.startsWith("start/"))) {
+      const entry = layout.entries.get(key.slice(`start/${PREFIX}`.length));
+      const [ours, want] = [viewOf(started.trainables, entry!), await tensors.readFloat32(key)];
+      // The sign of a singular vector is free; that of A's row and B's column is the same.
+      const isA = key.endsWith("lora_A.weight");
+      const part = (index: number) => (isA ? Math.floor(index / (entry!.shape[1] ?? 1)) : index % (entry!.shape[1] ?? 1));
+      const signs = new Map<number, number>();
+      for (const [index, value] of want.entries()) {
+        const sum = signs.get(part(index)) ?? 0;
+        signs.set(part(index), sum + value * ours[index]!);
+      }
+      const turned = spec.method === "pissa" ? ours.map((value, index) => value * Math.sign(signs.get(part(index))!)) : ours;
+      expect(relativeError(turned, want), key).toBeLessThan(TOLERANCE);
+    }
+  });
+
+  test("changes nothing before it is trained", async () => {
+    expect(relativeError(await logitsWith(started.trainables), base)).toBeLessThan(1e-5);
+  });
+
+  test("gives PEFT's logits, loss and gradients by name", async () => {
+    expect(relativeError(await logitsWith(trainables), await tensors.readFloat32("logits"))).toBeLessThan(TOLERANCE);
+    for (const gradientCheckpointing of [false, true]) {
+      const sizes = { maxTokens: MAX_TOKENS, gradientCheckpointing };
+      const program = await GradientProgram.compile(nodeEngine, { model: model.model, ...options, ...sizes }, compile);
+      const gradient = new Float32Array(layout.length);
+      const { loss, count } = await program.run(batchOf(model.facts.batches[0]), trainables, gradient);
+      await program.release();
+      expect(count).toBe(facts.count);
+      expect(Math.abs(loss / facts.sum - 1)).toBeLessThan(1e-5);
+      expect(await unlike(gradient, "gradient")).toEqual([]);
+    }
+  });
+
+  test("lets dropout spare the frozen layer, as PEFT does", async () => {
+    const everySecond = (graph: Graph) => (x: Tensor) => {
+      const columns = Number(x.shape.at(-1));
+      return mul(
+        x,
+        graph.constant(
+          Float32Array.from({ length: columns }, (_, column) => 2 * (column % 2)),
+          [columns],
+        ),
+      );
+    };
+    const logits = await maskedLogits(compile, { ...options, adapter: trainables }, everySecond);
+    expect(relativeError(logits, await tensors.readFloat32("dropped.logits"))).toBeLessThan(TOLERANCE);
+  });
+
+  test("takes PEFT's ten steps of AdamW", async () => {
+    const { options: adamw } = model.facts.trajectory;
+    const { beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0 } = adamw;
+    const program = await GradientProgram.compile(nodeEngine, { model: model.model, ...options, maxTokens: MAX_TOKENS }, compile);
+    const vector = trainables.slice();
+    const settings = { kind: "adamw", beta1, beta2, epsilon, weightDecay } as const;
+    const length = { kind: "steps", steps: facts.steps.loss.length } as const;
+    const run = runTrainer(settingsOf({ length, learningRate: adamw.learningRate!, clip: adamw.clip! }), {
+      gradient: (given, _number, values, gradient) => program.run(given, values, gradient),
+      stream: inTurn(model.facts.batches.map(batchOf)),
+      optimizer: createOptimizer(settings, vector.length, undefined, rateSpans(layout, ratio)),
+      trainables: vector,
+      ...surroundings(),
+    });
+    const taken = stepsOf((await drain(run)).events);
+    await program.release();
+    const errors = {
+      loss: relativeError(
+        taken.map(({ loss }) => loss),
+        facts.steps.loss,
+      ),
+      norm: relativeError(
+        taken.map(({ gradientNorm }) => gradientNorm),
+        facts.steps.gradientNorm,
+      ),
+    };
+    expect(errors.loss).toBeLessThan(TOLERANCE);
+    expect(errors.norm).toBeLessThan(TOLERANCE);
+    expect(await unlike(vector, "final")).toEqual([]);
+  });
+
+  test("is written as PEFT writes it", async () => {
+    const ours = await mkdtemp(join(tmpdir(), "lorikeet-variant-"));
+    const config = configOf(spec, layout, model.model.linearGroups.flat(), "qwen2");
+    await writeAdapterFolder(ours, adapterFromVectors(config, layout, { trainables, frozen: started.frozen }));
+    const [written, theirs] = [await savedAdapter(ours), await savedAdapter(join(folder, "adapter"))];
+    expect(written.config).toEqual(theirs.config);
+    expect([...written.tensors.keys()].sort()).toEqual([...theirs.tensors.keys()].sort());
+    for (const [key, tensor] of theirs.tensors) {
+      expect(written.tensors.get(key)?.shape).toEqual(tensor.shape);
+      if (spec.method !== "pissa") expect(relativeError(written.tensors.get(key)!.values, tensor.values), key).toBeLessThan(1e-6);
+    }
+    // Whatever signs the start has, the written adapter is PEFT's model.
+    expect(relativeError(await answersOf(ours), await tensors.readFloat32("logits"))).toBeLessThan(TOLERANCE);
+    await rm(ours, { recursive: true });
+  });
+
+  test.each(raw ? ["adapter", "raw"] : ["adapter"])(
+    "PEFT's folder %s answers from a cache, and merged, as it does in PEFT",
+    async (saved) => {
+      const want = await tensors.readFloat32("logits");
+      expect(relativeError(await answersOf(join(folder, saved)), want)).toBeLessThan(TOLERANCE);
+      const mergedLogits = await maskedLogits(await mergedOptions(join(folder, saved)));
+      expect(relativeError(mergedLogits, await tensors.readFloat32("merged.logits"))).toBeLessThan(TOLERANCE);
+    },
+  );
+});
+
+type ParametersBehind<F> = F extends (model: never, batch: never, compile: never, ...rest: infer R) => unknown ? R : never;
+
+/** The logits [B, T, V] of the first batch through the program that trains; zero on padding. */
+async function maskedLogits(weights: CompileOptions, ...adapted: ParametersBehind<typeof sequenceLogits>): Promise<Float32Array> {
+  const batch = batchOf(model.facts.batches[0]);
+  const logits = await sequenceLogits(model.model, batch, weights, ...adapted);
+  const width = logits.length / batch.segments.length;
+  return logits.map((value, index) => value * batch.segments[Math.floor(index / width)]!);
+}
+
+describe("an approximate start of PiSSA", () => {
+  const spec: AdapterSpec = { method: "pissa", rank: 2, alpha: 6, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft" };
+  const startOf = async (rank: number, rounds: number) => {
+    const layout = buildLayout(adaptGroups(model.model.linearGroups, { ...spec, rank }), [], variantOf("pissa"));
+    return { layout, ...(await initialiseAdapter(layout, { initialisation: "peft", rounds, seed: 1, weightOf: weightsOf(model) })) };
+  };
+
+  test("comes to PEFT's exact one with its rounds, and repeats by its seed", async () => {
+    const tensors = await openSafetensorsFile(goldenPath("variants/pissa/golden.safetensors"));
+    const errorAfter = async (rounds: number) => {
+      const { layout, trainables } = await startOf(2, rounds);
+      const values = async (name: string) => {
+        const entry = layout.entries.get(name)!;
+        return { ours: viewOf(trainables, entry), theirs: await tensors.readFloat32(`start/${PREFIX}${name}`) };
+      };
+      const errors = layout.groups
+        .flatMap(({ layers }) => layers)
+        .map(async ({ name, inputs, outputs }) => {
+          const [a, b] = [await values(`${name}.lora_A.weight`), await values(`${name}.lora_B.weight`)];
+          return relativeError(product(b.ours, a.ours, outputs, 2, inputs), product(b.theirs, a.theirs, outputs, 2, inputs));
+        });
+      return Math.max(...(await Promise.all(errors)));
+    };
+    const [few, many] = [await errorAfter(1), await errorAfter(200)];
+    expect(few).toBeGreaterThan(1e-3);
+    expect(many).toBeLessThan(TOLERANCE);
+    expect((await startOf(2, 1)).trainables).toEqual((await startOf(2, 1)).trainables);
+  });
+
+  test("is refused where a weight has not as many directions as the rank", async () => {
+    await expect(startOf(17, 1)).rejects.toThrow(
+      /k_proj is \[16, 32\]: an adapter that starts from its weight has at most rank 16, found 17/,
+    );
+  });
+});
+
+/** The logits [B, T, V] of the first batch, token by token from a cache; zero on padding. */
+async function answersOf(folder: string): Promise<Float32Array> {
+  const saved = await readAdapterFolder(folder);
+  checkFit(saved, model.model.linearGroups.flat(), "qwen2");
+  const adapter = await inferenceAdapter(saved, model.model.linearGroups, weightsOf(model));
+  const program = await GenerationProgram.compile(nodeEngine, { model: model.model, adapter, maxPositions: MAX_TOKENS }, compile);
+  const { input_ids, attention_mask } = model.facts.batches[0];
+  const [tokens, width] = [input_ids[0]!.length, program.vocabulary];
+  const all = new Float32Array(input_ids.length * tokens * width);
+  const cache = program.cache(input_ids.length, tokens);
+  for (let t = 0; t < tokens; t++) {
+    const logits = await program.step(
+      cache,
+      input_ids.map((ids, b) => (attention_mask[b]?.[t] === 1 ? ids.slice(t, t + 1) : [])),
+    );
+    for (const [b, mask] of attention_mask.entries()) {
+      if (mask[t] === 1) all.set(logits.subarray(b * width, (b + 1) * width), (b * tokens + t) * width);
+    }
+  }
+  await program.release();
+  return all;
+}
+
+/** Weights into which an adapter is folded. */
+async function mergedOptions(folder: string): Promise<CompileOptions> {
+  const { layers, config } = await readAdapterFolder(folder);
+  const merged = new Map<string, Uint8Array>();
+  for (const layer of layers) {
+    const weight = await weightsOf(model)(layer);
+    const form = await variantOf(config.method).inference(layer, () => Promise.resolve(weight));
+    merged.set(`${layer.name}.weight`, new Uint8Array(mergedWeight(weight, layer, form).buffer));
+  }
+  return {
+    ...compile,
+    weights: (key) => {
+      const data = merged.get(key);
+      return data === undefined ? compile.weights(key) : { ...compile.weights(key), dtype: "float32", data };
+    },
+  };
+}
+
+async function savedAdapter(folder: string) {
+  const config = JSON.parse(await readFile(join(folder, "adapter_config.json"), "utf8"));
+  const file = await openSafetensorsFile(join(folder, "adapter_model.safetensors"));
+  const tensors = await Promise.all(
+    [...file.tensors.values()].map(async ({ name, shape }) => [name, { shape, values: await file.readFloat32(name) }] as const),
+  );
+  return { config: { ...config, target_modules: [...config.target_modules].sort() }, tensors: new Map(tensors) };
+}
