@@ -10,6 +10,10 @@ import type { LabelTaskName } from "./label-data.js";
 /** PEFT's names of the modules that a classification trains whole; it lists both, whichever the model has. */
 export const TRAINED_MODULES: readonly string[] = ["classifier", "score"];
 
+/** Whether a task of `--task` is one with labels. */
+export const isLabelTask = (task: string): task is LabelTaskName =>
+  task === "classification" || task === "token-classification" || task === "regression";
+
 export const graphTask = (task: LabelTaskName): ClassificationTask => (task === "token-classification" ? "token" : "sequence");
 
 export const taskTypeOf = (task: LabelTaskName): TaskType => (task === "token-classification" ? "TOKEN_CLS" : "SEQ_CLS");

@@ -2,11 +2,14 @@ import type { Target } from "../../graph/op.js";
 import { type AdapterLayout, buildLayout, sizeOf } from "../../lora/layout.js";
 import { adaptGroups } from "../../lora/spec.js";
 import { variantOf } from "../../lora/variants/index.js";
+import { readModel } from "../../models/index.js";
+import { labelledModel } from "../../models/labelled-model.js";
 import type { PlanResult } from "../api.js";
 import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
 import { targetOf, trainingPrecision } from "./device.js";
 import { bestProductSpeed, int8Support } from "./int8-support.js";
-import { describeModel, type OpenOptions } from "./open-model.js";
+import { graphTask, isLabelTask, labelObjective } from "./label-head.js";
+import { describeModel, describeModelAs, type OpenOptions } from "./open-model.js";
 import { batchCosts, planBatches, type RunBatches } from "./plan-batches.js";
 import { measureProductSpeed } from "./product-speed.js";
 import { checkpointingOf, memoryChanges, memoryOf } from "./run-memory.js";
@@ -51,8 +54,19 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
   };
 }
 
-/** The model, and with data the task: what would be trained. Without data there are no labels, and a plan is that of the adapter alone. */
+/** A head of so many labels stands for that of data which is not there. */
+const ASSUMED_LABELS = 2;
+
+/** The model, and with data the task: what would be trained. */
 async function planned(settings: PlanSettings, opening: OpenOptions) {
+  if (settings.data === undefined && isLabelTask(settings.task)) {
+    const task = graphTask(settings.task);
+    const described = await describeModelAs((config) => labelledModel(readModel(config), task), settings.model, opening);
+    const objective = labelObjective(settings.task, described.model.classificationHead(task, ASSUMED_LABELS));
+    const groups = adaptGroups(described.model.linearGroups, specOf(settings));
+    const layout = buildLayout(groups, objective.parameters, variantOf(settings.method));
+    return { described: { ...described, objective }, task: undefined, layout };
+  }
   if (settings.data === undefined) {
     const described = await describeModel(settings.model, opening);
     const layout = buildLayout(adaptGroups(described.model.linearGroups, specOf(settings)), [], variantOf(settings.method));
