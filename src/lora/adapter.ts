@@ -1,8 +1,8 @@
 import { RunError } from "../errors.js";
 import type { AdaptedLayer, AdapterLayer, LinearGroup, LinearLayer } from "./layer.js";
 import { type AdapterLayout, buildLayout, viewOf } from "./layout.js";
-import { type AdapterSpec, adapterScale, type Initialisation } from "./spec.js";
-import { patternKeyTest, shortestNames } from "./targets.js";
+import type { AdapterSpec, Initialisation } from "./spec.js";
+import { shortestNames } from "./targets.js";
 import { type Method, variantOf } from "./variants/index.js";
 import { A, B } from "./variants/lora.js";
 
@@ -69,17 +69,6 @@ export function parameterCount({ layers, trained = [] }: Adapter): number {
   return [...lengths, ...trained.map(({ values }) => values.length)].reduce((sum, length) => sum + length, 0);
 }
 
-/** The rank and scale that a configuration gives a layer. */
-export function configuredStrength(config: AdapterConfig, layer: string): { rank: number; alpha: number; scale: number } {
-  const rank = firstMatch(config.rankPattern, layer) ?? config.rank;
-  const alpha = firstMatch(config.alphaPattern, layer) ?? config.alpha;
-  return { rank, alpha, scale: adapterScale(alpha, rank, config.rankStabilised) };
-}
-
-function firstMatch(patterns: Readonly<Record<string, number>>, layer: string): number | undefined {
-  return Object.entries(patterns).find(([key]) => patternKeyTest(key)(layer))?.[1];
-}
-
 /** The configuration of an adapter made from a spec. `layers` are all linear layers of the checkpoint, adapted or not. */
 export function configOf(
   spec: AdapterSpec,
@@ -96,8 +85,8 @@ export function configOf(
     alpha: spec.alpha,
     dropout: spec.dropout,
     rankStabilised: spec.rankStabilised ?? false,
-    rankPattern: {},
-    alphaPattern: {},
+    rankPattern: spec.rankPattern ?? {},
+    alphaPattern: spec.alphaPattern ?? {},
     targetModules: shortestNames(
       adapted.map((layer) => layer.name),
       layers.map((layer) => layer.name),

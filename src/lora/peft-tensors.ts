@@ -1,7 +1,8 @@
 import { InputError } from "../errors.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
-import { type Adapter, type AdapterConfig, type AdapterLayer, configuredStrength, type TrainedTensor } from "./adapter.js";
+import type { Adapter, AdapterConfig, AdapterLayer, TrainedTensor } from "./adapter.js";
 import { parameterName } from "./layout.js";
+import { strengthOf } from "./spec.js";
 import { targetTest } from "./target-modules.js";
 import { variantOf } from "./variants/index.js";
 import { A, B } from "./variants/lora.js";
@@ -114,7 +115,7 @@ function checkLayer(
   const [a, b] = [shapeOf(A), shapeOf(B)];
   if (a === undefined || b === undefined)
     return `${name} has a lora_${a === undefined ? "B" : "A"} without its lora_${a === undefined ? "A" : "B"}`;
-  const { rank, scale } = configuredStrength(config, name);
+  const { rank, scale } = strengthOf(config, name);
   const [rows, inputs] = a;
   const [outputs, columns] = b;
   if (a.length !== 2 || b.length !== 2 || rows !== rank || columns !== rank || !inputs || !outputs) {

@@ -1,6 +1,6 @@
 import { InputError } from "../errors.js";
 import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
-import { type LayerSelection, selectLayers } from "./targets.js";
+import { blockOf, type LayerSelection, nearestNames, patternKeyTest, selectLayers } from "./targets.js";
 import type { Method } from "./variants/index.js";
 import type { Initialisation } from "./variants/variant.js";
 
@@ -17,6 +17,13 @@ export interface AdapterSpec {
   /** Probability with which an element of the adapter's input is dropped in training, 0 ≤ p < 1. */
   readonly dropout: number;
   readonly layers: LayerSelection;
+  /** Layers among them that are left alone. */
+  readonly exclude?: LayerSelection | undefined;
+  /** Numbers of the blocks that alone are adapted, from 0. */
+  readonly blocks?: readonly number[] | undefined;
+  /** Ranks and alphas of layers that differ: pattern for (the end of) a path → value. The first match holds. */
+  readonly rankPattern?: Readonly<Record<string, number>> | undefined;
+  readonly alphaPattern?: Readonly<Record<string, number>> | undefined;
   readonly initialisation: Initialisation;
 }
 
@@ -26,6 +33,25 @@ export const MAX_RANK = 4096;
 /** The factor of the adapter's output. α/r: Hu et al. 2021, section 4.1; α/√r: Kalajdzievski 2023, "rsLoRA", theorem 3.2. */
 export function adapterScale(alpha: number, rank: number, rankStabilised = false): number {
   return rankStabilised ? alpha / Math.sqrt(rank) : alpha / rank;
+}
+
+/** The rank and scale of a layer, by patterns as PEFT's `rank_pattern` and `alpha_pattern`. */
+export function strengthOf(
+  {
+    rank,
+    alpha,
+    rankStabilised,
+    rankPattern,
+    alphaPattern,
+  }: Pick<AdapterSpec, "rank" | "alpha" | "rankStabilised" | "rankPattern" | "alphaPattern">,
+  layer: string,
+): { rank: number; scale: number } {
+  const own = firstMatch(rankPattern, layer) ?? rank;
+  return { rank: own, scale: adapterScale(firstMatch(alphaPattern, layer) ?? alpha, own, rankStabilised) };
+}
+
+function firstMatch(patterns: Readonly<Record<string, number>> = {}, layer: string): number | undefined {
+  return Object.entries(patterns).find(([key]) => patternKeyTest(key)(layer))?.[1];
 }
 
 /** Throws InputError with everything that is wrong in a spec. */
@@ -45,8 +71,34 @@ function checkSpec(spec: AdapterSpec): void {
  */
 export function adaptGroups(groups: readonly LinearGroup[], spec: AdapterSpec): (readonly AdaptedLayer[])[] {
   checkSpec(spec);
-  const chosen = new Set(selectLayers(groups.flat(), spec.layers));
-  const scale = adapterScale(spec.alpha, spec.rank, spec.rankStabilised);
-  const adapt = (layer: LinearLayer): AdaptedLayer => ({ ...layer, rank: spec.rank, scale });
+  const inBlocks = ({ name }: LinearLayer) => spec.blocks === undefined || spec.blocks.includes(blockOf(name));
+  const chosen = new Set(selectLayers(groups.flat(), spec.layers, spec.exclude).filter(inBlocks));
+  checkChosen(spec, groups.flat(), [...chosen]);
+  const adapt = (layer: LinearLayer): AdaptedLayer => ({ ...layer, ...strengthOf(spec, layer.name) });
   return groups.map((group) => group.filter((layer) => chosen.has(layer)).map(adapt)).filter((group) => group.length > 0);
+}
+
+/** What is said of blocks and layers must mean some of them: a slip would change nothing, silently. */
+function checkChosen(
+  { blocks = [], rankPattern, alphaPattern }: AdapterSpec,
+  all: readonly LinearLayer[],
+  chosen: readonly LinearLayer[],
+): void {
+  const known = new Set(all.map(({ name }) => blockOf(name)));
+  const problems = blocks
+    .filter((block) => !known.has(block))
+    .map((block) => `there is no block ${block}; blocks are ${rangeOf([...known])}`);
+  const names = chosen.map(({ name }) => name);
+  for (const key of Object.keys({ ...rankPattern, ...alphaPattern })) {
+    if (!names.some(patternKeyTest(key)))
+      problems.push(`no adapted layer is called ${JSON.stringify(key)}; nearest: ${nearestNames(key, names).join(", ")}`);
+  }
+  if (chosen.length === 0 && problems.length === 0)
+    problems.push("no layer is left to adapt: what is chosen is excluded, or lies in other blocks");
+  if (problems.length > 0) throw new InputError(`The adapter cannot be made: ${problems.join("; ")}.`);
+}
+
+function rangeOf(numbers: readonly number[]): string {
+  const found = numbers.filter(Number.isFinite);
+  return `${Math.min(...found)} to ${Math.max(...found)}`;
 }

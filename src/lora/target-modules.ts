@@ -1,5 +1,5 @@
 import type { AdapterConfig } from "./adapter.js";
-import { nameTest, patternTest } from "./targets.js";
+import { blockOf, nameTest, patternTest } from "./targets.js";
 
 /** The head of a language model, which PEFT's `all-linear` leaves alone. */
 const HEAD = "lm_head";
@@ -21,9 +21,4 @@ function modulesTest(modules: string | readonly string[]): (layer: string) => bo
     return (layer) => tests.some((test) => test(layer));
   }
   return modules.toLowerCase() === "all-linear" ? (layer) => layer !== HEAD : patternTest(modules);
-}
-
-/** The number of the block that a layer lies in: the first number in its path. */
-function blockOf(layer: string): number {
-  return Number(/\.(\d+)\./.exec(layer)?.[1] ?? Number.NaN);
 }

@@ -108,3 +108,8 @@ function nothingMatched(layers: readonly LinearLayer[], kind: "names" | "pattern
 function listing(word: string, names: readonly string[]): string {
   return `${word}: ${names.slice(0, LISTED_NAMES).join(", ")}${names.length > LISTED_NAMES ? ", …" : ""}.`;
 }
+
+/** The number of the block that a layer lies in: the first number in its path; NaN outside of blocks. */
+export function blockOf(layer: string): number {
+  return Number(/\.(\d+)\./.exec(layer)?.[1] ?? Number.NaN);
+}

@@ -1,7 +1,18 @@
 import * as z from "zod";
 
 /** The kinds of value an option takes. The command line reads its text by kind; the documentation names it. */
-export type OptionKind = "text" | "integer" | "number" | "numbers" | "switch" | "choice" | "texts" | "layers" | "weights";
+export type OptionKind =
+  | "text"
+  | "integer"
+  | "number"
+  | "numbers"
+  | "switch"
+  | "choice"
+  | "texts"
+  | "layers"
+  | "numbersByLayer"
+  | "blocks"
+  | "weights";
 
 /** What every door (command line, config file, library, documentation) knows of one option. */
 export interface OptionInfo {

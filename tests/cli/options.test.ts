@@ -44,6 +44,10 @@ function sample(name: string, info: OptionInfo): { text: string | undefined; val
       return { text: `${name}-value`, value: [`${name}-value`] };
     case "layers":
       return { text: "q_proj, v_proj", value: ["q_proj", "v_proj"] };
+    case "numbersByLayer":
+      return { text: "q_proj=8, mlp.up_proj=4", value: { q_proj: 8, "mlp.up_proj": 4 } };
+    case "blocks":
+      return { text: "0,2-3", value: [0, 2, 3] };
     case "weights":
       return { text: "spam=3,ham=1", value: "spam=3,ham=1" };
     case "text":

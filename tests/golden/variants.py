@@ -33,10 +33,18 @@ RANK, ALPHA = 2, 6
 STEPS = 10
 BASE = "qwen2"
 
+PATTERNS = dict(
+    target_modules=[name for name in LINEAR_NAMES if name != "o_proj"],
+    rank_pattern={"q_proj": 4, r"layers\.0\.mlp\.down_proj": 1},
+    alpha_pattern={"q_proj": 3},
+)
+
 # config: fields of LoraConfig; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+.
 VARIANTS = {
     "rslora": dict(config=dict(use_rslora=True)),
     "lora-plus": dict(config={}, ratio=8.0),
+    "patterns": dict(config=PATTERNS),
+    "pissa-patterns": dict(config=dict(init_lora_weights="pissa", **PATTERNS), converts=True),
     "dora": dict(config=dict(use_dora=True)),
     "dora-rslora": dict(config=dict(use_dora=True, use_rslora=True)),
     "pissa": dict(config=dict(init_lora_weights="pissa"), converts=True),
@@ -106,7 +114,8 @@ def make(name, plan):
     folder = HERE / "variants" / name
     base = load_model(BASE, ARCHITECTURES[BASE])
     torch.manual_seed(400)
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=LINEAR_NAMES, task_type="CAUSAL_LM", **plan["config"])
+    fields = dict(r=RANK, lora_alpha=ALPHA, target_modules=LINEAR_NAMES, task_type="CAUSAL_LM")
+    config = LoraConfig(**{**fields, **plan["config"]})
     model = get_peft_model(copy.deepcopy(base), config).eval()
     converts = plan.get("converts", False)
     with torch.no_grad():

@@ -66,6 +66,21 @@ describe("an adapter's spec", () => {
     expect(adapterScale(32, 16, true)).toBe(8);
   });
 
+  it("adapts the blocks that are named, without what is excluded", () => {
+    const some = adaptGroups(tinyGroups(), { ...spec, blocks: [1], exclude: { kind: "pattern", pattern: ".*_proj.*(?<!q_proj)" } });
+    expect(some.flat().map(({ name }) => name)).toEqual(["model.layers.1.self_attn.q_proj"]);
+  });
+
+  it("is refused where blocks or patterns mean nothing, or nothing is left", () => {
+    const adapt = (changes: Partial<AdapterSpec>) => () => adaptGroups(tinyGroups(), { ...spec, ...changes });
+    expect(adapt({ blocks: [1, 7], rankPattern: { q_prj: 2 } })).toThrow(
+      /there is no block 7; blocks are 0 to 1; no adapted layer is called "q_prj"; nearest: q_proj/,
+    );
+    expect(adapt({ layers: { kind: "names", names: ["q_proj"] }, exclude: { kind: "names", names: ["self_attn.q_proj"] } })).toThrow(
+      /No layer is called "q_proj"/,
+    );
+  });
+
   it("is refused with everything that is wrong", () => {
     expect(() => adaptGroups(tinyGroups(), { ...spec, rank: 0.5, alpha: -1, dropout: 1 })).toThrow(
       "The adapter cannot be made: rank must be a whole number from 1 to 4096, found 0.5; alpha must be a number above 0, found -1; dropout must be at least 0 and below 1, found 1.",

@@ -37,10 +37,18 @@ const TOLERANCE = 1e-4;
 const MAX_TOKENS = 64;
 const PREFIX = "base_model.model.";
 
+const patterns = {
+  exclude: { kind: "names", names: ["o_proj"] },
+  rankPattern: { q_proj: 4, "layers\\.0\\.mlp\\.down_proj": 1 },
+  alphaPattern: { q_proj: 3 },
+} as const;
+
 /** A line for each folder of tests/golden/variants: what is asked for. PEFT's folder of a variant that changes W is in `raw`, unconverted. */
 const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: number; readonly raw?: true }>> = {
   rslora: { rankStabilised: true },
   "lora-plus": { ratio: 8 },
+  patterns,
+  "pissa-patterns": { method: "pissa", raw: true, ...patterns },
   dora: { method: "dora" },
   "dora-rslora": { method: "dora", rankStabilised: true },
   pissa: { method: "pissa", raw: true },

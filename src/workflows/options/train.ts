@@ -1,12 +1,12 @@
 import * as z from "zod";
 import type { ClassWeighting } from "../../data/labels.js";
 import { MAX_RANK } from "../../lora/spec.js";
-import { type LayerSelection, patternTest } from "../../lora/targets.js";
 import { methods } from "../../lora/variants/index.js";
 import type { OptimizerSettings } from "../../training/optimizer.js";
 import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed } from "./common.js";
+import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
 
 const tasks = ["sft", "classification", "token-classification", "regression"] as const;
 
@@ -29,26 +29,6 @@ function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
       return { kind: "given", weights };
     });
   return { kind: "weights", schema, expected: "none, balanced, or weights by name such as spam=3,ham=1" };
-}
-
-function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly string[]>> {
-  const name = z.string().trim().min(1);
-  const schema = z.union([name, z.array(name).min(1).readonly()]).transform((value, context): LayerSelection => {
-    if (value === "all-linear") return { kind: "all-linear" };
-    const pattern = typeof value === "string" ? /^\/(.+)\/$/s.exec(value)?.[1] : undefined;
-    if (pattern === undefined) {
-      const names = typeof value === "string" ? value.split(",").map((each) => each.trim()) : value;
-      if (names.includes("")) context.addIssue({ code: "custom", message: "a name in the list is empty" });
-      return { kind: "names", names };
-    }
-    try {
-      patternTest(pattern);
-    } catch (error) {
-      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
-    }
-    return { kind: "pattern", pattern };
-  });
-  return { kind: "layers", schema, expected: "all-linear, names of layers separated by commas, or a regular expression as /…/" };
 }
 
 const trainShape = {
@@ -116,6 +96,26 @@ const trainShape = {
     default: false,
     group: groups.adapter,
     help: "Multiply the adapter's output by alpha / √rank instead (rsLoRA). Turn it on for ranks of 64 and more, which learn little otherwise, and lower alpha.",
+  }),
+  exclude: option(layerSelection(), {
+    value: "LAYERS",
+    group: groups.adapter,
+    help: "Layers of --layers that get no adapter after all, named in the same way.",
+  }),
+  blocks: option(blockNumbers(), {
+    value: "NUMBERS",
+    group: groups.adapter,
+    help: "Blocks of the model that alone get adapters, such as 12-23: the upper half of 24. Fewer blocks train faster and learn less.",
+  }),
+  rankPattern: option(numbersByLayer(z.int().min(1).max(MAX_RANK), "ranks"), {
+    value: "RANKS",
+    group: groups.adapter,
+    help: "Ranks of layers that differ from --rank, such as q_proj=8,layers.0.mlp.up_proj=64; the first that matches holds.",
+  }),
+  alphaPattern: option(numbersByLayer(z.number().gt(0).max(1e6), "alphas"), {
+    value: "ALPHAS",
+    group: groups.adapter,
+    help: "Alphas of layers that differ from --alpha, in the same way. Give the layers of --rank-pattern theirs, if their strength shall be that of the others.",
   }),
   initialisation: option(choice(["gaussian", "peft"]), {
     default: "gaussian",

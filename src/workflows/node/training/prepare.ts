@@ -60,8 +60,20 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
 
 /** What the options say of a new adapter. */
 export function specOf(settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, "rankStabilised"> | "rslora">): AdapterSpec {
-  const { method, rank, alpha, rslora, dropout, layers, initialisation } = settings;
-  return { method, rank, alpha, rankStabilised: rslora, dropout, layers, initialisation };
+  const {
+    rslora: rankStabilised,
+    method,
+    rank,
+    alpha,
+    rankPattern,
+    alphaPattern,
+    dropout,
+    layers,
+    exclude,
+    blocks,
+    initialisation,
+  } = settings;
+  return { method, rank, alpha, rankPattern, alphaPattern, rankStabilised, dropout, layers, exclude, blocks, initialisation };
 }
 
 /** What a checkpoint compares before a run goes on: all that its numbers depend on, and nothing else. */
