@@ -59,7 +59,7 @@ function readable(mail: string): string {
     .replace(/<style[\s\S]*?<\/style>|<script[\s\S]*?<\/script>|<!--[\s\S]*?-->|<[^>]*>/gi, " ")
     .replace(/&nbsp;?/gi, " ")
     .replace(/=\r?\n/g, "")
-    .replace(/^(?:--.*|Content-\S+:.*|\s+boundary=.*|This is a multi-part message.*)$/gim, " ")
+    .replace(/^(?:--.*|Content-\S+:.*|\s+(?:boundary|charset|name|format|type)=.*|This is a multi-part message.*)$/gim, " ")
     .replace(/[^\x20-\x7e]+/g, " ")
     .replace(/\s+/g, " ")
     .trim();
