@@ -11,6 +11,7 @@ writes for each variant tests/golden/variants/NAME/:
   rest is computed from, random where a start would hide a part; `logits` of the first batch, `merged.logits` of the same after merging,
   `dropped.logits` where dropout zeroes every second element of what the adapter reads,
   `gradient/` of the summed loss, `final/` values after ten steps of AdamW
+  `frozen/` values of what is random and not trained
 - golden.json: the loss, and the losses and norms of the steps
 """
 
@@ -39,12 +40,14 @@ PATTERNS = dict(
     alpha_pattern={"q_proj": 3},
 )
 
-# config: fields of LoraConfig; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+.
+# config: fields of LoraConfig; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+; frozen: what of an
+# adapter is not trained.
 VARIANTS = {
     "rslora": dict(config=dict(use_rslora=True)),
     "lora-plus": dict(config={}, ratio=8.0),
     "patterns": dict(config=PATTERNS),
     "pissa-patterns": dict(config=dict(init_lora_weights="pissa", **PATTERNS), converts=True),
+    "lora-fa": dict(config={}, frozen="lora_A"),
     "dora": dict(config=dict(use_dora=True)),
     "dora-rslora": dict(config=dict(use_dora=True, use_rslora=True)),
     "pissa": dict(config=dict(init_lora_weights="pissa"), converts=True),
@@ -117,6 +120,8 @@ def make(name, plan):
     fields = dict(r=RANK, lora_alpha=ALPHA, target_modules=LINEAR_NAMES, task_type="CAUSAL_LM")
     config = LoraConfig(**{**fields, **plan["config"]})
     model = get_peft_model(copy.deepcopy(base), config).eval()
+    for key, value in model.named_parameters():
+        value.requires_grad_(value.requires_grad and plan.get("frozen", "nothing") not in key)
     converts = plan.get("converts", False)
     with torch.no_grad():
         change = (forward(model, BATCHES[0])["logits"] - forward(base, BATCHES[0])["logits"]).abs().max()
@@ -131,6 +136,9 @@ def make(name, plan):
         model.peft_config["default"].init_lora_weights = True  # else W is changed again when the start is read back
         model.save_pretrained(start, save_embedding_layers=False)
     disturb(model, 401)
+    for key, value in model.named_parameters():
+        if plan.get("frozen", "nothing") in key:
+            tensors[f"frozen/{plain(key)}"] = value.clone()
     for key, value in trained(model).items():
         tensors[f"initial/{key}"] = value.clone()
     shutil.rmtree(folder, ignore_errors=True)

@@ -49,6 +49,7 @@ const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: n
   "lora-plus": { ratio: 8 },
   patterns,
   "pissa-patterns": { method: "pissa", raw: true, ...patterns },
+  "lora-fa": { method: "lora-fa" },
   dora: { method: "dora" },
   "dora-rslora": { method: "dora", rankStabilised: true },
   pissa: { method: "pissa", raw: true },
@@ -86,6 +87,12 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
     started = await initialiseAdapter(layout, { initialisation: "peft", rounds: 0, seed: 1, weightOf: weightsOf(model) });
     trainables = new Float32Array(layout.length);
     for (const [key, entry] of layout.entries) viewOf(trainables, entry).set(await tensors.readFloat32(`initial/${PREFIX}${key}`));
+    for (const { parameters } of layout.groups.flatMap(({ layers }) => layers)) {
+      for (const place of parameters.values()) {
+        const key = `frozen/${PREFIX}${place.name}`;
+        if (!place.isTrained && tensors.tensors.has(key)) viewOf(started.frozen, place).set(await tensors.readFloat32(key));
+      }
+    }
     options = { layout, frozen: started.frozen };
   });
   /** The logits of real tokens with an adapter's values. */

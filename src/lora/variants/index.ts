@@ -1,11 +1,12 @@
 import { dora } from "./dora.js";
 import { lora } from "./lora.js";
+import { loraFa } from "./lora-fa.js";
 import { olora } from "./olora.js";
 import { pissa } from "./pissa.js";
 import type { Variant } from "./variant.js";
 
 /** Every variant by the name that `--method` gives it: to add one is to add a file and a line here. */
-export const variants = { lora, dora, pissa, olora } satisfies Readonly<Record<string, Variant>>;
+export const variants = { lora, dora, pissa, olora, "lora-fa": loraFa } satisfies Readonly<Record<string, Variant>>;
 
 export type Method = keyof typeof variants;
 

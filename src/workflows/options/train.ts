@@ -60,7 +60,7 @@ const trainShape = {
     default: "lora",
     value: "METHOD",
     group: groups.adapter,
-    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first). docs/methods.md compares them.",
+    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), lora-fa (only the second matrix is trained: less memory). docs/methods.md compares them.",
   }),
   rank: option(integer({ min: 1, max: MAX_RANK }), {
     default: 16,
