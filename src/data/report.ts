@@ -41,7 +41,12 @@ export interface DataReport {
   readonly heldOut: number;
   /** Distinct prompts among the examples. */
   readonly prompts: number;
-  readonly samples: readonly { readonly line: number; readonly tokens: number; readonly segments: readonly MaskedText[] }[];
+  readonly samples: readonly {
+    readonly file: string;
+    readonly line: number;
+    readonly tokens: number;
+    readonly segments: readonly MaskedText[];
+  }[];
   /** In plain words, what a reader should look at. */
   readonly notes: readonly string[];
 }
@@ -145,6 +150,7 @@ export function buildDataReport(
     heldOut: split.heldOut.length,
     prompts: new Set(examples.map((example) => example.prompt)).size,
     samples: examples.slice(0, sampleCount).map((example) => ({
+      file: example.source.file,
       line: example.source.line,
       tokens: example.ids.length,
       segments: maskedText(codec, example),

@@ -114,6 +114,7 @@ const data: DataReport = {
   },
   samples: [
     {
+      file: "d.jsonl",
       line: 7,
       tokens: 31,
       segments: [

@@ -48,7 +48,7 @@ describe("exit codes and messages", () => {
     const [first, ...others] = err.trimEnd().split("\n");
     expect(first).toBe("error: 4 problems:");
     expect(others.sort()).toEqual([
-      "  --data is missing: expected a .jsonl, .json or .csv file",
+      expect.stringMatching(/^ {2}--data is missing: expected a \.jsonl, \.json or \.csv file/),
       "  --dropout: expected a number from 0 and below 1; found 1",
       "  --out is missing: expected a folder",
       "  --rank: expected a whole number from 1 to 4096; found 0",

@@ -236,7 +236,7 @@ describe("bad files: where, expected, found", () => {
     expect(await errorOf("b.json", '[{"text":"a"},')).toMatch(/^b\.json: is not JSON/);
   });
 
-  test("other files: pictures, archives, UTF-16, folders, nothing", async () => {
+  test("other files: pictures, archives, UTF-16, nothing", async () => {
     expect(await errorOf("a.bin", Uint8Array.of(0x89, 0x50, 0xff, 0xfe, 0, 1))).toMatch(/^a\.bin: is not UTF-8 text/);
     expect(await errorOf("utf16.csv", Uint8Array.from(Buffer.from("\ufeffprompt,completion\na,b", "utf16le")))).toMatch(
       /is not UTF-8 text.*CSV UTF-8/,
@@ -244,7 +244,6 @@ describe("bad files: where, expected, found", () => {
     expect(await errorOf("a.md", "# Title\n")).toMatch(
       /^a\.md: expected a JSONL, JSON or CSV file .*, found a file that begins with "# Title"/,
     );
-    await expect(readRows(folder)).rejects.toThrow(/is a folder/);
     await expect(readRows(join(folder, "none.jsonl"))).rejects.toThrow(/none\.jsonl: no such file\./);
   });
 

@@ -22,8 +22,8 @@ export function dataText(report: DataReport, paint: Paint): string {
     ? `${paint("green", "Green")} is learned, the rest is read only.`
     : "What stands between ⟦ and ⟧ is learned, the rest is read only.";
   const samples = report.samples.map(
-    ({ line, tokens, segments }) =>
-      `${paint("bold", `${report.file}:${line}`)} ${paint("dim", `${tokens} tokens`)}\n${maskedText(segments, paint)}\n`,
+    ({ file, line, tokens, segments }) =>
+      `${paint("bold", `${file}:${line}`)} ${paint("dim", `${tokens} tokens`)}\n${maskedText(segments, paint)}\n`,
   );
   const ending = [summary, histogramText(report.lengths), "", report.longExampleRule, ...report.notes];
   return [...samples, ...(samples.length > 0 ? [legend, ""] : []), ...ending].join("\n");

@@ -1,17 +1,19 @@
-import { stat } from "node:fs/promises";
-import { extname } from "node:path";
 import { Readable } from "node:stream";
 import { type CsvError, type InfoRecord, parse } from "csv-parse";
 import { InputError } from "../../errors.js";
 import { type Located, parseJsonLine, parseJsonList } from "../json-lines.js";
 import { recogniseRow } from "../recognise.js";
 import type { RowSource, SourceRow } from "../row.js";
-import { readProblem, readTextChunks, splitLines } from "./text-lines.js";
+import { type DataFile, findDataFiles } from "./data-files.js";
+import { readTextChunks, splitLines } from "./text-lines.js";
 
 export type FileFormat = "jsonl" | "json" | "csv";
 
 export interface ReadRows<Row = SourceRow> {
-  readonly format: FileFormat;
+  /** The formats of the files, in the order in which they were met. */
+  readonly format: string;
+  /** The names of the files, more than one where a folder was given. */
+  readonly files: readonly string[];
   readonly rows: readonly Row[];
 }
 
@@ -21,23 +23,32 @@ type Recognised<Row> = Omit<Row, "source"> | { readonly problem: string };
 /** Bad rows are named, up to this many. */
 const namedProblems = 10;
 
-/** A JSON file is parsed as one text; V8's longest string is about 512 MB. */
-const maxJsonBytes = 400 * 1024 * 1024;
+/** A JSON file is parsed as one text; V8's longest string has about 512 million characters. */
+const maxJsonLength = 400 * 1024 * 1024;
 
-async function* jsonLines(path: string): AsyncGenerator<Located> {
+async function* jsonLines(file: DataFile): AsyncGenerator<Located> {
   let line = 0;
-  for await (const text of splitLines(readTextChunks(path), path)) {
+  for await (const text of splitLines(readTextChunks(file), file.name)) {
     const located = parseJsonLine(text, ++line);
     if (located !== undefined) yield located;
   }
 }
 
-async function* jsonList(path: string): AsyncGenerator<Located> {
+async function* jsonList(file: DataFile): AsyncGenerator<Located> {
   let text = "";
-  for await (const chunk of readTextChunks(path)) text += chunk;
+  for await (const chunk of readTextChunks(file)) {
+    text += chunk;
+    if (text.length > maxJsonLength) {
+      throw new InputError(
+        `${file.name}: is longer than the ${maxJsonLength} characters that a .json file may have. Write it as JSONL, which is read line by line.`,
+      );
+    }
+  }
   const list = parseJsonList(text);
   if ("problem" in list)
-    throw new InputError(`${path}: ${list.problem}. Write one JSON object a line and name the file .jsonl, or put the rows into one list.`);
+    throw new InputError(
+      `${file.name}: ${list.problem}. Write one JSON object a line and name the file .jsonl, or put the rows into one list.`,
+    );
   yield* list;
 }
 
@@ -48,8 +59,8 @@ function delimiterOf(heading: string): string {
 }
 
 /** Rows of a CSV file as objects by its heading line. Empty cells are empty strings. */
-async function* csvRecords(path: string): AsyncGenerator<Located> {
-  const first = await firstLine(path);
+async function* csvRecords(file: DataFile): AsyncGenerator<Located> {
+  const first = await firstLine(file);
   const skipped: Located[] = [];
   const parser = parse({
     bom: true,
@@ -67,7 +78,7 @@ async function* csvRecords(path: string): AsyncGenerator<Located> {
       return undefined;
     },
   });
-  const source = Readable.from(readTextChunks(path));
+  const source = Readable.from(readTextChunks(file));
   source.on("error", (error) => parser.destroy(error));
   try {
     for await (const { record, info } of source.pipe(parser) as AsyncIterable<{ record: Record<string, string>; info: InfoRecord }>) {
@@ -77,51 +88,54 @@ async function* csvRecords(path: string): AsyncGenerator<Located> {
       yield* skipped.splice(0);
     }
   } catch (cause) {
-    throw cause instanceof InputError ? cause : new InputError(`${path}: is not CSV: ${(cause as Error).message}`, { cause });
+    throw cause instanceof InputError ? cause : new InputError(`${file.name}: is not CSV: ${(cause as Error).message}`, { cause });
   }
   yield* skipped;
 }
 
-async function firstLine(path: string): Promise<string> {
-  for await (const line of splitLines(readTextChunks(path), path)) if (line.trim() !== "") return line;
+async function firstLine(file: DataFile): Promise<string> {
+  for await (const line of splitLines(readTextChunks(file), file.name)) if (line.trim() !== "") return line;
   return "";
 }
 
 /** What the file is taken for: by its name, and for .json and unknown names by how it begins. */
-async function formatOf(path: string): Promise<FileFormat> {
-  const extension = extname(path).toLowerCase();
+async function formatOf(file: DataFile): Promise<FileFormat> {
+  const { name, extension } = file;
   if (extension === ".csv" || extension === ".tsv") return "csv";
   if (extension === ".jsonl" || extension === ".ndjson") return "jsonl";
-  const start = (await firstLine(path)).trimStart();
+  const first = await firstLine(file);
+  const start = first.trimStart();
   if (start.startsWith("[")) return "json";
-  if (start.startsWith("{")) return (await isWholeJson(path)) ? "json" : "jsonl";
-  if (start === "") throw new InputError(`${path}: is empty; expected rows in JSONL, JSON or CSV.`);
+  if (start.startsWith("{")) return beginsWholeJson(first) ? "json" : "jsonl";
+  if (start === "") throw new InputError(`${name}: is empty; expected rows in JSONL, JSON or CSV.`);
+  // What comes without a name and is neither can only be a table.
+  if (file.isNameless) return "csv";
   throw new InputError(
-    `${path}: expected a JSONL, JSON or CSV file (.jsonl, .json, .csv), found a file that begins with ${JSON.stringify(start.slice(0, 40))}.`,
+    `${name}: expected a JSONL, JSON or CSV file (.jsonl, .json, .csv), found a file that begins with ${JSON.stringify(start.slice(0, 40))}.`,
   );
 }
 
-/** True for a file that begins with an object which its first line does not close: one JSON value over many lines. */
-async function isWholeJson(path: string): Promise<boolean> {
-  const located = parseJsonLine(await firstLine(path), 1);
+/** True for an object that its first line does not close: one JSON value over many lines. */
+function beginsWholeJson(firstLine: string): boolean {
+  const located = parseJsonLine(firstLine, 1);
   return located !== undefined && "problem" in located;
 }
 
-function reader(format: FileFormat, path: string): AsyncGenerator<Located> {
+function reader(format: FileFormat, file: DataFile): AsyncGenerator<Located> {
   switch (format) {
     case "jsonl":
-      return jsonLines(path);
+      return jsonLines(file);
     case "json":
-      return jsonList(path);
+      return jsonList(file);
     case "csv":
-      return csvRecords(path);
+      return csvRecords(file);
   }
 }
 
 /**
- * Reads the rows of a JSONL, JSON or CSV file and recognises them by their keys. A byte order mark, CRLF and blank lines are
- * taken in stride.
- * @throws InputError `FILE:LINE: expected …, found …` for each bad row (the first ten), or when the file holds no row.
+ * Reads the rows of a JSONL, JSON or CSV file, also packed by gzip, of a folder of such files, or of standard input (`-`), and
+ * recognises them by their keys. A byte order mark, CRLF and blank lines are taken in stride.
+ * @throws InputError `FILE:LINE: expected …, found …` for each bad row (the first ten), or when a file holds no row.
  */
 export async function readRows(path: string): Promise<ReadRows> {
   return readRowsAs<SourceRow>(path, recogniseRow);
@@ -132,25 +146,24 @@ export async function readRowsAs<Row extends { readonly source: RowSource }>(
   path: string,
   recognise: (value: unknown) => Recognised<Row>,
 ): Promise<ReadRows<Row>> {
-  const { size } = await stat(path).catch((cause: unknown) => {
-    throw readProblem(path, cause);
-  });
-  const format = await formatOf(path);
-  if (format === "json" && size > maxJsonBytes) {
-    throw new InputError(
-      `${path}: has ${size} bytes; a .json file may have ${maxJsonBytes}. Write it as JSONL, which is read line by line.`,
-    );
-  }
+  const files = await findDataFiles(path);
+  const formats = new Set<FileFormat>();
   const rows: Row[] = [];
   const problems: string[] = [];
   let bad = 0;
-  for await (const located of reader(format, path)) {
-    const result = "problem" in located ? located : recognise(located.value);
-    if ("problem" in result) {
-      if (++bad <= namedProblems) problems.push(`${path}:${located.line}: ${result.problem}`);
-    } else rows.push({ ...result, source: { file: path, line: located.line } } as Row);
+  for (const file of files) {
+    const format = await formatOf(file);
+    formats.add(format);
+    let count = 0;
+    for await (const located of reader(format, file)) {
+      count++;
+      const result = "problem" in located ? located : recognise(located.value);
+      if ("problem" in result) {
+        if (++bad <= namedProblems) problems.push(`${file.name}:${located.line}: ${result.problem}`);
+      } else rows.push({ ...result, source: { file: file.name, line: located.line } } as Row);
+    }
+    if (count === 0) throw new InputError(`${file.name}: has no rows; expected rows in JSONL, JSON or CSV.`);
   }
   if (bad > 0) throw new InputError([...problems, ...(bad > namedProblems ? [`… and ${bad - namedProblems} more rows.`] : [])].join("\n"));
-  if (rows.length === 0) throw new InputError(`${path}: has no rows; expected rows in JSONL, JSON or CSV.`);
-  return { format, rows };
+  return { format: [...formats].join(", "), files: files.map(({ name }) => name), rows };
 }

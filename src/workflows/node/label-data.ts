@@ -7,7 +7,16 @@ import { InputError } from "../../errors.js";
 import type { Labelling } from "../../lora/adapter.js";
 import type { ClassificationHead } from "../../models/architecture.js";
 import type { TextCodec } from "../../text/tokenizer.js";
-import { countNotes, type DataChoice, heldOutNote, longestExample, overlapNotes, type RunRows, type TaughtData } from "./run-data.js";
+import {
+  countNotes,
+  type DataChoice,
+  filesNotes,
+  heldOutNote,
+  longestExample,
+  overlapNotes,
+  type RunRows,
+  type TaughtData,
+} from "./run-data.js";
 
 export type LabelTaskName = Labelling["task"];
 
@@ -65,7 +74,7 @@ export function encodeLabelledRun(
   const encoded = encode(rows.data.rows);
   if (encoded.examples.length === 0)
     throw new InputError(`${choice.data}: none of its ${rows.data.rows.length} rows has a text that fits.`);
-  const own = [...labelNotes(labelling, classes), ...countNotes(choice.data, encoded)];
+  const own = [...filesNotes(choice.data, rows.data), ...labelNotes(labelling, classes), ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
     const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
     return { train, validation: heldOut, notes: [...own, heldOutNote(heldOut.length, encoded, choice)] };

@@ -54,14 +54,28 @@ export function longestExample(choice: DataChoice, maxPositions: number): number
 export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, maxPositions: number): RunData {
   const options = { maxLength: longestExample(choice, maxPositions), overflow: choice.overflow };
   const encoded = encodeRows(codec, rows.data.rows, options);
-  const own = countNotes(choice.data, encoded);
+  const own = [...filesNotes(choice.data, rows.data), ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
     const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
     return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], validationNotes: [] };
   }
   const validation = encodeRows(codec, rows.valid.rows, options);
-  const validationNotes = [...overlapNotes(encoded, validation, choice), ...countNotes(choice.valid ?? "", validation)];
+  const validationNotes = [
+    ...filesNotes(choice.valid ?? "", rows.valid),
+    ...overlapNotes(encoded, validation, choice),
+    ...countNotes(choice.valid ?? "", validation),
+  ];
   return { train: encoded.examples, validation: validation.examples, encoded, notes: [...own, ...validationNotes], validationNotes };
+}
+
+/** Files of a folder that a note lists. */
+const listedFiles = 10;
+
+/** Which files of a folder were read. */
+export function filesNotes(path: string, { files }: Pick<ReadRows, "files">): string[] {
+  if (files.length === 1 && files[0] === path) return [];
+  const shown = files.slice(0, listedFiles).join(", ");
+  return [`${path}: rows of ${files.length === 1 ? "" : `${files.length} files: `}${shown}${files.length > listedFiles ? ", …" : ""}`];
 }
 
 export function heldOutNote(count: number, { examples }: Encoded, { seed }: DataChoice): string {

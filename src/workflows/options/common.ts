@@ -20,7 +20,14 @@ export const groups = {
   output: "Output",
 } as const;
 
-export const dataFileWords = "a .jsonl, .json or .csv file";
+export const dataFileWords = "a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input";
+
+/** What is wrong where both files of a run are to come from standard input, which can be read once. */
+export function standardInputTwice(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
+  return given.data === "-" && given.valid === "-"
+    ? [`${where("data")} and ${where("valid")} cannot both be - (standard input): give one of them as a file`]
+    : [];
+}
 
 export const model = () =>
   option(text("an alias (smollm2-135m), a Hub id, a folder with config.json and safetensors, or a .gguf file"), {

@@ -12,6 +12,7 @@ import {
   model,
   overflow,
   seed,
+  standardInputTwice,
   threads,
 } from "./common.js";
 
@@ -29,7 +30,7 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
     required: true,
     value: "FILE",
     group: groups.files,
-    help: "Examples to measure on, none of them trained on: a .jsonl, .json or .csv file.",
+    help: "Examples to measure on, none of them trained on: a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input.",
   }),
   limit: option(integer({ min: 1, max: 10_000_000 }), {
     value: "N",
@@ -81,25 +82,30 @@ export const embedSet = optionSet("embed", "Turn texts into vectors: texts of li
   threads: threads(),
 });
 
-export const dataSet = optionSet("data", "Show how a file of examples is understood: format, mask, lengths, and what would be left out.", {
-  data: option(text(dataFileWords), {
-    required: true,
-    positional: true,
-    value: "FILE",
-    group: groups.files,
-    help: "The examples: a .jsonl, .json or .csv file.",
-  }),
-  model: model(),
-  valid: option(text(dataFileWords), {
-    value: "FILE",
-    group: groups.files,
-    without: "a tenth of FILE is held out, 10 to 500 rows",
-    help: "Examples that are never trained on, as for train.",
-  }),
-  maxLength: maxLength(),
-  overflow: overflow(),
-  seed: seed(groups.data, "Start of the randomness that chooses the held-out rows."),
-});
+export const dataSet = optionSet(
+  "data",
+  "Show how a file of examples is understood: format, mask, lengths, and what would be left out.",
+  {
+    data: option(text(dataFileWords), {
+      required: true,
+      positional: true,
+      value: "FILE",
+      group: groups.files,
+      help: "The examples: a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input.",
+    }),
+    model: model(),
+    valid: option(text(dataFileWords), {
+      value: "FILE",
+      group: groups.files,
+      without: "a tenth of FILE is held out, 10 to 500 rows",
+      help: "Examples that are never trained on, as for train.",
+    }),
+    maxLength: maxLength(),
+    overflow: overflow(),
+    seed: seed(groups.data, "Start of the randomness that chooses the held-out rows."),
+  },
+  standardInputTwice,
+);
 
 export const mergeSet = optionSet("merge", "Fold an adapter into its model and write the result as a folder that transformers loads.", {
   model: model(),

@@ -5,7 +5,7 @@ import { methods } from "../../lora/variants/index.js";
 import type { OptimizerSettings } from "../../training/optimizer.js";
 import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
-import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed } from "./common.js";
+import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed, standardInputTwice } from "./common.js";
 import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
 
 const tasks = ["sft", "classification", "token-classification", "regression"] as const;
@@ -37,7 +37,7 @@ const trainShape = {
     required: true,
     value: "FILE",
     group: groups.files,
-    help: "The examples to learn from: a .jsonl, .json or .csv file. `lorikeet data FILE --model MODEL` shows how it is understood.",
+    help: "The examples to learn from: a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input. `lorikeet data FILE --model MODEL` shows how it is understood.",
   }),
   out: option(text("a folder"), {
     required: true,
@@ -280,7 +280,7 @@ export type TrainOptions = Omit<OptionsOf<typeof trainShape>, "epochs" | "steps"
 const durations = ["epochs", "steps", "minutes"] as const;
 
 function trainRules(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
-  const problems: string[] = [];
+  const problems = standardInputTwice(given, where);
   const lengths = durations.filter((name) => name in given);
   if (lengths.length > 1) problems.push(`${lengths.map(where).join(" and ")} exclude one another: give one`);
   const task = given.task ?? "sft";
