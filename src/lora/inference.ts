@@ -1,16 +1,14 @@
-import { add } from "../ops/add.js";
 import { linear } from "../ops/linear.js";
 import { mul } from "../ops/mul.js";
 import { type Adapter, vectorFromAdapter } from "./adapter.js";
-import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
+import type { LinearGroup, LinearLayer } from "./layer.js";
 import { type AdapterLayout, buildLayout, viewOf } from "./layout.js";
 import { variantOf } from "./variants/index.js";
 import { A, B, parameterA, parameterB, storedPair } from "./variants/lora.js";
 import type { InferenceForm, Variant, VariantParameter } from "./variants/variant.js";
 
-/** Names of what an answering layer may have beside A and B. */
+/** The name of what an answering layer may have beside A and B. */
 const GAIN = "gain";
-const BIAS = "bias";
 
 /** An adapter as a program that answers or measures applies it. */
 export interface InferenceAdapter {
@@ -38,8 +36,8 @@ export async function inferenceAdapter(
   const layout = buildLayout(adapted, adapter.trained, answering(forms));
   const vector = new Float32Array(layout.length);
   for (const layer of layout.groups.flatMap(({ layers }) => layers)) {
-    const { a, b, gain, bias } = formOf(forms, layer);
-    const values: Readonly<Record<string, Float32Array | undefined>> = { [A]: a, [B]: b, [GAIN]: gain, [BIAS]: bias };
+    const { a, b, gain } = formOf(forms, layer);
+    const values: Readonly<Record<string, Float32Array | undefined>> = { [A]: a, [B]: b, [GAIN]: gain };
     for (const [name, place] of layer.parameters) viewOf(vector, place).set(values[name] ?? []);
   }
   for (const [index, entry] of layout.modules.entries()) viewOf(vector, entry).set(adapter.trained?.[index]?.values ?? []);
@@ -52,29 +50,21 @@ function formOf(forms: ReadonlyMap<string, InferenceForm>, { name }: LinearLayer
   return form;
 }
 
-/** y = gain ⊙ x·Wᵀ + bias of W + s·x·Aᵀ·Bᵀ + bias, as a variant of its own. */
+/** y = gain ⊙ x·Wᵀ + bias of W + s·x·Aᵀ·Bᵀ, as a variant of its own. */
 function answering(forms: ReadonlyMap<string, InferenceForm>): Variant {
-  const optional = (name: string, layer: AdaptedLayer): VariantParameter => ({
-    name,
-    shape: [layer.outputs],
-    isTrained: true, // fed with the adapter
-    side: "output",
-  });
   return {
     parameters: (layer) => {
-      const { gain, bias } = formOf(forms, layer);
-      const [gains, biases] = [gain && optional(GAIN, layer), bias && optional(BIAS, layer)];
-      return [parameterA(layer), parameterB(layer), ...(gains ? [gains] : []), ...(biases ? [biases] : [])];
+      const gain: VariantParameter = { name: GAIN, shape: [layer.outputs], isTrained: true, side: "output" }; // fed with the adapter
+      return [parameterA(layer), parameterB(layer), ...(formOf(forms, layer).gain === undefined ? [] : [gain])];
     },
     initialise: () => {
       throw new Error("an adapter in the form for answers is not trained");
     },
     forward: (layer, rows) => {
-      const { gain, bias } = formOf(forms, layer);
+      const { gain } = formOf(forms, layer);
       const product = rows.product(rows.input); // [N, out]
       const addend = rows.addBias(gain === undefined ? product : mul(product, rows.parameter(GAIN)));
-      const y = linear(rows.multiplied(A), rows.parameter(B), { scale: layer.scale, addend });
-      return bias === undefined ? y : add(y, rows.parameter(BIAS));
+      return linear(rows.multiplied(A), rows.parameter(B), { scale: layer.scale, addend }); // [N, out]
     },
     stored: storedPair,
     vectors: [],

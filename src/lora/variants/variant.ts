@@ -52,8 +52,8 @@ export interface LayerRows {
 }
 
 /**
- * A layer as answers need it, y = gain ⊙ x·Wᵀ + bias of W + scale · x·Aᵀ·Bᵀ + bias, and as merging does,
- * W' = gain ⊙ W + scale · B·A. The gain is one factor for each output.
+ * A layer as answers need it, y = gain ⊙ x·Wᵀ + bias of W + scale · x·Aᵀ·Bᵀ, and as merging does, W' = gain ⊙ W + scale · B·A. The gain
+ * is one factor for each output.
  */
 export interface InferenceForm {
   readonly rank: number;
@@ -61,7 +61,6 @@ export interface InferenceForm {
   readonly a: Float32Array; // [rank, inputs]
   readonly b: Float32Array; // [outputs, rank]
   readonly gain?: Float32Array | undefined; // [outputs]
-  readonly bias?: Float32Array | undefined; // [outputs]
 }
 
 /** A variant of LoRA: all that differs between one and another. */
