@@ -1,4 +1,4 @@
-import { renderChat } from "../text/rendering.js";
+import { renderChat } from "../text/template.js";
 import type { TextCodec } from "../text/tokenizer.js";
 import { type EncodedRows, type Example, longExampleRules, type Overflow } from "./example.js";
 import type { RowForm } from "./row.js";

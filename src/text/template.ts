@@ -62,6 +62,11 @@ export function runTemplate(source: string, codec: TextCodec, messages: readonly
   }
 }
 
+/** The conversation as the model's own template writes it. @throws InputError when the template refuses it. */
+export function renderChat(codec: TextCodec, messages: readonly Message[], options: RenderOptions = {}): string {
+  return runTemplate(templateSource(codec, options.tools), codec, messages, options);
+}
+
 const generationTag = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
 export const hasGenerationTags = (source: string): boolean => /\{%-?\s*generation\s*-?%\}/.test(source);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadTextFromFolder } from "../../src/text/node/load.js";
-import { renderChat } from "../../src/text/rendering.js";
+import { renderChat } from "../../src/text/template.js";
 import { golden, goldenPath } from "../support/golden.js";
 
 let folder = "";

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { buildTextCodec } from "../../src/text/codec.js";
 import { surroundingTemplate } from "../../src/text/model-input.js";
-import { encodeChat, encodePrompt, renderChat } from "../../src/text/rendering.js";
+import { encodeChat, encodePrompt } from "../../src/text/rendering.js";
+import { renderChat } from "../../src/text/template.js";
 import type { Message, TextCodec } from "../../src/text/tokenizer.js";
 import { golden } from "../support/golden.js";
 

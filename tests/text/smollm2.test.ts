@@ -1,7 +1,8 @@
 import { gguf } from "@huggingface/gguf";
 import { beforeAll, describe, expect, test } from "vitest";
 import { textFromGguf } from "../../src/text/from-gguf.js";
-import { encodeChat, encodePrompt, renderChat } from "../../src/text/rendering.js";
+import { encodeChat, encodePrompt } from "../../src/text/rendering.js";
+import { renderChat } from "../../src/text/template.js";
 import type { Message, TextCodec } from "../../src/text/tokenizer.js";
 import { golden } from "../support/golden.js";
 import { smollm2Path } from "../support/smollm2.js";

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadTextFromFolder } from "../../src/text/node/load.js";
-import { encodeChat, encodePrompt, renderChat } from "../../src/text/rendering.js";
+import { encodeChat, encodePrompt } from "../../src/text/rendering.js";
+import { renderChat } from "../../src/text/template.js";
 import type { Message, TextCodec } from "../../src/text/tokenizer.js";
 import { golden, goldenPath } from "../support/golden.js";
 

@@ -6,7 +6,7 @@ import { InputError } from "../../src/errors.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { readGgufText } from "../../src/text/from-gguf.js";
 import { loadTextFromFolder } from "../../src/text/node/load.js";
-import { renderChat } from "../../src/text/rendering.js";
+import { renderChat } from "../../src/text/template.js";
 import type { Message } from "../../src/text/tokenizer.js";
 import { tokenizerFiles } from "../../src/text/tokenizer-files.js";
 import { LossProgram } from "../../src/training/loss-program.js";
