@@ -1,9 +1,9 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { lorikeet } from "../support/built-command.js";
 import { goldenPath } from "../support/golden.js";
 import { jsonlFile, TINY_CHAT, temporaryFolder } from "../workflows/support.js";
-import { lorikeet } from "./built-command.js";
 
 // Mistakes of a user, told by the built command: exit code 2, the place and the reason, and nothing written.
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadCheckpoint } from "../../src/training/node/checkpoint-file.js";
+import { jsonLines, lorikeet, startLorikeet } from "../support/built-command.js";
 import { TINY_CHAT } from "../workflows/support.js";
-import { jsonLines, lorikeet, startLorikeet } from "./built-command.js";
 
 // A training run as a user of the command has it: told line by line, stopped with Ctrl-C, and taken up again.
 

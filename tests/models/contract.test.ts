@@ -4,14 +4,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Batch } from "../../src/data/batch.js";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
-import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
-import { createOptimizer } from "../../src/training/optimizer.js";
-import { runTrainer } from "../../src/training/trainer.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import { mapWeights } from "../../src/weights/node/mapped-weights.js";
 import { openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
@@ -21,7 +18,7 @@ import { relativeError } from "../support/compare.js";
 import { savedAdapter } from "../support/saved-adapter.js";
 import { sequenceLogits } from "../support/sequence-logits.js";
 import { batchOf } from "../support/tiny-model.js";
-import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
+import { repeatTrajectory, tensorsUnlike } from "../support/trajectory.js";
 import { architectures } from "./architectures.js";
 
 // What every architecture keeps, on a tiny model of it, against what transformers and PEFT made of that model. Its precisions are in
@@ -89,42 +86,18 @@ describe.each(architectures)("%s", (name) => {
     expect(count).toBe(it.facts.adapted.count);
     expect(Math.abs(loss / it.facts.adapted.sum - 1)).toBeLessThan(1e-5);
     expect([...it.golden.tensors.keys()].filter((key) => key.startsWith("adapted.gradient/"))).toHaveLength(it.layout.entries.size);
-    expect(await unlike(it, gradient, "adapted.gradient/")).toEqual([]);
+    expect(await tensorsUnlike(it, gradient, "adapted.gradient/", TOLERANCE)).toEqual([]);
   });
 
   test("ten steps of AdamW: the losses, the norms of the gradients and the adapter at the end", async () => {
-    const { options, loss, gradientNorm } = it.facts.trajectory;
+    const { trajectory, batches } = it.facts;
     const program = await GradientProgram.compile(nodeEngine, { ...it, maxTokens: MAX_TOKENS }, await it.compile());
-    const trainables = it.adapter.slice();
-    const settings = settingsOf({
-      length: { kind: "steps", steps: loss.length },
-      learningRate: options.learningRate!,
-      clip: options.clip!,
-    });
-    const { beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0 } = options;
-    const run = runTrainer(settings, {
-      gradient: (batch, _number, values, gradient) => program.run(batch, values, gradient),
-      stream: inTurn(it.facts.batches.map(batchOf)),
-      optimizer: createOptimizer({ kind: "adamw", beta1, beta2, epsilon, weightDecay }, trainables.length),
-      trainables,
-      ...surroundings(),
-    });
-    const taken = stepsOf((await drain(run)).events);
+    const taken = await repeatTrajectory(program, trajectory, batches.map(batchOf), it.adapter);
     await program.release();
-    expect(taken).toHaveLength(10);
-    expect(
-      relativeError(
-        taken.map((step) => step.loss),
-        loss,
-      ),
-    ).toBeLessThan(TOLERANCE);
-    expect(
-      relativeError(
-        taken.map((step) => step.gradientNorm),
-        gradientNorm,
-      ),
-    ).toBeLessThan(TOLERANCE);
-    expect(await unlike(it, trainables, "trajectory.final/")).toEqual([]);
+    expect(taken.loss).toHaveLength(10);
+    expect(relativeError(taken.loss, trajectory.loss)).toBeLessThan(TOLERANCE);
+    expect(relativeError(taken.gradientNorm, trajectory.gradientNorm)).toBeLessThan(TOLERANCE);
+    expect(await tensorsUnlike(it, taken.trainables, "trajectory.final/", TOLERANCE)).toEqual([]);
   });
 
   describe("cached decoding", () => {
@@ -169,18 +142,4 @@ const listedWeights = ({ model }: ArchitectureGolden) => [...model.weights].map(
 function realRows(logits: Float32Array, { segments }: Batch): number[] {
   const width = logits.length / segments.length;
   return [...segments.keys()].filter((row) => segments[row] === 1).flatMap((row) => [...logits.subarray(row * width, (row + 1) * width)]);
-}
-
-/** The matrices of a vector that differ from PEFT's. */
-async function unlike(
-  { layout, golden }: { layout: AdapterLayout; golden: ArchitectureGolden["golden"] },
-  vector: Float32Array,
-  prefix: string,
-) {
-  const found: string[] = [];
-  for (const [entryName, entry] of layout.entries) {
-    const error = relativeError(viewOf(vector, entry), await golden.readFloat32(`${prefix}base_model.model.${entryName}`));
-    if (!(error <= TOLERANCE)) found.push(`${entryName}: ${error}`);
-  }
-  return found;
 }

@@ -2,19 +2,16 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { EmbeddingProgram } from "../../src/training/embedding-program.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
 import { LossProgram } from "../../src/training/loss-program.js";
-import { createOptimizer } from "../../src/training/optimizer.js";
-import { runTrainer } from "../../src/training/trainer.js";
 import { readEmbeddingAdapter } from "../../src/workflows/node/embed-run.js";
 import { relativeError } from "../support/compare.js";
 import { type EncoderGolden, type EncoderTask, loadEncoder, loadTask, statesOf, taughtTexts } from "../support/encoder.js";
 import { savedAdapter } from "../support/saved-adapter.js";
-import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
+import { repeatTrajectory, tensorsUnlike } from "../support/trajectory.js";
 import { encoders } from "./architectures.js";
 
 // What every encoder keeps, on a tiny model of it, against what transformers and PEFT made of that model.
@@ -122,39 +119,19 @@ describe.each(encoders)("%s", (name) => {
       expect(Math.abs(loss / task.facts.sum - 1)).toBeLessThan(1e-5);
       const names = [...it.golden.tensors.keys()].filter((key) => key.startsWith(`${kind}.gradient/`));
       expect(names).toHaveLength(task.layout.entries.size);
-      expect(await unlike(it, task.layout, gradient, `${kind}.gradient/`)).toEqual([]);
+      expect(await tensorsUnlike({ layout: task.layout, golden: it.golden }, gradient, `${kind}.gradient/`, TOLERANCE)).toEqual([]);
     });
 
     test("ten steps of AdamW with the head: the losses, the norms of the gradients, and adapter and head at the end", async () => {
-      const { options, loss, gradientNorm } = task.facts.trajectory;
+      const { trajectory } = task.facts;
+      const batches = it.facts.batches.map((texts) => taughtTexts(texts, kind));
       const program = await GradientProgram.compile(nodeEngine, { ...task, maxTokens: MAX_TOKENS }, await it.compile());
-      const trainables = task.vector.slice();
-      const { learningRate = 0, clip = 0, beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0 } = options;
-      const run = runTrainer(settingsOf({ length: { kind: "steps", steps: loss.length }, learningRate, clip }), {
-        gradient: (batch, _number, values, gradient) => program.run(batch, values, gradient),
-        stream: inTurn(it.facts.batches.map((texts) => taughtTexts(texts, kind))),
-        optimizer: createOptimizer({ kind: "adamw", beta1, beta2, epsilon, weightDecay }, trainables.length),
-        trainables,
-        ...surroundings(),
-      });
-      const taken = stepsOf((await drain(run)).events);
+      const taken = await repeatTrajectory(program, trajectory, batches, task.vector);
       await program.release();
-      expect(taken).toHaveLength(10);
-      const losses = taken.map((step) => step.loss);
-      expect(relativeError(losses, loss)).toBeLessThan(TOLERANCE);
-      const norms = taken.map((step) => step.gradientNorm);
-      expect(relativeError(norms, gradientNorm)).toBeLessThan(TOLERANCE);
-      expect(await unlike(it, task.layout, trainables, `${kind}.final/`)).toEqual([]);
+      expect(taken.loss).toHaveLength(10);
+      expect(relativeError(taken.loss, trajectory.loss)).toBeLessThan(TOLERANCE);
+      expect(relativeError(taken.gradientNorm, trajectory.gradientNorm)).toBeLessThan(TOLERANCE);
+      expect(await tensorsUnlike({ layout: task.layout, golden: it.golden }, taken.trainables, `${kind}.final/`, TOLERANCE)).toEqual([]);
     });
   });
 });
-
-/** The tensors of a vector that differ from PEFT's. */
-async function unlike({ golden }: EncoderGolden, layout: AdapterLayout, vector: Float32Array, prefix: string) {
-  const found: string[] = [];
-  for (const [entryName, entry] of layout.entries) {
-    const error = relativeError(viewOf(vector, entry), await golden.readFloat32(`${prefix}base_model.model.${entryName}`));
-    if (!(error <= TOLERANCE)) found.push(`${entryName}: ${error}`);
-  }
-  return found;
-}

@@ -1,11 +1,11 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Batch, buildBatch } from "../../src/data/batch.js";
 import { vectorFromAdapter } from "../../src/lora/adapter.js";
 import { checkFit } from "../../src/lora/fit.js";
-import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
+import type { AdapterLayout } from "../../src/lora/layout.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import type { ModelGraph } from "../../src/models/architecture.js";
 import { readModel } from "../../src/models/index.js";
@@ -16,8 +16,6 @@ import type { CompileOptions } from "../../src/runtime/program.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
 import { LossProgram } from "../../src/training/loss-program.js";
 import type { Objective } from "../../src/training/objectives/objective.js";
-import { createOptimizer } from "../../src/training/optimizer.js";
-import { runTrainer } from "../../src/training/trainer.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import { mapWeights } from "../../src/weights/node/mapped-weights.js";
 import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
@@ -28,7 +26,8 @@ import { relativeError } from "../support/compare.js";
 import type { EncoderBatch } from "../support/encoder.js";
 import { golden, goldenPath } from "../support/golden.js";
 import { labelledBatch, labelledExamples, type Told } from "../support/labelled-batch.js";
-import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
+import { savedAdapter } from "../support/saved-adapter.js";
+import { repeatTrajectory, type Trajectory, tensorsUnlike } from "../support/trajectory.js";
 import { encoders } from "./architectures.js";
 
 // Heads behind decoders and encoders, with an adapter beside the model, against what transformers and PEFT made of them.
@@ -47,11 +46,7 @@ interface Facts {
 
 interface KindFacts {
   readonly sum: number;
-  readonly trajectory: {
-    readonly options: Readonly<Record<string, number>>;
-    readonly loss: readonly number[];
-    readonly gradientNorm: readonly number[];
-  };
+  readonly trajectory: Trajectory;
 }
 
 /** A model with the head and the adapter of a golden. */
@@ -89,7 +84,7 @@ describe.each(cases)("%s, %s: %s", (base, folder, kind, task) => {
   test("its folder is read and written as PEFT wrote it, head included", async () => {
     const ours = await mkdtemp(join(tmpdir(), "lorikeet-heads-"));
     await writeAdapterFolder(ours, await readAdapterFolder(it.adapter));
-    expect(await saved(ours)).toEqual(await saved(it.adapter));
+    expect(await savedAdapter(ours)).toEqual(await savedAdapter(it.adapter));
     await rm(ours, { recursive: true });
   });
 
@@ -116,24 +111,15 @@ describe.each(cases)("%s, %s: %s", (base, folder, kind, task) => {
   });
 
   test("ten steps of AdamW", async () => {
-    const { options, loss, gradientNorm } = it.facts.trajectory;
+    const { trajectory } = it.facts;
+    const batches = it.texts.map((_, index) => batchOf(it, index));
     const program = await GradientProgram.compile(nodeEngine, { ...it, maxTokens: MAX_TOKENS }, it.compile);
-    const trainables = it.vector.slice();
-    const { beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0, learningRate = 0, clip = 0 } = options;
-    const run = runTrainer(settingsOf({ length: { kind: "steps", steps: loss.length }, learningRate, clip }), {
-      gradient: (batch, _number, values, gradient) => program.run(batch, values, gradient),
-      stream: inTurn(it.texts.map((_, index) => batchOf(it, index))),
-      optimizer: createOptimizer({ kind: "adamw", beta1, beta2, epsilon, weightDecay }, trainables.length),
-      trainables,
-      ...surroundings(),
-    });
-    const taken = stepsOf((await drain(run)).events);
+    const taken = await repeatTrajectory(program, trajectory, batches, it.vector);
     await program.release();
-    expect(taken).toHaveLength(10);
-    const column = (name: "loss" | "gradientNorm") => taken.map((step) => step[name]);
-    expect(relativeError(column("loss"), loss)).toBeLessThan(TOLERANCE);
-    expect(relativeError(column("gradientNorm"), gradientNorm)).toBeLessThan(TOLERANCE);
-    expect(await unlike(it, trainables, `${kind}.final/`)).toEqual([]);
+    expect(taken.loss).toHaveLength(10);
+    expect(relativeError(taken.loss, trajectory.loss)).toBeLessThan(TOLERANCE);
+    expect(relativeError(taken.gradientNorm, trajectory.gradientNorm)).toBeLessThan(TOLERANCE);
+    expect(await tensorsUnlike(it, taken.trainables, `${kind}.final/`, TOLERANCE)).toEqual([]);
   });
 });
 
@@ -152,7 +138,7 @@ async function gradientsUnlike(it: Case, kind: string, batch: Batch, sizes: { ma
   await program.release();
   expect([...it.golden.tensors.keys()].filter((key) => key.startsWith(`${kind}.gradient/`))).toHaveLength(it.layout.entries.size);
   expect(Math.abs(loss / it.facts.sum - 1)).toBeLessThan(TOLERANCE);
-  return unlike(it, gradient, `${kind}.gradient/`);
+  return tensorsUnlike(it, gradient, `${kind}.gradient/`, TOLERANCE);
 }
 
 /** The examples of the first batch with a third that counts for nothing, so short that it shares a row with one of them. */
@@ -201,27 +187,4 @@ async function load(base: string, folder: string, kind: string, task: LabelTaskN
     })),
     adapter,
   };
-}
-
-/** What a folder holds of an adapter, in no order that means nothing. */
-async function saved(folder: string) {
-  const config = JSON.parse(await readFile(join(folder, "adapter_config.json"), "utf8"));
-  const file = await openSafetensorsFile(join(folder, "adapter_model.safetensors"));
-  const tensors = [...file.tensors.values()].map(async ({ name, type, shape }) => ({
-    name,
-    type,
-    shape,
-    values: await file.readFloat32(name),
-  }));
-  return { config: { ...config, target_modules: [...config.target_modules].sort() }, tensors: await Promise.all(tensors) };
-}
-
-/** The tensors of a vector that differ from PEFT's. */
-async function unlike({ layout, golden }: Case, vector: Float32Array, prefix: string): Promise<string[]> {
-  const found: string[] = [];
-  for (const [name, entry] of layout.entries) {
-    const error = relativeError(viewOf(vector, entry), await golden.readFloat32(`${prefix}base_model.model.${name}`));
-    if (!(error <= TOLERANCE)) found.push(`${name}: ${error}`);
-  }
-  return found;
 }

@@ -1,5 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Batch } from "../../src/data/batch.js";
 import { vectorFromAdapter } from "../../src/lora/adapter.js";
@@ -9,7 +7,6 @@ import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import type { ClassificationTask, ModelGraph } from "../../src/models/architecture.js";
 import { readModel } from "../../src/models/index.js";
 import { labelledModel } from "../../src/models/labelled-model.js";
-import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
 import { batchDimensions, sequenceFeeds } from "../../src/training/gradient-program.js";
@@ -17,11 +14,8 @@ import { hiddenStates } from "../../src/training/objectives/hidden-states.js";
 import { classification } from "../../src/training/objectives/labels.js";
 import type { Objective } from "../../src/training/objectives/objective.js";
 import { buildSequenceGraph } from "../../src/training/sequence-graph.js";
-import type { Checkpoint } from "../../src/weights/checkpoint.js";
-import { mapWeights } from "../../src/weights/node/mapped-weights.js";
-import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
-import { compileOptions, type Device } from "../../src/workflows/node/model-weights.js";
-import { goldenPath } from "./golden.js";
+import { type GoldenFolder, openGoldenFolder } from "./golden-folder.js";
+import type { Trajectory } from "./trajectory.js";
 
 /** Texts as transformers is fed them, in rows of equal length. */
 export interface EncoderBatch {
@@ -36,11 +30,7 @@ export interface EncoderBatch {
 
 interface TaskFacts {
   readonly sum: number;
-  readonly trajectory: {
-    readonly options: Readonly<Record<string, number>>;
-    readonly loss: readonly number[];
-    readonly gradientNorm: readonly number[];
-  };
+  readonly trajectory: Trajectory;
 }
 
 /** golden.json of an encoder; tests/golden/README.md says what stands in it. */
@@ -53,37 +43,10 @@ interface EncoderFacts {
 }
 
 /** A tiny encoder, with what transformers and PEFT computed of it. */
-export interface EncoderGolden {
-  readonly folder: string;
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly model: ModelGraph;
-  readonly checkpoint: Checkpoint;
-  /** The tensors of golden.safetensors. */
-  readonly golden: Checkpoint;
-  readonly facts: EncoderFacts;
-  compile(device?: Device): Promise<CompileOptions>;
-}
+export type EncoderGolden = GoldenFolder<ModelGraph, EncoderFacts>;
 
 /** Reads the folder of an encoder that tests/golden/encoders.py wrote. */
-export async function loadEncoder(name: string): Promise<EncoderGolden> {
-  const folder = goldenPath(name);
-  const json = async (file: string) => JSON.parse(await readFile(join(folder, file), "utf8"));
-  const config = await json("config.json");
-  const model = readModel(config);
-  const checkpoint = modelCheckpoint(await openSafetensorsFolder(folder), model);
-  return {
-    folder,
-    config,
-    model,
-    checkpoint,
-    golden: await openSafetensorsFile(join(folder, "golden.safetensors")),
-    facts: await json("golden.json"),
-    compile: async (device = { target: "cpu", threads: 1 }) => {
-      const cacheFolder = join(tmpdir(), "lorikeet-tests");
-      return compileOptions(await mapWeights(checkpoint, { cacheFolder, float32Only: device.target === "webgpu" }), device);
-    },
-  };
-}
+export const loadEncoder = (name: string): Promise<EncoderGolden> => openGoldenFolder(name, readModel);
 
 /** The texts alone, row by row as they are; nothing is learned of them. */
 export function textsOf({ input_ids, attention_mask, token_type_ids }: EncoderBatch): Batch {

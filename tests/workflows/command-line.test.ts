@@ -1,28 +1,13 @@
-import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "esbuild";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { lorikeet } from "../support/built-command.js";
 import { jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 
 // From the command line through the worker's thread to the result, each command a process of its own.
-const folder = "node_modules/.cache/lorikeet-workflows";
 
-beforeAll(async () => {
-  await build({
-    entryPoints: ["src/**/*.ts"],
-    outbase: "src",
-    outdir: `${folder}/dist`,
-    platform: "node",
-    format: "esm",
-    logLevel: "error",
-  });
-  copyFileSync("package.json", `${folder}/package.json`);
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function lorikeet(...argv: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [`${folder}/dist/cli/main.js`, ...argv, "--json"], { encoding: "utf8" });
+function run(...argv: string[]) {
+  const { status, stdout, stderr } = lorikeet(...argv, "--json");
   return { status, stderr, result: status === 0 ? JSON.parse(stdout) : undefined };
 }
 
@@ -32,15 +17,15 @@ test("inspect, data, plan and merge, as a script uses them", async () => {
   const rows = Array.from({ length: 30 }, (_, index) => ({ prompt: `What is ${index}?`, completion: String(index) }));
   const data = await jsonlFile(rows);
   const out = join(await temporaryFolder(), "merged");
-  expect(lorikeet("inspect", adapter)).toMatchObject({ status: 0, result: { rank: 4, baseModel: "tiny-chat" } });
-  expect(lorikeet("data", data, "--model", TINY_CHAT)).toMatchObject({ status: 0, result: { rows: 30, train: 20, heldOut: 10 } });
-  expect(lorikeet("plan", "--model", TINY_CHAT, "--data", data)).toMatchObject({ status: 0, result: { trainExamples: 20, steps: 5 } });
-  expect(lorikeet("merge", "--model", TINY_CHAT, "--adapter", adapter, "--out", out)).toMatchObject({ status: 0, result: { layers: 14 } });
+  expect(run("inspect", adapter)).toMatchObject({ status: 0, result: { rank: 4, baseModel: "tiny-chat" } });
+  expect(run("data", data, "--model", TINY_CHAT)).toMatchObject({ status: 0, result: { rows: 30, train: 20, heldOut: 10 } });
+  expect(run("plan", "--model", TINY_CHAT, "--data", data)).toMatchObject({ status: 0, result: { trainExamples: 20, steps: 5 } });
+  expect(run("merge", "--model", TINY_CHAT, "--adapter", adapter, "--out", out)).toMatchObject({ status: 0, result: { layers: 14 } });
   expect(existsSync(join(out, "model.safetensors"))).toBe(true);
 });
 
 test("wrong input crosses the worker's border as what it is: exit code 2 and the message", () => {
-  const { status, stderr } = lorikeet("inspect", join(TINY_CHAT, "../tiny-llama3/adapter/nowhere"));
+  const { status, stderr } = run("inspect", join(TINY_CHAT, "../tiny-llama3/adapter/nowhere"));
   expect(status).toBe(2);
   expect(stderr).toMatch(/nowhere does not exist\. Give the folder of an adapter/);
 });

@@ -1,29 +1,12 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { build } from "esbuild";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { TrainEvent } from "../../src/workflows/api.js";
+import { startLorikeet } from "../support/built-command.js";
 import { jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 
 // The command as its own process, whose signal crosses into the worker in which the model is measured.
-const folder = "node_modules/.cache/lorikeet-interrupted";
-
-beforeAll(async () => {
-  await build({
-    entryPoints: ["src/**/*.ts"],
-    outbase: "src",
-    outdir: `${folder}/dist`,
-    platform: "node",
-    format: "esm",
-    logLevel: "error",
-  });
-  copyFileSync("package.json", `${folder}/package.json`);
-  cpSync("assets", `${folder}/assets`, { recursive: true }); // the questions of the general probe
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("Ctrl-C while the trade-off is measured ends the command with 130; the adapter is kept", async () => {
   const out = join(await temporaryFolder(), "run");
@@ -31,7 +14,8 @@ test("Ctrl-C while the trade-off is measured ends the command with 130; the adap
   const answer = (row: number) => `${row} and ${row} and ${row} and ${row}`;
   const data = await jsonlFile(Array.from({ length: 1000 }, (_, row) => ({ prompt: `number ${row}`, completion: answer(row) })));
   const options = ["--model", TINY_CHAT, "--data", data, "--out", out, "--steps", "2", "--json"];
-  const child = spawn(process.execPath, [`${folder}/dist/cli/main.js`, "train", ...options], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = startLorikeet("train", ...options);
+  child.stderr.resume();
   const ended = once(child, "exit");
   const events: TrainEvent[] = [];
   for await (const line of createInterface(child.stdout)) {

@@ -4,7 +4,8 @@ import type { Readable } from "node:stream";
 
 // The command as `npm run build` leaves it: what a user of the package starts.
 
-const MAIN = "dist/cli/main.js";
+/** Its file, from the root of the package. */
+export const MAIN = "dist/cli/main.js";
 if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: npm run build`);
 
 /** Runs the command to its end. */
