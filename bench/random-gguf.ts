@@ -1,9 +1,11 @@
 import { randomFillSync } from "node:crypto";
-import { writeStreamAtomic } from "../src/weights/node/atomic-file.js";
+import type { GgufEntry, GgufTensor, GgufTensorInfo, GgufValue } from "../src/interchange/gguf/header.js";
+import { writeGguf } from "../src/interchange/gguf/node/write-gguf.js";
 import { exists } from "../src/weights/node/exists.js";
 import { openGguf } from "../src/weights/node/open-checkpoint.js";
+import { storedByteLength, storedFormats } from "../src/weights/stored-types.js";
 
-// Writes GGUF (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) with random weights in 4 bits, as a stream.
+// Writes GGUF with random weights in 4 bits, as a stream.
 
 interface GgufShape {
   readonly hidden: number;
@@ -30,21 +32,8 @@ export const llama3bShape: GgufShape = {
   ropeTheta: 500_000,
 };
 
-/** Numbers of the types in the file, and bytes that a block of so many weights takes. */
-const types = {
-  F32: { id: 0, weights: 1, bytes: 4 },
-  Q4_0: { id: 2, weights: 32, bytes: 18 },
-  Q8_0: { id: 8, weights: 32, bytes: 34 },
-} as const;
+type RandomTensor = GgufTensorInfo & { readonly type: "F32" | "Q4_0" | "Q8_0" };
 
-interface GgufTensor {
-  readonly name: string;
-  /** Innermost dimension first. */
-  readonly dims: readonly number[];
-  readonly type: keyof typeof types;
-}
-
-const ALIGNMENT = 32;
 /** Blocks that the weights repeat: time and memory of a step do not depend on their values. */
 const TABLE_BLOCKS = 2 ** 15;
 /** 0.02 and a little: codes from −8 to 7 deviate by 4.6, those from −128 to 127 by 74. In half precision. */
@@ -53,27 +42,23 @@ const scales = { Q4_0: 0x1c84, Q8_0: 0x0c81 } as const; // 0.0044, 0.00027
 /** Writes a random Llama into a .gguf file, if it is not there: layers in Q4_0, the embedding in Q8_0, the tokenizer of another file. */
 export async function writeRandomGguf(path: string, shape: GgufShape, tokenizerFile: string): Promise<void> {
   if (await exists(path)) return;
-  const tensors = tensorsOf(shape);
-  const header = await headerOf(shape, tensors, tokenizerFile);
-  await writeStreamAtomic(path, async (sink) => {
-    await sink.write(padded(header));
-    const tables = { Q4_0: blockTable("Q4_0"), Q8_0: blockTable("Q8_0") };
-    for (const tensor of tensors) {
-      const bytes = byteLength(tensor);
-      if (tensor.type === "F32") {
-        await sink.write(padded(new Uint8Array(new Float32Array(bytes / 4).fill(1).buffer)));
-        continue;
-      }
-      const table = tables[tensor.type];
-      for (let at = 0; at < bytes; at += table.length) await sink.write(table.subarray(0, Math.min(table.length, bytes - at)));
-      await sink.write(new Uint8Array(paddedLength(bytes) - bytes));
-    }
+  const tables = { Q4_0: blockTable("Q4_0"), Q8_0: blockTable("Q8_0") };
+  const tensors = tensorsOf(shape).map((tensor): GgufTensor => {
+    const count = tensor.shape.reduce((product, size) => product * size, 1);
+    const { type } = tensor;
+    if (type === "F32") return { ...tensor, data: () => [new Float32Array(count).fill(1)] };
+    return { ...tensor, data: () => repeated(tables[type], storedByteLength(type, count) ?? 0) };
   });
+  await writeGguf(path, await metadataOf(shape, tokenizerFile), tensors);
 }
 
-function tensorsOf({ hidden, feedForward, layers, heads, keyHeads, headSize, vocabulary }: GgufShape): readonly GgufTensor[] {
-  const norm = (name: string): GgufTensor => ({ name, dims: [hidden], type: "F32" });
-  const layer = (name: string, inputs: number, outputs: number): GgufTensor => ({ name, dims: [inputs, outputs], type: "Q4_0" });
+function* repeated(table: Buffer, bytes: number): Generator<Buffer> {
+  for (let at = 0; at < bytes; at += table.length) yield table.subarray(0, Math.min(table.length, bytes - at));
+}
+
+function tensorsOf({ hidden, feedForward, layers, heads, keyHeads, headSize, vocabulary }: GgufShape): readonly RandomTensor[] {
+  const norm = (name: string): RandomTensor => ({ name, shape: [hidden], type: "F32" });
+  const layer = (name: string, inputs: number, outputs: number): RandomTensor => ({ name, shape: [outputs, inputs], type: "Q4_0" });
   const blocks = Array.from({ length: layers }, (_, block) => [
     norm(`blk.${block}.attn_norm.weight`),
     layer(`blk.${block}.attn_q.weight`, hidden, heads * headSize),
@@ -85,81 +70,40 @@ function tensorsOf({ hidden, feedForward, layers, heads, keyHeads, headSize, voc
     layer(`blk.${block}.ffn_up.weight`, hidden, feedForward),
     layer(`blk.${block}.ffn_down.weight`, feedForward, hidden),
   ]);
-  return [{ name: "token_embd.weight", dims: [hidden, vocabulary], type: "Q8_0" }, ...blocks.flat(), norm("output_norm.weight")];
+  return [{ name: "token_embd.weight", shape: [vocabulary, hidden], type: "Q8_0" }, ...blocks.flat(), norm("output_norm.weight")];
 }
 
-async function headerOf(shape: GgufShape, tensors: readonly GgufTensor[], tokenizerFile: string): Promise<Buffer> {
+async function metadataOf(shape: GgufShape, tokenizerFile: string): Promise<readonly GgufEntry[]> {
   const { metadata } = await openGguf(tokenizerFile);
-  const entries = [
-    entry("general.architecture", "llama"),
-    entry("llama.block_count", shape.layers),
-    entry("llama.context_length", shape.positions),
-    entry("llama.embedding_length", shape.hidden),
-    entry("llama.feed_forward_length", shape.feedForward),
-    entry("llama.attention.head_count", shape.heads),
-    entry("llama.attention.head_count_kv", shape.keyHeads),
-    entry("llama.attention.key_length", shape.headSize),
-    entry("llama.attention.layer_norm_rms_epsilon", 1e-5),
-    entry("llama.rope.freq_base", shape.ropeTheta),
-    ...Object.entries(metadata).flatMap(([key, value]) => (key.startsWith("tokenizer.") ? [entry(key, value)] : [])),
-  ];
-  let offset = 0;
-  const infos = tensors.map((tensor) => {
-    const info = [text(tensor.name), u32(tensor.dims.length), ...tensor.dims.map(u64), u32(types[tensor.type].id), u64(offset)];
-    offset += paddedLength(byteLength(tensor));
-    return Buffer.concat(info);
-  });
-  return Buffer.concat([Buffer.from("GGUF"), u32(3), u64(tensors.length), u64(entries.length), ...entries, ...infos]);
+  const own = {
+    "general.architecture": "llama",
+    "llama.block_count": shape.layers,
+    "llama.context_length": shape.positions,
+    "llama.embedding_length": shape.hidden,
+    "llama.feed_forward_length": shape.feedForward,
+    "llama.attention.head_count": shape.heads,
+    "llama.attention.head_count_kv": shape.keyHeads,
+    "llama.attention.key_length": shape.headSize,
+    "llama.attention.layer_norm_rms_epsilon": 1e-5,
+    "llama.rope.freq_base": shape.ropeTheta,
+  };
+  const tokenizer = Object.entries(metadata).filter(([key]) => key.startsWith("tokenizer."));
+  return [...Object.entries(own), ...tokenizer].map(([key, value]) => [key, typed(value)]);
 }
-
-function byteLength({ dims, type }: GgufTensor): number {
-  const { weights, bytes } = types[type];
-  return (dims.reduce((product, size) => product * size, 1) / weights) * bytes;
-}
-
-const paddedLength = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-const padded = (bytes: Uint8Array) => Buffer.concat([bytes], paddedLength(bytes.byteLength));
 
 /** Random codes, each block with the same scale. */
 function blockTable(type: "Q4_0" | "Q8_0"): Buffer {
-  const { bytes } = types[type];
+  const { bytes } = storedFormats[type];
   const table = randomFillSync(Buffer.alloc(TABLE_BLOCKS * bytes));
   for (let at = 0; at < table.length; at += bytes) table.writeUInt16LE(scales[type], at);
   return table;
 }
 
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-function u64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-}
-
-const text = (value: string) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
-
-/** A key with its value: type, then bytes. Lists hold texts or numbers. */
-function entry(key: string, value: unknown): Buffer {
-  return Buffer.concat([text(key), typed(value)]);
-}
-
-function typed(value: unknown): Buffer {
-  if (typeof value === "string") return Buffer.concat([u32(8), text(value)]);
-  if (typeof value === "boolean") return Buffer.concat([u32(7), Buffer.of(Number(value))]);
-  if (Array.isArray(value)) {
-    const isText = value.every((one) => typeof one === "string");
-    return Buffer.concat([u32(9), u32(isText ? 8 : 6), u64(value.length), ...value.map((one) => (isText ? text(one) : f32(one)))]);
-  }
-  if (typeof value !== "number") throw new Error(`a ${typeof value} is not written into GGUF`);
-  return Number.isInteger(value) ? Buffer.concat([u32(4), u32(value)]) : Buffer.concat([u32(6), f32(value)]);
-}
-
-function f32(value: unknown): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeFloatLE(Number(value));
-  return bytes;
+/** A value with a type that it fits into. Lists hold texts or numbers. */
+function typed(value: unknown): GgufValue {
+  if (typeof value === "string") return { type: "string", value };
+  if (typeof value === "boolean") return { type: "bool", value };
+  if (typeof value === "number") return { type: Number.isInteger(value) ? "uint32" : "float32", value };
+  if (!Array.isArray(value)) throw new Error(`a ${typeof value} is not written into GGUF`);
+  return value.every((one) => typeof one === "string") ? { type: "strings", value } : { type: "float32s", value: value.map(Number) };
 }

@@ -16,6 +16,8 @@ export type {
   EmbedResult,
   EvaluateOptions,
   EvaluationResult,
+  ExportOptions,
+  ExportResult,
   GenerateRequest,
   InspectResult,
   LabelReport,
@@ -42,6 +44,7 @@ export { classify } from "./workflows/node/classify.js";
 export { doctor } from "./workflows/node/doctor.js";
 export { embed } from "./workflows/node/embed.js";
 export { evaluate } from "./workflows/node/evaluate.js";
+export { exportAdapter } from "./workflows/node/export-adapter.js";
 export { generate } from "./workflows/node/generate.js";
 export { inspect } from "./workflows/node/inspect.js";
 export { inspectData } from "./workflows/node/inspect-data.js";

@@ -91,12 +91,12 @@ export const commands: readonly Command[] = [
   command(commandOptions.embed, () => import("./commands/embed.js")),
   command(commandOptions.inspect, () => import("./commands/inspect.js")),
   command(commandOptions.merge, () => import("./commands/merge.js")),
+  command(commandOptions.export, () => import("./commands/export.js")),
   command(commandOptions.cache, () => import("./commands/cache.js")),
 ];
 
 /** Commands that are promised for later; their names are kept free, and using one says so. */
 export const reserved: Readonly<Record<string, string>> = {
-  export: "to write GGUF and ONNX files for other tools",
   push: "to upload an adapter to the Hub",
   combine: "to make one adapter of several",
   extract: "to find the adapter between two models",

@@ -17,6 +17,7 @@ export const workflows: Workflows = {
   evaluate: async (options) => (await import("../workflows/node/evaluate.js")).evaluate(options),
   embed: async (options) => (await import("../workflows/node/embed.js")).embed(options),
   merge: async (options) => (await import("../workflows/node/merge.js")).merge(options),
+  exportAdapter: async (options) => (await import("../workflows/node/export-adapter.js")).exportAdapter(options),
   plan: async (options) => (await import("../workflows/node/plan.js")).plan(options),
   inspectData: async (options) => (await import("../workflows/node/inspect-data.js")).inspectData(options),
   inspect: async (directory, controls) => (await import("../workflows/node/inspect.js")).inspect(directory, controls),

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
+import { deinterleaveHeads } from "./kernels/interleaved-heads.js";
 import { dequantise, type StoredType, storedFormats, storedTypeNames } from "./stored-types.js";
 import { readTransposed } from "./transposed.js";
 
@@ -110,26 +111,6 @@ export async function* readStoredSlabs(tensor: StoredTensor, slabElements = SLAB
     const stored = await source.read(offset + (at / weights) * bytes, (count / weights) * bytes);
     yield { count, bytes: heads === undefined ? stored : deinterleaveHeads(stored, count / unit, (shape[0] ?? 1) / heads) };
   }
-}
-
-/**
- * Undoes the row order that llama.cpp's converter gives q and k of architecture `llama`: in each head the stored rows are
- * 0, D/2, 1, D/2+1, … (`reshape(heads, 2, D/2, …).swapaxes(1, 2)`), so that rotary pairs are neighbours; Hugging Face
- * pairs row i with row i + D/2. A row is whole blocks, so that its bytes move as they are.
- */
-function deinterleaveHeads(stored: Uint8Array, heads: number, headSize: number): Uint8Array {
-  const out = new Uint8Array(stored.length);
-  const width = stored.length / (heads * headSize); // bytes of a row
-  const half = headSize / 2;
-  for (let head = 0; head < heads; head++) {
-    for (let pair = 0; pair < half; pair++) {
-      for (let side = 0; side < 2; side++) {
-        const from = (head * headSize + 2 * pair + side) * width;
-        out.set(stored.subarray(from, from + width), (head * headSize + side * half + pair) * width);
-      }
-    }
-  }
-  return out;
 }
 
 function missingTensor(name: string, tensors: ReadonlyMap<string, unknown>, unreadable: ReadonlyMap<string, string>): InputError {

@@ -11,6 +11,7 @@ import type {
   DemoOptions,
   EmbedOptions,
   EvaluateOptions,
+  ExportOptions,
   MergeOptions,
   PlanOptions,
   SamplingOptions,
@@ -27,6 +28,7 @@ export type {
   DemoOptions,
   EmbedOptions,
   EvaluateOptions,
+  ExportOptions,
   GenerateOptions,
   MergeOptions,
   PlanOptions,
@@ -189,6 +191,16 @@ export interface MergeResult {
   readonly notes: readonly string[];
 }
 
+export interface ExportResult {
+  /** The folder or the file, absolute. */
+  readonly out: string;
+  readonly files: readonly string[];
+  readonly bytes: number;
+  /** Layers that the adapter sits at. */
+  readonly layers: number;
+  readonly notes: readonly string[];
+}
+
 export interface InspectResult extends AdapterInspection {
   readonly directory: string;
   /** Size of the adapter's weights file. */
@@ -286,6 +298,7 @@ export interface Workflows {
   evaluate(options: EvaluateOptions & Controls): Promise<EvaluationResult>;
   embed(options: EmbedOptions & Controls): Promise<EmbedResult>;
   merge(options: MergeOptions & Controls): Promise<MergeResult>;
+  exportAdapter(options: ExportOptions & Controls): Promise<ExportResult>;
   plan(options: PlanOptions & Controls): Promise<PlanResult>;
   inspectData(options: DataOptions & Controls): Promise<DataReport>;
   inspect(directory: string, controls?: Controls): Promise<InspectResult>;

@@ -6,6 +6,7 @@ import type {
   DataReport,
   DoctorReport,
   EvaluationResult,
+  ExportResult,
   GenerateRequest,
   InspectResult,
   LanguageModel,
@@ -38,6 +39,7 @@ const evaluation: EvaluationResult = {
   seconds: 3,
 };
 const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensors"], bytes: 538_090_408, layers: 210, notes: [] };
+const exported: ExportResult = { out: "o", files: ["Modelfile", "adapter.gguf"], bytes: 19_587_000, layers: 210, notes: [] };
 const inspected: InspectResult = {
   directory: "a",
   bytes: 19_587_000,
@@ -164,6 +166,12 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     { merge: async () => merged },
     merged,
     ["The adapter is folded into 210 layers.\no: config.json, model.safetensors (538 MB)\n"],
+  ],
+  [
+    ["export", "--model", "m", "--adapter", "a", "--to", "gguf", "--out", "o"],
+    { exportAdapter: async () => exported },
+    exported,
+    ["The adapter sits at 210 layers.\no: Modelfile, adapter.gguf (19.6 MB)\n"],
   ],
   [
     ["inspect", "a"],

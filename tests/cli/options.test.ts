@@ -65,7 +65,10 @@ const alone: Record<string, readonly string[]> = { messages: ["prompt"] };
 
 function baseline(set: OptionSet<Shape, unknown, unknown>, without: readonly string[]): Record<string, unknown> {
   const given: Record<string, unknown> = {};
-  for (const name of Object.keys(set.shape)) if (infoOf(set.shape, name).required) given[name] = "x";
+  for (const name of Object.keys(set.shape)) {
+    const info = infoOf(set.shape, name);
+    if (info.required) given[name] = info.kind === "choice" ? sample(name, info).value : "x";
+  }
   if (set.name === "generate") given.prompt = "x";
   for (const name of without) delete given[name];
   return given;

@@ -21,8 +21,8 @@ describe("exit codes and messages", () => {
     [["trian"], 'error: there is no command "trian"; did you mean train?'],
     [["--foo"], "error: there is no option --foo before a command; `lorikeet --help` lists the commands"],
     [
-      ["export", "dir", "--to", "gguf"],
-      'error: "export" (to write GGUF and ONNX files for other tools) comes with a later version of Lorikeet; there are demo,',
+      ["push", "dir", "--to", "hub"],
+      'error: "push" (to upload an adapter to the Hub) comes with a later version of Lorikeet; there are demo,',
     ],
     [["studio"], 'error: "studio" (to train in a web page) comes with a later version'],
     [["train", "--rankk", "3"], "error: unknown option '--rankk'\n(Did you mean --rank?)"],

@@ -14,6 +14,7 @@ const documents = [
   "ARCHITECTURE.md",
   "docs/train-on-your-data.md",
   "docs/library.md",
+  "docs/interchange.md",
   "docs/web-gpu.md",
   "docs/precision.md",
   "docs/adding-an-architecture.md",
@@ -79,7 +80,7 @@ describe.each(documents)("%s", (path) => {
 });
 
 test("reserved names are still reserved", () => {
-  for (const name of ["serve", "export", "studio"]) expect(Object.keys(reserved)).toContain(name);
+  for (const name of ["serve", "push", "studio"]) expect(Object.keys(reserved)).toContain(name);
 });
 
 test("every dependency is accounted for, and none that is gone", () => {

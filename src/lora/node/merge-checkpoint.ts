@@ -1,11 +1,12 @@
-import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { InputError } from "../../errors.js";
 import { companionFiles } from "../../hub/model-files.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../../weights/checkpoint.js";
 import { transposed } from "../../weights/kernels/transpose.js";
-import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
 import { exists } from "../../weights/node/exists.js";
 import { type TensorToWrite, writeSafetensors } from "../../weights/node/write-safetensors.js";
@@ -62,25 +63,15 @@ export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFold
   const { checkpoint, adapter, model } = request;
   checkFit(adapter, linearLayersOf(model), request.modelName);
   refuseUnreadable(checkpoint, request.modelName);
-  await refuseOccupied(request.out);
 
-  const out = resolve(request.out);
-  const unfinished = join(dirname(out), `.${basename(out)}.unfinished`);
-  try {
-    await rm(unfinished, { recursive: true, force: true });
-    await mkdir(unfinished, { recursive: true });
-    const bytes = [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const bytes = [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const shards = splitIntoShards([...checkpoint.tensors.values()], request.maxShardBytes ?? MAX_SHARD_BYTES);
+  const folder = await writeFolderAtomic(request.out, "the merged model", async (unfinished) => {
     await checkRoom(dirname(unfinished), "the merged model", bytes, "choose a folder on another disk");
-    const shards = splitIntoShards([...checkpoint.tensors.values()], request.maxShardBytes ?? MAX_SHARD_BYTES);
     await writeShards(unfinished, shards, request);
     for (const companion of request.companions) await writeCompanion(unfinished, companion);
-    await rmdir(out).catch(() => undefined); // an empty one
-    await rename(unfinished, out);
-    return { folder: out, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, bytes };
-  } catch (error) {
-    await rm(unfinished, { recursive: true, force: true }).catch(() => undefined);
-    throw explainWriteFailure(out, error);
-  }
+  });
+  return { folder, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, bytes };
 }
 
 /** The files of a model's folder that a merged model needs too. */
@@ -93,8 +84,8 @@ export async function companionsOfFolder(folder: string): Promise<Companion[]> {
 /** The module of a head that is a matrix of its own. */
 const HEAD = "lm_head";
 
-/** The linear layers that adapters are checked against. */
-function linearLayersOf({ linearGroups, weights, head }: MergedModel): readonly LinearLayer[] {
+/** The linear layers that an adapter may sit at where it leaves the model: those of the blocks, and a head with a matrix of its own. */
+export function linearLayersOf({ linearGroups, weights, head }: MergedModel): readonly LinearLayer[] {
   const [outputs, inputs] = (head === `${HEAD}.weight` ? weights.get(head) : undefined) ?? [];
   const layers = linearGroups.flat();
   return outputs === undefined || inputs === undefined ? layers : [...layers, { name: HEAD, inputs, outputs }];
@@ -106,17 +97,6 @@ function refuseUnreadable(checkpoint: Checkpoint, modelName: string): void {
   throw new InputError(
     `The model ${modelName} stores ${checkpoint.unreadable.size} tensors in a form that is not read, such as ${some.join(", ")}. Take its full-precision version.`,
   );
-}
-
-async function refuseOccupied(out: string): Promise<void> {
-  try {
-    if ((await readdir(out)).length > 0)
-      throw new InputError(`${out} is not empty. Choose a new folder for the merged model, or empty this one.`);
-  } catch (error) {
-    if (errorCode(error) === "ENOTDIR")
-      throw new InputError(`${out} is a file. Choose a new folder for the merged model.`, { cause: error });
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
 }
 
 interface Shard {

@@ -12,6 +12,8 @@ export interface GgufArchitecture {
   readonly name: string;
   /** Models that have it, for messages. */
   readonly models: string;
+  /** Values of `model_type` that the models have in Hugging Face's configuration. */
+  readonly modelTypes: readonly string[];
   readonly names: TensorNames;
   /** By Hugging Face's name of the tensor; none by default. */
   conversion?(name: string, metadata: GgufMetadataReader): Conversion;

@@ -6,6 +6,7 @@ import { gemmaNames, gemmaNorms, layerTypes, queryScale } from "./parts/gemma.js
 export const gemma2: GgufArchitecture = {
   name: "gemma2",
   models: "Gemma 2",
+  modelTypes: ["gemma2"],
   names: gemmaNames,
   conversion: gemmaNorms,
   config: (model) => {

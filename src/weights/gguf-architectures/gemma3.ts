@@ -7,6 +7,7 @@ import { headNormNames } from "./parts/tensor-names.js";
 export const gemma3: GgufArchitecture = {
   name: "gemma3",
   models: "Gemma 3",
+  modelTypes: ["gemma3_text", "gemma3"],
   names: { ...gemmaNames, inner: { ...gemmaNames.inner, ...headNormNames } },
   conversion: gemmaNorms,
   config: (model) => {

@@ -5,6 +5,7 @@ import { tokenIds, vocabularySize } from "./parts/decoder-config.js";
 export const gpt2: GgufArchitecture = {
   name: "gpt2",
   models: "GPT-2",
+  modelTypes: ["gpt2"],
   names: {
     outer: {
       token_embd: "transformer.wte",

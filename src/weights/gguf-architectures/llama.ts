@@ -8,6 +8,7 @@ import { llamaNames } from "./parts/tensor-names.js";
 export const llama: GgufArchitecture = {
   name: "llama",
   models: "Llama, Mistral, SmolLM2, TinyLlama",
+  modelTypes: ["llama", "mistral"],
   names: llamaNames,
   conversion: interleavedHeads,
   config: (model) => ({ ...kind(model), ...decoderConfig(model), hidden_act: "silu" }),

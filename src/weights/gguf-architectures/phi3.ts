@@ -8,6 +8,7 @@ const { attn_norm, attn_output, ffn_norm, ffn_down } = llamaNames.inner;
 export const phi3: GgufArchitecture = {
   name: "phi3",
   models: "Phi-3, Phi-4",
+  modelTypes: ["phi3"],
   names: {
     ...llamaNames,
     inner: { attn_norm, attn_qkv: "self_attn.qkv_proj", attn_output, ffn_norm, ffn_up: "mlp.gate_up_proj", ffn_down },

@@ -6,6 +6,7 @@ import { llamaNames } from "./parts/tensor-names.js";
 export const qwen2: GgufArchitecture = {
   name: "qwen2",
   models: "Qwen 2, Qwen 2.5",
+  modelTypes: ["qwen2"],
   names: llamaNames,
   config: (model) => ({
     model_type: "qwen2",

@@ -6,6 +6,7 @@ import { headNormNames, llamaNames } from "./parts/tensor-names.js";
 export const qwen3: GgufArchitecture = {
   name: "qwen3",
   models: "Qwen 3",
+  modelTypes: ["qwen3"],
   names: { ...llamaNames, inner: { ...llamaNames.inner, ...headNormNames } },
   config: (model) => ({
     model_type: "qwen3",

@@ -10,6 +10,7 @@ const NO_ROPE_INTERVAL = 4;
 export const smollm3: GgufArchitecture = {
   name: "smollm3",
   models: "SmolLM3",
+  modelTypes: ["smollm3"],
   names: llamaNames,
   conversion: interleavedHeads,
   config: (model) => ({

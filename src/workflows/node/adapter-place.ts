@@ -1,6 +1,8 @@
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
+import type { BaseModel } from "../../interchange/gguf/base-model.js";
+import { isGgufFile, readGgufAdapterFile } from "../../interchange/gguf/node/adapter-file.js";
 import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
@@ -9,7 +11,7 @@ import { runFolder } from "./run-folder.js";
 
 /** An adapter out of its folder. */
 export interface PlacedAdapter {
-  /** Absolute. */
+  /** Absolute; of a GGUF adapter the path of its file. */
   readonly folder: string;
   readonly adapter: Adapter;
 }
@@ -21,25 +23,32 @@ export interface PlacedAdapter {
  */
 export async function readFittingAdapter(directory: string, { name, model }: DescribedModel): Promise<PlacedAdapter> {
   const folder = resolve(await findAdapter(directory));
-  const adapter = await readAdapterFolder(folder);
+  const adapter = await readPlacedAdapter(folder, model);
   checkFit(adapter, model.linearGroups.flat(), name);
   return { folder, adapter };
 }
 
+/** Reads an adapter where `findAdapter` found it. A GGUF adapter needs its model to be of use there; see `readGgufAdapter`. */
+export async function readPlacedAdapter(place: string, model?: BaseModel): Promise<Adapter> {
+  return isGgufFile(place) ? await readGgufAdapterFile(place, model) : await readAdapterFolder(place);
+}
+
 /**
- * The folder of the adapter that a person means: the folder itself, or the best adapter of the training run that it holds.
+ * The adapter that a person means: the folder itself, the best adapter of the training run that it holds, or a GGUF file.
  *
  * @throws InputError naming what was looked for.
  */
 export async function findAdapter(directory: string): Promise<string> {
   const run = runFolder(directory);
+  if (isGgufFile(directory) && (await isFile(directory))) return directory;
   if (await holdsAdapter(directory)) return directory;
   if (await holdsAdapter(run.adapter)) return run.adapter;
   throw await noAdapter(directory);
 }
 
 async function noAdapter(directory: string): Promise<InputError> {
-  const wanted = "Give the folder of an adapter (it holds adapter_config.json and adapter_model.safetensors), or that of a training run.";
+  const wanted =
+    "Give the folder of an adapter (it holds adapter_config.json and adapter_model.safetensors), that of a training run, or a .gguf file of an adapter.";
   const found = await stat(directory).catch(() => undefined);
   if (found === undefined) return new InputError(`${directory} does not exist. ${wanted}`);
   if (!found.isDirectory()) return new InputError(`${directory} is a file. ${wanted}`);

@@ -1,24 +1,23 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import { type Companion, companionsOfFolder, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
 import { tokenizerFiles } from "../../text/tokenizer-files.js";
 import type { MergeResult } from "../api.js";
 import { inCode, mergeSet, parseOptions } from "../options.js";
-import { findAdapter } from "./adapter-place.js";
+import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
 import { type DescribedModel, describeModel } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `merge`, in its worker. */
 export async function runMerge(options: unknown, { signal, emit }: WorkerContext): Promise<MergeResult> {
   const { model, adapter: directory, out } = parseOptions(mergeSet, options, inCode);
-  const adapter = await readAdapterFolder(await findAdapter(directory));
+  const place = await findAdapter(directory);
   const notes: string[] = [];
   const described = await describeModel(model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const { folder, mergedLayers } = await mergeCheckpoint({
     checkpoint: described.checkpoint,
     model: described.model,
-    adapter,
+    adapter: await readPlacedAdapter(place, described.model),
     out,
     modelName: model,
     companions: await companionsOf(described),

@@ -16,7 +16,7 @@ import {
   threads,
 } from "./common.js";
 
-const adapterFolder = "a folder with adapter_config.json and adapter_model.safetensors";
+const adapterFolder = "a folder with adapter_config.json and adapter_model.safetensors, or a .gguf file of an adapter";
 
 export const evalSet = optionSet("eval", "Measure a model on a file, without and with an adapter side by side.", {
   model: model(),
@@ -113,6 +113,23 @@ export const mergeSet = optionSet("merge", "Fold an adapter into its model and w
   out: option(text("a folder"), { required: true, value: "DIR", group: groups.files, help: "The folder that receives the merged model." }),
 });
 
+export const exportSet = optionSet("export", "Write an adapter for other tools: a GGUF file for llama.cpp, with a Modelfile for Ollama.", {
+  model: model(),
+  adapter: option(text(adapterFolder), { required: true, value: "DIR", group: groups.files, help: "The adapter to write." }),
+  to: option(choice(["gguf"]), {
+    required: true,
+    value: "FORMAT",
+    group: groups.files,
+    help: "The form of the file: gguf, which llama.cpp, Ollama and LM Studio read.",
+  }),
+  out: option(text("a folder, or a .gguf file"), {
+    required: true,
+    value: "PATH",
+    group: groups.files,
+    help: "What receives the adapter: a new folder (adapter.gguf and a Modelfile), or a .gguf file alone.",
+  }),
+});
+
 export const inspectSet = optionSet("inspect", "Show what is inside an adapter: rank, strength, and how much each layer changed.", {
   directory: option(text(adapterFolder), {
     required: true,
@@ -168,5 +185,7 @@ export type DataOptions = OptionsOf<(typeof dataSet)["shape"]>;
 export type DataSettings = ValuesOf<(typeof dataSet)["shape"]>;
 export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
 export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;
+export type ExportOptions = OptionsOf<(typeof exportSet)["shape"]>;
+export type ExportSettings = ValuesOf<(typeof exportSet)["shape"]>;
 export type DemoOptions = OptionsOf<(typeof demoSet)["shape"]>;
 export type DemoSettings = ValuesOf<(typeof demoSet)["shape"]>;

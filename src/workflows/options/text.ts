@@ -41,7 +41,12 @@ export const samplingShape = {
 };
 
 const adapters = (help: string) =>
-  option(texts("a folder with an adapter"), { value: "DIR", group: groups.files, without: "the model as it is", help });
+  option(texts("a folder with an adapter, or a .gguf file of one"), {
+    value: "DIR",
+    group: groups.files,
+    without: "the model as it is",
+    help,
+  });
 
 const system = () =>
   option(text("a text"), {

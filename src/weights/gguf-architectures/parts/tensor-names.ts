@@ -17,6 +17,17 @@ export function huggingFaceName(names: TensorNames, name: string): string | unde
   return block === undefined ? `${table[part]}.${kind}` : `${names.blocks}.${Number(block)}.${table[part]}.${kind}`;
 }
 
+/** GGUF's name of a tensor that Hugging Face calls `name`, or undefined where there is none. */
+export function ggufName(names: TensorNames, name: string): string | undefined {
+  const [, module = "", kind] = /^(.*)\.(weight|bias)$/.exec(name) ?? [];
+  const inBlocks = module.startsWith(`${names.blocks}.`) ? module.slice(names.blocks.length + 1) : undefined;
+  const [, block, part = module] = /^(\d+)\.(.*)$/.exec(inBlocks ?? "") ?? [];
+  const table = block === undefined ? names.outer : names.inner;
+  const found = Object.entries(table).find(([, theirs]) => theirs === part)?.[0];
+  if (found === undefined || kind === undefined) return undefined;
+  return block === undefined ? `${found}.${kind}` : `blk.${Number(block)}.${found}.${kind}`;
+}
+
 /** Names of a Llama and of all that are named after it.                    llama.cpp: gguf-py/gguf/tensor_mapping.py */
 export const llamaNames = {
   outer: { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" },
