@@ -120,8 +120,8 @@ describe("refused is", () => {
     const [first] = adapter.layers;
     const layers = [{ ...(first as NonNullable<typeof first>), name: "model.layers.0.mlp.router" }];
     const trained = [{ name: "score.weight", shape: [2, 16], values: new Float32Array(32) }];
-    expect(() => ggufAdapter({ ...adapter, layers, trained }, model, "m")).toThrow(
-      "The adapter cannot be a GGUF adapter:\n- score.weight: trained whole beside the adapter\n- llama.cpp's llama has no weight for model.layers.0.mlp.router\nFold it into its model instead: `lorikeet merge`.",
+    expect(() => ggufAdapter({ ...adapter, config: { ...adapter.config, method: "dora" }, layers, trained }, model, "m")).toThrow(
+      "The adapter cannot be a GGUF adapter:\n- its layers are dora's, where GGUF knows plain LoRA alone\n- score.weight: trained whole beside the adapter\n- llama.cpp's llama has no weight for model.layers.0.mlp.router\nFold it into its model instead: `lorikeet merge`.",
     );
     expect(() => ggufAdapter(adapter, { ...model, modelType: "bert" }, "m")).toThrow("A model of architecture bert has no GGUF form here.");
   });
