@@ -1,7 +1,8 @@
+import { mkdtempSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import type { Graph, Tensor } from "../../src/graph/graph.js";
 import { adapterFromVectors, configOf } from "../../src/lora/adapter.js";
@@ -26,6 +27,7 @@ import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
 import { weightsOf } from "../../src/workflows/node/applied-adapter.js";
 import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
 import { relativeError } from "../support/compare.js";
+import { compiled } from "../support/compiled.js";
 import { golden, goldenPath } from "../support/golden.js";
 import { sequenceLogits } from "../support/sequence-logits.js";
 import { batchOf } from "../support/tiny-model.js";
@@ -65,7 +67,10 @@ interface VariantFacts {
 let model: ArchitectureGolden;
 let base: Float32Array;
 let compile: CompileOptions;
+const cache = mkdtempSync(join(tmpdir(), "lorikeet-variants-"));
+afterAll(() => rm(cache, { recursive: true }));
 beforeAll(async () => {
+  process.env.LORIKEET_CACHE = cache;
   model = await loadArchitecture("qwen2");
   base = await model.golden.readFloat32("base.logits");
   compile = await model.compile();
@@ -141,6 +146,22 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
       expect(Math.abs(loss / facts.sum - 1)).toBeLessThan(1e-5);
       expect(await unlike(gradient, "gradient")).toEqual([]);
     }
+  });
+
+  // As of plain LoRA in tests/models/contract-precision.test.ts: an independent error of 14 % has a cosine of 0.99.
+  test("is near PEFT's loss and gradient beside frozen layers in int8", async () => {
+    const int8 = await compiled(model, { precision: "int8" });
+    const program = await GradientProgram.compile(nodeEngine, { model: model.model, ...options, maxTokens: MAX_TOKENS }, int8);
+    const gradient = new Float32Array(layout.length);
+    const { loss } = await program.run(batchOf(model.facts.batches[0]), trainables, gradient);
+    await program.release();
+    const want = new Float32Array(layout.length);
+    for (const [key, entry] of layout.entries) viewOf(want, entry).set(await tensors.readFloat32(`gradient/${PREFIX}${key}`));
+    const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, at) => sum + value * b[at]!, 0);
+    const cosine = dot(gradient, want) / Math.sqrt(dot(gradient, gradient) * dot(want, want));
+    expect(Math.abs(loss / facts.sum - 1)).toBeLessThan(0.02);
+    expect(cosine).toBeGreaterThan(0.99);
+    expect(relativeError(gradient, want)).toBeGreaterThan(1e-3); // or it was not in int8
   });
 
   test("lets dropout spare the frozen layer, as PEFT does", async () => {

@@ -4,16 +4,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { viewOf } from "../../src/lora/layout.js";
-import type { ModelGraph } from "../../src/models/architecture.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
-import type { TextCodec } from "../../src/text/tokenizer.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
-import { compileWithWeights, type Device } from "../../src/workflows/node/model-weights.js";
 import { type ArchitectureGolden, loadArchitecture } from "../support/architecture.js";
 import { relativeError } from "../support/compare.js";
+import { compiled } from "../support/compiled.js";
 import { dequantised } from "../support/dequantised.js";
 import { loadEncoder, loadTask, taughtTexts } from "../support/encoder.js";
-import { Random } from "../support/random.js";
 import { sequenceLogits } from "../support/sequence-logits.js";
 import { batchOf } from "../support/tiny-model.js";
 import { architectures, encoders } from "./architectures.js";
@@ -99,18 +96,6 @@ test.each(encoderTasks)("%s in int8: the loss and the gradient of %s classificat
   expect(cosine(gradient, want)).toBeGreaterThan(COSINE);
   expect(relativeError(gradient, want)).toBeGreaterThan(1e-3); // or it was not in int8
 });
-
-/** A golden's weights as the command line would hold them; its text, in which inputs are measured, are random tokens. */
-function compiled(
-  it: Pick<ArchitectureGolden, "folder" | "config" | "checkpoint"> & { readonly model: ModelGraph },
-  device: Omit<Device, "target">,
-) {
-  const random = new Random(7);
-  const { vocabulary } = it.model.dimensions;
-  const codec = { encode: () => Array.from({ length: 512 }, () => 3 + random.below(vocabulary - 3)) } as unknown as TextCodec;
-  const described = { ...it, name: it.folder, path: it.folder, codec, parameters: 0, ggufMetadata: undefined };
-  return compileWithWeights(described, { target: "cpu", threads: 1, ...device }, {});
-}
 
 function cosine(a: Float32Array, b: Float32Array): number {
   const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, at) => sum + value * y[at]!, 0);
