@@ -67,7 +67,9 @@ test("the front door lists exactly these names", () => {
   expect(JSON.parse(runInProject("node", "names.mjs"))).toEqual([
     "InputError",
     "RunError",
+    "classify",
     "doctor",
+    "embed",
     "evaluate",
     "exportAdapter",
     "generate",
