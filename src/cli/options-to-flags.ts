@@ -29,7 +29,7 @@ export function sentence(info: OptionInfo): string {
 }
 
 /** "default: 16", "required", or nothing where there is nothing to say. */
-export function defaultInWords(info: OptionInfo): string {
+function defaultInWords(info: OptionInfo): string {
   if (info.required) return "required";
   if (info.without !== undefined) return `default: ${info.without}`;
   if (info.kind === "switch") return info.default === true ? "on; this flag turns it off" : "";
@@ -52,7 +52,7 @@ export function givenFlags(command: Command, shape: Shape): Record<string, unkno
 }
 
 /** Reads a flag's text by its kind; what cannot be read stays text, and the schema then says what was expected. */
-export function fromText(text: string, kind: OptionInfo["kind"]): unknown {
+function fromText(text: string, kind: OptionInfo["kind"]): unknown {
   if (kind === "integer" || kind === "number") return numberFrom(text);
   if (kind === "numbers") return text.split(",").map(numberFrom);
   return text;

@@ -16,7 +16,7 @@ import {
 const OPERATOR_SET = 21n;
 const IR_VERSION = 10n;
 
-export const onnxTypes = { float32: 1, uint8: 2, int8: 3, int64: 7, bool: 9, bfloat16: 16, uint4: 21, int4: 22 } as const;
+const onnxTypes = { float32: 1, uint8: 2, int8: 3, int64: 7, bool: 9, bfloat16: 16, uint4: 21, int4: 22 } as const;
 export type OnnxType = keyof typeof onnxTypes;
 
 export type OnnxAttribute =

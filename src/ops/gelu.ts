@@ -28,6 +28,7 @@ const geluGradientOp = defineOp<GeluAttributes>({
   cost: ([x = []]) => ({ scratch: GELU_SCRATCH * count(x) }),
 });
 
+/** x·Φ(x) in one node of the engine. */
 export function geluNodes(e: Emitter, x: string, kind: GeluKind): string {
   return e.emit(kind === "erf" ? "Gelu" : "FastGelu", [x], { domain: "com.microsoft" })[0];
 }

@@ -81,6 +81,16 @@ interface Found {
   readonly added: boolean;
 }
 
+/** Added tokens are looked for in the form that the normalizer gives them, which is found once for each list of them. */
+function normalForms(normalize: (text: string) => string): (words: readonly AddedToken[]) => readonly AddedToken[] {
+  const found = new WeakMap<readonly AddedToken[], readonly AddedToken[]>();
+  return (words) => {
+    const known = found.get(words) ?? words.map((word) => ({ ...word, content: normalize(word.content) }));
+    found.set(words, known);
+    return known;
+  };
+}
+
 /** Builds the steps of a tokenizer.json: normalizer, pre-tokenizer, model, decoder. `file` is named in messages. */
 export function createBareTokenizer(json: TokenizerJson, file: string): BareTokenizer {
   const vocabulary = vocabularyOf(json.model);
@@ -95,13 +105,7 @@ export function createBareTokenizer(json: TokenizerJson, file: string): BareToke
     isByteLevel ? ((added ? undefined : bytesOfByteLevelToken(token)) ?? encoder.encode(token)) : bytesOfSentencePieceToken(token);
   const bytesOfText = (text: string) => encoder.encode(isByteLevel ? text : text.replaceAll("\u2581", " "));
 
-  /** Added tokens are looked for in the form that the normalizer gives them. */
-  const normalForms = new WeakMap<readonly AddedToken[], readonly AddedToken[]>();
-  function inNormalForm(words: readonly AddedToken[]): readonly AddedToken[] {
-    const known = normalForms.get(words) ?? words.map((word) => ({ ...word, content: normalize(word.content) }));
-    normalForms.set(words, known);
-    return known;
-  }
+  const inNormalForm = normalForms(normalize);
 
   function find(normal: string, { atStart, words }: Reading): Found[] {
     return splitAtTokens(normal, inNormalForm(words)).flatMap((piece): Found[] => {

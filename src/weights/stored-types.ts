@@ -69,6 +69,7 @@ export const storedFormats: Readonly<Record<StoredType, StoredFormat>> = {
 /** The stored types' names, for messages. */
 export const storedTypeNames: readonly string[] = Object.keys(storedFormats);
 
+/** True for a type of GGUF whose tensors can be read. */
 export function isStoredType(name: string): name is StoredType {
   return Object.hasOwn(storedFormats, name);
 }

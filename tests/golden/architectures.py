@@ -22,9 +22,9 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 
+from contract import ALPHA, NOTICED, RANK, STEPS, padded_left, plain_vectors, randomise, relative
 from make import (
     HERE,
-    IGNORED,
     OPTIMIZERS,
     VOCABULARY,
     adapter_state,
@@ -37,10 +37,7 @@ from make import (
     write_golden,
 )
 
-RANK, ALPHA = 2, 4
-STEPS = 10
-# Relative change of the logits that leaving a part out must make. int8 changes them by a few hundredths.
-NOTICED = 0.1
+# The same for parts that change less.
 NOTICED_IN_FLOAT32 = 0.01
 
 # Texts are longer than every window, and of unequal lengths.
@@ -219,18 +216,6 @@ ARCHITECTURES = {
 }
 
 
-def randomise(model, seed, matrix=0.25, gain=0.3, bias=0.8):
-    """Matrices of about unit gain; gains away from one and biases away from zero, so that each of them counts."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            noise = torch.randn(weight.shape, generator=generator)
-            if weight.ndim > 1:
-                weight.copy_(matrix * noise)
-            else:
-                weight.copy_(bias * noise if name.endswith("bias") else weight + gain * noise)
-
-
 def save_model(name, plan):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -251,19 +236,6 @@ def load_model(name, plan, **changes):
     return model.eval()
 
 
-def padded_left(batch):
-    """The same texts with their padding in front, at the positions that they had."""
-    mask = batch["attention_mask"]
-    turned = {
-        key: torch.stack([row.roll(int((1 - real).sum())) for row, real in zip(value, mask)]) for key, value in batch.items()
-    }
-    return {**turned, "position_ids": (turned["attention_mask"].cumsum(-1) - 1).clamp(min=0)}
-
-
-def relative(got, want):
-    return ((got - want).norm() / want.norm()).item()
-
-
 @torch.no_grad()
 def logits_of(model, batch):
     """Logits of the real tokens, one after the other [N, V]."""
@@ -275,15 +247,7 @@ def check_parts(name, plan, base):
     want = logits_of(base, BATCHES[0])
     parts = {**plan.get("without", {}), **plan.get("slight", {})}
     changed = {f"without {part}": load_model(name, plan, **change) for part, change in parts.items()}
-    fresh = getattr(transformers, plan["model"])(base.config)
-    for kind in {".".join(key.split(".")[-2:]) for key, weight in base.named_parameters() if weight.ndim == 1}:
-        model = copy.deepcopy(base)
-        initial = dict(fresh.named_parameters())
-        with torch.no_grad():
-            for key, weight in model.named_parameters():
-                if key.endswith(kind):
-                    weight.copy_(torch.zeros_like(weight) if key.endswith("bias") else initial[key])
-        changed[f"plain {kind}"] = model
+    changed.update(plain_vectors(base))
     for part, model in changed.items():
         change = relative(logits_of(model, BATCHES[0]), want)
         print(f"  {part}: {change:.2f}")

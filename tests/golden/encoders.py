@@ -18,7 +18,7 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 
-from architectures import NOTICED, RANK, ALPHA, STEPS, padded_left, randomise, relative
+from contract import ALPHA, NOTICED, RANK, STEPS, padded_left, plain_vectors, randomise, relative
 from make import HERE, IGNORED, VOCABULARY, adapter_state, plain_name, randomise_b, save_adapter, write_golden
 
 LABELS = 3
@@ -152,14 +152,7 @@ def check_parts(name, plan, base):
     task = Task(plan, "sequence")
     want = task.logits(base, BATCHES[0])
     changed = {f"without {part}": load_model(name, plan, "sequence", **change) for part, change in plan.get("without", {}).items()}
-    fresh = task.kind(base.config)
-    for kind in {".".join(key.split(".")[-2:]) for key, weight in base.named_parameters() if weight.ndim == 1}:
-        model = copy.deepcopy(base)
-        initial = dict(fresh.named_parameters())
-        for key, weight in model.named_parameters():
-            if key.endswith(kind):
-                weight.copy_(torch.zeros_like(weight) if key.endswith("bias") else initial[key])
-        changed[f"plain {kind}"] = model
+    changed.update(plain_vectors(base))
     for part, model in changed.items():
         change = relative(task.logits(model, BATCHES[0]), want)
         print(f"  {part}: {change:.2f}")

@@ -19,7 +19,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Gemma2Config, Gemma3Config, Gemma3ForCausalLM, Gemma3ForConditionalGeneration, Gemma3TextConfig, SiglipVisionConfig
 
-from architectures import ALPHA, ARCHITECTURES, BATCHES, RANK, load_model
+from architectures import ARCHITECTURES, BATCHES, load_model
+from contract import ALPHA, RANK
 from make import HERE, forward, randomise_b, save_adapter, write_golden
 
 FOLDER = HERE / "gemma3"

@@ -15,7 +15,7 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 
-from architectures import RANK, ALPHA
+from contract import ALPHA, RANK
 from encoders import ADAMW, BATCHES, LABELS, gradients, trajectory
 from make import HERE, IGNORED, LINEAR_NAMES, adapter_state, randomise_b, save_adapter, write_golden
 

@@ -32,6 +32,7 @@ interface GemmaDefaults {
   readonly maxPositions: number;
 }
 
+/** The fields of config.json that both generations have. @throws InputError at values that cannot be, or are not supported. */
 export function readGemmaConfig(config: ConfigReader, modelType: string, defaults: GemmaDefaults): GemmaConfig {
   const heads = config.count("num_attention_heads", 8);
   const kvHeads = config.count("num_key_value_heads", 4);
@@ -72,6 +73,7 @@ export interface GemmaOwn {
   readonly checkpointForm?: CheckpointForm;
 }
 
+/** The model of a generation: its configuration, and what it alone has. */
 export function buildGemma(config: GemmaConfig, { prefix, attention, logitSoftCap, checkpointForm = {} }: GemmaOwn): LanguageModelGraph {
   const { dimensions, feedForward, activation, epsilon } = config;
   const { vocabulary, hidden } = dimensions;

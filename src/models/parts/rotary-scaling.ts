@@ -3,9 +3,12 @@ import type { ConfigReader } from "../config-reader.js";
 // Ways of stretching rotary frequencies, as transformers computes them (modeling_rope_utils.py).
 
 export interface Llama3 {
+  /** What long wavelengths are multiplied by. */
   readonly factor: number;
+  /** Full turns within the original context, below which a pair is stretched whole, and above which it stays. */
   readonly low: number;
   readonly high: number;
+  /** Longest context of the pretraining, in tokens. */
   readonly original: number;
 }
 
@@ -15,6 +18,7 @@ function originalPositions(fields: ConfigReader, top: ConfigReader): number {
   return top.optionalCount(field) ?? fields.optionalCount(field) ?? top.count("max_position_embeddings");
 }
 
+/** The rope settings of `rope_type` "llama3". */
 export function readLlama3(fields: ConfigReader, top: ConfigReader): Llama3 {
   return {
     factor: fields.positive("factor"),
@@ -48,6 +52,7 @@ export interface Yarn {
   readonly magnitude: number;
 }
 
+/** The rope settings of `rope_type` "yarn", missing ones as transformers completes them. */
 export function readYarn(fields: ConfigReader, top: ConfigReader): Yarn {
   const original = originalPositions(fields, top);
   const factor = fields.optionalPositive("factor") ?? top.count("max_position_embeddings") / original;

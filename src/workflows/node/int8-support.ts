@@ -69,7 +69,7 @@ async function readSaved(path: string) {
   }
 }
 
-export async function measureInt8(threads: number | undefined): Promise<Int8Support> {
+async function measureInt8(threads: number | undefined): Promise<Int8Support> {
   const int8 = await compileProduct(threads, int8Weight());
   const fp32 = await compileProduct(threads, { dtype: "float32", shape: [OUTPUTS, INPUTS], data: new Uint8Array(4 * OUTPUTS * INPUTS) });
   try {

@@ -85,7 +85,7 @@ export function int8Groups({ linearGroups, weights, head }: ModelGraph): readonl
 }
 
 /** Those that are not in float32 beside: of the head, single rows are read too. */
-export function int8Alone(model: ModelGraph): ReadonlySet<string> {
+function int8Alone(model: ModelGraph): ReadonlySet<string> {
   return new Set(
     int8Groups(model)
       .flatMap(({ weights }) => weights)

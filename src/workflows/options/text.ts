@@ -5,7 +5,7 @@ import { groups, machineShape, maxNewTokens, model, seed } from "./common.js";
 const group = groups.writing;
 
 /** How the next token is chosen and when an answer ends. */
-export const samplingShape = {
+const samplingShape = {
   maxNewTokens: maxNewTokens(),
   temperature: option(number({ min: 0, max: 100 }), {
     default: 0,

@@ -15,6 +15,7 @@ const MAX_FACTORS = 4096;
 /** Names of the tensors that are read as rotary factors and are no weights. */
 export const rotaryFactorTensors: ReadonlySet<string> = new Set(Object.values(factorTensors));
 
+/** The stored factors on wavelengths, one a pair of a head. @throws InputError at tensors of another shape. */
 export async function readRotaryFactors(file: string, tensors: ReadonlyMap<string, StoredTensor>): Promise<RotaryFactors> {
   const read: Record<string, Float32Array> = {};
   for (const [which, name] of Object.entries(factorTensors)) {

@@ -97,24 +97,36 @@ interface Training {
 /** How a run ended, and what its adapter kept of its start. */
 type TrainedResult = TrainerResult & Pick<AdapterVectors, "frozen">;
 
-/** Trains; the result is the trainer's, its checkpoint written. */
-async function train(training: Training, { signal }: WorkerContext, emit: (event: TrainEvent) => void): Promise<TrainedResult> {
-  const { prepared, folder, resumed, withinSeconds, validation } = training;
-  const { settings, opened, task, layout, spec, maxTokens } = prepared;
-  const { batchSize, seed } = settings;
-  const stream = openBatches(task.data.train, { batchSize, seed }, resumed?.state.cursor);
-  const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
-  const started = await initialiseAdapter(layout, {
+/** The adapter of a new run, its progress told layer by layer. */
+function startAdapter(
+  { layout, spec, settings, opened }: PreparedRun,
+  emit: (event: TrainEvent) => void,
+  breatheOrStop: () => Promise<void>,
+) {
+  return initialiseAdapter(layout, {
     initialisation: spec.initialisation,
     rounds: settings.svdRounds,
-    seed,
+    seed: settings.seed,
     weightOf: weightsOf(opened),
     pause: async (done) => {
       emit({ type: "progress", task: "starting the adapter", done, total: layersOf(layout), unit: "items" });
-      await breathe();
-      signal.throwIfAborted();
+      await breatheOrStop();
     },
   });
+}
+
+/** Trains; the result is the trainer's, its checkpoint written. */
+async function train(training: Training, { signal }: WorkerContext, emit: (event: TrainEvent) => void): Promise<TrainedResult> {
+  const { prepared, folder, resumed, withinSeconds, validation } = training;
+  const { settings, opened, task, layout, maxTokens } = prepared;
+  const { batchSize, seed } = settings;
+  const stream = openBatches(task.data.train, { batchSize, seed }, resumed?.state.cursor);
+  const trainer = trainerSettings(settings, stream.batchesPerEpoch, withinSeconds);
+  const breatheOrStop = async () => {
+    await breathe();
+    signal.throwIfAborted();
+  };
+  const started = await startAdapter(prepared, emit, breatheOrStop);
   const trainables = resumed?.state.trainables ?? started.trainables;
   const { frozen } = started;
   if (resumed === undefined) await task.start(trainables, layout);
@@ -133,10 +145,6 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
         : keep(await LossProgram.compile(nodeEngine, { ...task.learned, layout, frozen, maxTokens }, opened.compile));
     emit(startEvent(training, updatesOf(settings.duration, stream.batchesPerEpoch, settings.accumulate)));
 
-    const breatheOrStop = async () => {
-      await breathe();
-      signal.throwIfAborted();
-    };
     const run = runTrainer(trainer, {
       gradient: (batch, number, values, into) => {
         dropout?.draw(number, batch);
