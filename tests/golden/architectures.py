@@ -11,7 +11,6 @@ stands where). It fails where a part of the model could be left out unnoticed: e
 """
 
 import copy
-import json
 import os
 import shutil
 import sys

@@ -13,7 +13,7 @@ import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 import { smollm3 } from "./smollm3.js";
 
-const ggufArchitectures: readonly GgufArchitecture[] = [llama, qwen2, qwen3, gemma2, gemma3, gpt2, phi3, smollm3];
+export const ggufArchitectures: readonly GgufArchitecture[] = [llama, qwen2, qwen3, gemma2, gemma3, gpt2, phi3, smollm3];
 
 /** A model's tensors under Hugging Face's names, marked with what reading undoes, and its `config.json`. */
 export interface HuggingFaceForm {
