@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { classScores, confusionMatrix, majorityBaseline } from "../../src/evaluation/labels/confusion.js";
+import { classScores, confusionMatrix } from "../../src/evaluation/labels/confusion.js";
 import { pearson, spearman } from "../../src/evaluation/labels/correlation.js";
-import { fitLinearProbe, probabilities } from "../../src/evaluation/labels/linear-probe.js";
+import { fitLinearProbe, probabilities } from "../../tools/demo-classify/linear-probe.js";
 import { largestDifference } from "../support/compare.js";
 import { golden } from "../support/golden.js";
 
@@ -47,10 +47,6 @@ describe("scores of a classification are scikit-learn's", () => {
     for (const key of ["accuracy", "macroF1", "microF1", "matthews"] as const) expect(scores[key], key).toBeCloseTo(want[key], 12);
     if (want.binaryF1 === undefined) expect(scores.binaryF1).toBeUndefined();
     else expect(scores.binaryF1).toBeCloseTo(want.binaryF1, 12);
-  });
-
-  test("the baseline is the share of the most frequent class", () => {
-    expect(majorityBaseline(confusionMatrix([0, 1, 1, 1, 2], [0, 0, 0, 0, 0], 3))).toBe(3 / 5);
   });
 
   test("a class out of range is refused", () => {

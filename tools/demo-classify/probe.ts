@@ -1,7 +1,6 @@
 import { encodeLabelled, type LabelledExample } from "../../src/data/labelled-example.js";
 import type { LabelledRow } from "../../src/data/labelled-row.js";
 import { longestRow } from "../../src/data/packing.js";
-import { fitLinearProbe, probabilities } from "../../src/evaluation/labels/linear-probe.js";
 import { readModel } from "../../src/models/index.js";
 import { labelledModel } from "../../src/models/labelled-model.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
@@ -9,6 +8,7 @@ import { LossProgram } from "../../src/training/loss-program.js";
 import { meanStates } from "../../src/training/objectives/mean-states.js";
 import { describeModelAs, mapModel } from "../../src/workflows/node/open-model.js";
 import { predictLabels } from "../../src/workflows/node/predict-labels.js";
+import { fitLinearProbe, probabilities } from "./linear-probe.js";
 import type { Mail } from "./spam.js";
 
 const BATCH = 16;
@@ -40,7 +40,7 @@ export async function linearProbe(
   return asked.map((row) => ((probabilities(probe, row)[1] ?? 0) > 0.5 ? "spam" : "ham"));
 }
 
-/** A weak penalty: the best of 0.1, 1, 10 and 100 on mails that are in neither part. */
+/** A weak penalty, C of scikit-learn's logistic regression: embeddings of length one are close together. */
 const STRENGTH = 10;
 
 function ofLengthOne(vector: Float32Array): Float32Array {

@@ -51,12 +51,6 @@ function matthews(right: number, expected: readonly number[], predicted: readonl
   return variances === 0 ? 0 : covariance / Math.sqrt(variances);
 }
 
-/** The share of examples that are of the most frequent class: what saying it always would get right. */
-export function majorityBaseline(matrix: ConfusionMatrix): number {
-  const expected = matrix.map(sum);
-  return share(Math.max(...expected), sum(expected));
-}
-
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
