@@ -23,7 +23,7 @@ export interface MemoryChoice
  * that is in use, after a few steps: measured 1.1 to 1.4 (SmolLM2-135M, 1,024 to 4,096 tokens a batch, with and without
  * checkpoints, fp32 and int8).
  */
-const ENGINE_SHARE = 1.25;
+const ENGINE_SHARE = 1.22;
 /** Bytes of a compiled program beside its weights and values: its nodes, and the plan of when they run. */
 const PROGRAM_BYTES = 60e6;
 
