@@ -91,7 +91,7 @@ export function classWeights(weighting: ClassWeighting, labels: readonly string[
         const names = unknown.map((name) => JSON.stringify(name)).join(", ");
         throw new InputError(`--class-weights names ${names}, which is no label of the data; the labels are ${listed(labels)}.`);
       }
-      return Float32Array.from(labels, (label) => weighting.weights[label] ?? 1);
+      return Float32Array.from(labels, (label) => (Object.hasOwn(weighting.weights, label) ? (weighting.weights[label] ?? 1) : 1));
     }
   }
 }

@@ -47,7 +47,7 @@ function encodePieces(codec: TextCodec, text: string, pieces: readonly Piece[], 
   for (const piece of pieces) {
     const here = learned.filter((span) => span.start < piece.end && span.end > piece.start);
     if (piece.token !== undefined) {
-      ids.push(piece.token.id);
+      ids.push(codec.idOf(piece.token));
       supervised.push(here.length > 0);
       continue;
     }

@@ -46,6 +46,8 @@ export interface TextCodec {
   readonly namedTokens: Readonly<Record<string, string>>;
   /** Tokens that steer the model; their text inside a message's content is plain text. */
   readonly controlTokens: readonly AddedToken[];
+  /** The id of a control token that a template wrote. */
+  idOf(token: AddedToken): number;
   /** Ids of a text. `special` (default true): control tokens written in it become their ids; false: they stay plain text. Adds no opening token. */
   encode(text: string, options?: { special?: boolean }): number[];
   /**
@@ -183,6 +185,7 @@ export function createTextCodec(json: TokenizerJson, settings: TextSettings): Te
     toolTemplate,
     namedTokens,
     controlTokens,
+    idOf: ({ id }) => id,
     officeIds: officeIdsOf(namedTokens, idOf),
     encode,
     encodeInput: (text, textPair, options) =>

@@ -8,6 +8,7 @@ import { writeSafetensors } from "../../src/weights/node/write-safetensors.js";
 import type { ClassifyResult } from "../../src/workflows/api.js";
 import { readFittingAdapter } from "../../src/workflows/node/adapter-place.js";
 import { runClassify } from "../../src/workflows/node/classify-run.js";
+import { runMerge } from "../../src/workflows/node/merge-run.js";
 import { describeModel } from "../../src/workflows/node/open-model.js";
 import { jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 import { ofType, runHere } from "./training-support.js";
@@ -56,6 +57,9 @@ describe("classification", () => {
     expect(ofType(events, "evaluation").at(-1)?.metrics).toMatchObject({ accuracy: 1, macroF1: 1, matthews: 1 });
     expect(ofType(events, "done")[0]?.target).toEqual({ before: 0.75, after: 1 });
     expect(await readFile(report.path, "utf8")).toContain("Which label was taken for which");
+
+    const merging = runMerge({ model: TINY_CHAT, adapter: out, out: join(await temporaryFolder(), "merged") }, nobody);
+    await expect(merging).rejects.toThrow("has a head for labels, which merging does not fold in");
 
     const { config, trained: head, labelling } = await readAdapterFolder(join(out, "adapter"));
     expect(config).toMatchObject({ taskType: "SEQ_CLS", trainedModules: ["classifier", "score"] });
@@ -201,5 +205,16 @@ describe("other tasks", () => {
     await expect(runHere({ ...base, task: "classification", classWeights: "three=1" })).rejects.toThrow(
       'names "three", which is no label of the data',
     );
+  });
+
+  test("labels called like what every object has are labels like others", { timeout: 60_000 }, async () => {
+    const rows = letters(64).map(({ text, label }) => ({ text, label: label === "ants" ? "__proto__" : "constructor" }));
+    const loss = async (classWeights: string) => {
+      const { events } = await trained(rows, { steps: 1, batchSize: 64, classWeights, report: false });
+      return ofType(events, "step")[0]?.loss ?? Number.NaN;
+    };
+    const [ants, bees, both] = [await loss("__proto__=1,constructor=0"), await loss("__proto__=0"), await loss("none")];
+    // Three in four are of the first: the mean over all is that of the means over each.
+    expect(0.75 * ants + 0.25 * bees).toBeCloseTo(both, 4);
   });
 });

@@ -9,6 +9,7 @@ import { modelCheckpoint } from "../../models/model-checkpoint.js";
 import type { CompileOptions } from "../../runtime/program.js";
 import { textFromGguf } from "../../text/from-gguf.js";
 import { loadTextFromFolder } from "../../text/node/load.js";
+import { withinTable } from "../../text/within-table.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import { openGguf, openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
 import type { Precision } from "../options.js";
@@ -40,7 +41,8 @@ export async function describeModelAs<Model extends ModelGraph>(
   const model = read(config);
   const checkpoint = files.kind === "gguf" ? stored : modelCheckpoint(stored, model);
   checkWeights(name, model, checkpoint);
-  return { name, path: files.path, config, model, codec, checkpoint, ggufMetadata, parameters: countParameters(model) };
+  const bounded = withinTable(codec, model.dimensions.vocabulary, name);
+  return { name, path: files.path, config, model, codec: bounded, checkpoint, ggufMetadata, parameters: countParameters(model) };
 }
 
 /** What finding and downloading a model is told of its surroundings. */
@@ -101,8 +103,10 @@ function checkWeights(name: string, model: ModelGraph, checkpoint: Checkpoint): 
     else if (found.shape.join() !== shape.join()) problems.push(`${weight} is [${found.shape.join(", ")}], not [${shape.join(", ")}]`);
   }
   if (problems.length === 0) return;
+  const isIncomplete = [...model.weights.keys()].some((weight) => !checkpoint.tensors.has(weight));
+  const advice = isIncomplete ? ["Take the whole checkpoint: one that was saved as a bare AutoModel lacks the parts of its head."] : [];
   const more = problems.length > 10 ? [`… and ${problems.length - 10} more`] : [];
-  throw new InputError([`${name}: the weights do not fit the configuration:`, ...problems.slice(0, 10), ...more].join("\n  "));
+  throw new InputError([`${name}: the weights do not fit the configuration:`, ...problems.slice(0, 10), ...more, ...advice].join("\n  "));
 }
 
 function countParameters(model: ModelGraph): number {

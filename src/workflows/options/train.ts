@@ -18,15 +18,15 @@ function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
     .min(1)
     .transform((text, context): ClassWeighting => {
       if (text === "none" || text === "balanced") return { kind: text };
-      const weights: Record<string, number> = {};
+      const weights: [string, number][] = [];
       for (const part of text.split(",")) {
         const at = part.lastIndexOf("=");
         const [name, weight] = [part.slice(0, at).trim(), Number(part.slice(at + 1))];
         if (at < 1 || name === "" || !(Number.isFinite(weight) && weight >= 0)) {
           context.addIssue({ code: "custom", message: `${JSON.stringify(part)} is not NAME=NUMBER` });
-        } else weights[name] = weight;
+        } else weights.push([name, weight]);
       }
-      return { kind: "given", weights };
+      return { kind: "given", weights: Object.fromEntries(weights) }; // a label may be called "__proto__"
     });
   return { kind: "weights", schema, expected: "none, balanced, or weights by name such as spam=3,ham=1" };
 }
