@@ -15,10 +15,9 @@ import type {
   ModelDimensions,
 } from "./architecture.js";
 import { ConfigReader } from "./config-reader.js";
-import { throughBlocks } from "./parts/decoder.js";
+import { decoderGraph } from "./parts/decoder-graph.js";
 import { readGeluKind } from "./parts/gelu-kind.js";
 import { linearHead, scoreHead } from "./parts/label-scores.js";
-import { layerWeights } from "./parts/layer-weights.js";
 import { byRow, bySequence } from "./parts/rows.js";
 import { inSequence, layerNormalisation, type Sublayer } from "./parts/sublayer.js";
 
@@ -92,28 +91,20 @@ function buildGpt2(config: Gpt2Config): LanguageModelGraph {
     inSequence(norm(`h.${block}.ln_1`), attention(config, block)),
     inSequence(norm(`h.${block}.ln_2`), feedForward(config, block)),
   ]);
-  const lastNorm = norm("ln_f");
-  const sublayers = blocks.flat();
-  const linearGroups = sublayers.flatMap((sublayer) => sublayer.linearGroups);
-  const head = config.tied ? EMBEDDING : "lm_head.weight";
-  return {
+  const graph = decoderGraph({
     modelType: "gpt2",
     dimensions,
-    sight: "causal",
-    weights: new Map([
+    tables: [
       [EMBEDDING, [vocabulary, hidden]],
       [POSITIONS, [maxPositions, hidden]],
-      ...sublayers.flatMap(({ weights }) => weights),
-      ...layerWeights(linearGroups),
-      ...lastNorm.weights,
-      [head, [vocabulary, hidden]],
-    ]),
-    checkpointForm,
-    linearGroups,
-    hidden: (context) => lastNorm.apply(throughBlocks(embed(dimensions, context), blocks, context), context),
+    ],
+    embed: (context) => embed(dimensions, context),
+    blocks,
+    lastNorm: norm("ln_f"),
+    tied: config.tied,
     classificationHead: (task, labels) => headFor(task, hidden, labels, config.initialDeviation),
-    head,
-  };
+  });
+  return { ...graph, checkpointForm };
 }
 
 function embed({ vocabulary, hidden, maxPositions }: ModelDimensions, { weight, ids, positions }: ModelContext): Tensor {

@@ -1,10 +1,8 @@
-import type { Tensor } from "../../graph/graph.js";
-import { add } from "../../ops/add.js";
 import { gatherRows } from "../../ops/gather-rows.js";
-import type { LanguageModelGraph, ModelContext } from "../architecture.js";
+import type { LanguageModelGraph } from "../architecture.js";
 import type { DecoderConfig } from "./decoder-config.js";
+import { decoderGraph } from "./decoder-graph.js";
 import { scoreHead } from "./label-scores.js";
-import { layerWeights } from "./layer-weights.js";
 import { inSequence, rootMeanSquareNorm, type Sublayer } from "./sublayer.js";
 
 const EMBEDDING = "model.embed_tokens.weight";
@@ -30,39 +28,14 @@ export function preNormDecoder(
       inSequence(norm(`${name}.post_attention_layernorm`), feedForward),
     ] as const;
   });
-  const lastNorm = norm("model.norm");
-  const sublayers = blocks.flat();
-  const linearGroups = sublayers.flatMap((sublayer) => sublayer.linearGroups);
-  const head = config.tied ? EMBEDDING : "lm_head.weight";
-  return {
+  return decoderGraph({
     modelType: config.modelType,
     dimensions,
-    sight: "causal",
-    weights: new Map([
-      [EMBEDDING, [vocabulary, hidden]],
-      ...sublayers.flatMap(({ weights }) => weights),
-      ...layerWeights(linearGroups),
-      ...lastNorm.weights,
-      [head, [vocabulary, hidden]],
-    ]),
-    linearGroups,
-    hidden: (context) => lastNorm.apply(throughBlocks(embed(config, context), blocks, context), context),
+    tables: [[EMBEDDING, [vocabulary, hidden]]],
+    embed: ({ weight, ids }) => gatherRows(weight(EMBEDDING, [vocabulary, hidden]), ids),
+    blocks,
+    lastNorm: norm("model.norm"),
+    tied: config.tied,
     classificationHead: (task, labels) => scoreHead(task, hidden, labels, config.initialDeviation),
-    head,
-  };
-}
-
-function embed({ dimensions: { vocabulary, hidden } }: DecoderConfig, { weight, ids }: ModelContext): Tensor {
-  return gatherRows(weight(EMBEDDING, [vocabulary, hidden]), ids); // [N, C]
-}
-
-/** The residual stream [N, C] through blocks, whose inputs are the places at which gradient checkpointing starts anew. */
-export function throughBlocks(x: Tensor, blocks: readonly (readonly Sublayer[])[], context: ModelContext): Tensor {
-  let stream = x;
-  for (const sublayers of blocks) {
-    context.graph.checkpoints.add(stream);
-    for (const sublayer of sublayers) stream = add(stream, sublayer.apply(stream, context));
-  }
-  context.graph.checkpoints.add(stream);
-  return stream;
+  });
 }

@@ -8,12 +8,11 @@ import { mul } from "../../ops/mul.js";
 import { rmsNorm } from "../../ops/rms-norm.js";
 import type { CheckpointForm, LanguageModelGraph, ModelContext } from "../architecture.js";
 import type { ConfigReader } from "../config-reader.js";
-import { throughBlocks } from "./decoder.js";
 import type { DecoderConfig } from "./decoder-config.js";
+import { decoderGraph } from "./decoder-graph.js";
 import { gatedFeedForward } from "./gated-feed-forward.js";
 import { readGeluKind } from "./gelu-kind.js";
 import { scoreHead } from "./label-scores.js";
-import { layerWeights } from "./layer-weights.js";
 import { inSequence, type Sublayer } from "./sublayer.js";
 
 // What Gemma 2 and 3 share (Gemma Team 2024 and 2025): scaled embeddings, norms before and behind each sublayer, GeGLU.
@@ -87,32 +86,18 @@ export function buildGemma(config: GemmaConfig, { prefix, attention, logitSoftCa
       inSequence(norm(`${name}.pre_feedforward_layernorm`), mlp, norm(`${name}.post_feedforward_layernorm`)),
     ];
   });
-  const lastNorm = norm(`${prefix}.norm`);
-  const sublayers = blocks.flat();
-  const linearGroups = sublayers.flatMap((sublayer) => sublayer.linearGroups);
   const embedding = `${prefix}.embed_tokens.weight`;
-  const head = config.tied ? embedding : "lm_head.weight";
-  return {
+  const graph = decoderGraph({
     modelType: config.modelType,
     dimensions,
-    sight: "causal",
-    weights: new Map([
-      [embedding, [vocabulary, hidden]],
-      ...sublayers.flatMap(({ weights }) => weights),
-      ...layerWeights(linearGroups),
-      ...lastNorm.weights,
-      [head, [vocabulary, hidden]],
-    ]),
-    checkpointForm,
-    linearGroups,
-    hidden: (context) => {
-      const embedded = embed(context.weight(embedding, [vocabulary, hidden]), hidden, context);
-      return lastNorm.apply(throughBlocks(embedded, blocks, context), context);
-    },
+    tables: [[embedding, [vocabulary, hidden]]],
+    embed: (context) => embed(context.weight(embedding, [vocabulary, hidden]), hidden, context),
+    blocks,
+    lastNorm: norm(`${prefix}.norm`),
+    tied: config.tied,
     classificationHead: (task, labels) => scoreHead(task, hidden, labels, config.initialDeviation),
-    head,
-    logitSoftCap,
-  };
+  });
+  return { ...graph, checkpointForm, logitSoftCap };
 }
 
 /** Rows of the table times √C. transformers rounds the factor to the type of the weights; here all is computed in float32. */
