@@ -10,7 +10,7 @@ export function optionsDocument(): string {
 
 const introduction = `# Options
 
-Every option of every command, made from the declarations in \`src/workflows/options/\` by \`tools/make-options-document.ts\`.
+Every option of every command, made from the declarations in \`src/workflows/options/\` by \`tools/make-documents.ts\`.
 
 The **name** is what a file of options (\`lorikeet train --config run.yaml\`) and the library use; the **flag** is for the command line.
 A flag wins over the file. Options without a name belong to the terminal and have a flag alone.

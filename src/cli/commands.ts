@@ -7,6 +7,7 @@ import { readConfigFile } from "./config-file.js";
 import type { CommandBody } from "./context.js";
 import type { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
+import { besideTheFirst } from "./repeated-run.js";
 import { createScreen, type Screen, type ScreenOptions } from "./screen.js";
 
 /** A command as the command line knows it; its code is loaded when it runs, so that help stays fast. */
@@ -54,7 +55,7 @@ function splitRecord(given: Readonly<Record<string, unknown>>, shape: Shape, ext
   const own: ScreenOptions & { readonly config?: string } = of(extra);
   const flags = of(shape);
   if (own.config === undefined) return { own, record: flags, source: onCommandLine };
-  const file = readConfigFile(own.config);
+  const file = besideTheFirst(own.config, readConfigFile(own.config), flags);
   const misplaced = Object.keys(file).filter((name) => name in extra);
   if (misplaced.length > 0) {
     throw new InputError(`${own.config}: ${misplaced.join(", ")}: belongs on the command line (${misplaced.map(flagName).join(", ")})`);

@@ -40,6 +40,7 @@ export {
 } from "./options/text.js";
 export {
   type Duration,
+  durations,
   type PlanOptions,
   type PlanSettings,
   planSet,

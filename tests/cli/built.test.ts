@@ -23,6 +23,6 @@ test("a reader that goes away does no harm", () => {
   expect(stderr).toBe("");
 });
 
-test("docs/options.md is what the declarations say (tools/make-options-document.ts writes it)", () => {
+test("docs/options.md is what the declarations say (tools/make-documents.ts writes it)", () => {
   expect(readFileSync("docs/options.md", "utf8")).toBe(optionsDocument());
 });

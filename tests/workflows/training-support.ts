@@ -29,3 +29,8 @@ export function ofType<Type extends TrainEvent["type"]>(events: readonly TrainEv
 export function questionsFile(rows = 40): Promise<string> {
   return jsonlFile(Array.from({ length: rows }, (_, row) => ({ prompt: `number ${row}`, completion: `${(row * 31) % 1000} and ${row}` })));
 }
+
+/** A file of texts, each with the label 0 or 1: classes for a classification, values for a regression. */
+export function jsonlFileOfLabels(rows = 40): Promise<string> {
+  return jsonlFile(Array.from({ length: rows }, (_, row) => ({ text: `number ${row}`, label: row % 2 })));
+}

@@ -6,6 +6,7 @@ import type { DoctorReport, Progress } from "../api.js";
 import { folderBytes } from "./cache.js";
 import { int8Pays, targetOf } from "./device.js";
 import { int8Support } from "./int8-support.js";
+import { packageVersion } from "./package-version.js";
 import { probeWebGpu } from "./probe-webgpu.js";
 import { measureProductSpeed } from "./product-speed.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
@@ -59,11 +60,6 @@ function notesOf(available: number, cpu: DeviceReport, webgpu: DeviceReport): st
     notes.push("The graphics card multiplies faster than the processor: try --device webgpu.");
   }
   return notes;
-}
-
-async function packageVersion(): Promise<string> {
-  const { version }: { version: string } = JSON.parse(await readFile(new URL("../../../package.json", import.meta.url), "utf8"));
-  return version;
 }
 
 /** What matters to matrix products, of what a processor has. Linux's names, x86 and ARM. */

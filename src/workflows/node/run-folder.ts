@@ -1,6 +1,5 @@
 import { appendFile, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { stringify } from "yaml";
 import { InputError } from "../../errors.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 
@@ -69,9 +68,9 @@ export async function makeRunFolder(folder: RunFolder, resume: boolean): Promise
   if (!resume) await rm(folder.metrics, { force: true });
 }
 
-/** Writes the options of the run, as they were given. */
-export async function writeOptions(folder: RunFolder, options: Readonly<Record<string, unknown>>): Promise<void> {
-  await writeFileAtomic(folder.options, stringify(options));
+/** Writes the file of the run's options (see `runOptionsText`). */
+export async function writeOptions(folder: RunFolder, text: string): Promise<void> {
+  await writeFileAtomic(folder.options, text);
 }
 
 /** One line of the metrics file. */

@@ -277,7 +277,8 @@ export type TrainOptions = Omit<OptionsOf<typeof trainShape>, "epochs" | "steps"
   OneDuration &
   OneOptimizer;
 
-const durations = ["epochs", "steps", "minutes"] as const;
+/** How long a run is, in one of these. */
+export const durations = ["epochs", "steps", "minutes"] as const;
 
 function trainRules(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
   const problems = standardInputTwice(given, where);

@@ -76,6 +76,9 @@ export function specOf(settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, 
   return { method, rank, alpha, rankPattern, alphaPattern, rankStabilised, dropout, layers, exclude, blocks, initialisation };
 }
 
+/** Processor threads of a run. */
+export const threadsOf = ({ threads }: Pick<TrainSettings, "threads">): number => threads ?? cpus().length;
+
 /** What a checkpoint compares before a run goes on: all that its numbers depend on, and nothing else. */
 async function identityOf(
   settings: TrainSettings,
@@ -109,7 +112,7 @@ async function identityOf(
     machine: {
       engine: nodeEngine.version,
       processor: cpus()[0]?.model ?? "unknown",
-      threads: settings.threads ?? cpus().length,
+      threads: threadsOf(settings),
       device: opened.compile.target,
       precision: opened.precision,
     },

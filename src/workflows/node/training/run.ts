@@ -23,12 +23,14 @@ import { compileUpdate } from "../../../training/update-program.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
 import { type Duration, inCode, parseOptions, type TrainSettings, trainSet } from "../../options.js";
 import { weightsOf } from "../applied-adapter.js";
+import { packageVersion } from "../package-version.js";
 import { appendMetric, checkRunFolder, makeRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
+import { runOptionsText, schemaSeenFrom } from "../run-options.js";
 import { breathe, type WorkerContext } from "../worker/context.js";
 import { partHeldOut, sharedNote } from "./held-out.js";
 import { batchesIn, updatesIn, updatesOf } from "./length.js";
 import { peakBytes } from "./memory.js";
-import { prepareRun } from "./prepare.js";
+import { prepareRun, threadsOf } from "./prepare.js";
 import { compileGradient } from "./programs.js";
 import type { PreparedRun, TaughtExample } from "./run-task.js";
 import type { TargetSpec } from "./target.js";
@@ -58,7 +60,7 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
   });
   await makeRunFolder(folder, settings.resume);
   const resumed = settings.resume ? await resumeFrom(folder, prepared, emit) : undefined;
-  await writeOptions(folder, { ...recordOf(options), resume: undefined });
+  await writeOptions(folder, await optionsText(options, prepared, folder));
 
   const { task } = prepared;
   const heldOut = partHeldOut(task.data.validation, settings.seed, task.mostScoring);
@@ -296,6 +298,11 @@ function doneEvent(folder: RunFolder, { reason, state }: TrainerResult): DoneEve
   };
 }
 
-function recordOf(options: unknown): Readonly<Record<string, unknown>> {
-  return typeof options === "object" && options !== null ? { ...options } : {};
+async function optionsText(options: unknown, { settings, opened }: PreparedRun, folder: RunFolder): Promise<string> {
+  const given = typeof options === "object" && options !== null ? { ...options } : {};
+  return runOptionsText(
+    given,
+    { settings, precision: opened.precision, device: opened.compile.target, threads: threadsOf(settings) },
+    { madeBy: `Lorikeet ${await packageVersion()} on ONNX Runtime ${nodeEngine.version}`, schema: schemaSeenFrom(folder.path) },
+  );
 }
