@@ -12,6 +12,8 @@ export type {
   DataReport,
   DoctorReport,
   DoneEvent,
+  EjectOptions,
+  EjectResult,
   EmbedOptions,
   EmbedResult,
   EvaluateOptions,
@@ -42,6 +44,7 @@ export type {
 } from "./workflows/api.js";
 export { classify } from "./workflows/node/classify.js";
 export { doctor } from "./workflows/node/doctor.js";
+export { eject } from "./workflows/node/eject.js";
 export { embed } from "./workflows/node/embed.js";
 export { evaluate } from "./workflows/node/evaluate.js";
 export { exportAdapter } from "./workflows/node/export-adapter.js";

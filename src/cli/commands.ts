@@ -1,9 +1,9 @@
 import { InputError } from "../errors.js";
 import type { Workflows } from "../workflows/api.js";
+import { readOptionsFile } from "../workflows/node/options-file.js";
 import { type CommandOptions, commandOptions } from "../workflows/options/command-line.js";
 import { inFile, onCommandLine } from "../workflows/options.js";
 import { checkOptions, flagName, type Shape, suggestion } from "../workflows/parse-options.js";
-import { readConfigFile } from "./config-file.js";
 import type { CommandBody } from "./context.js";
 import type { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
@@ -55,7 +55,7 @@ function splitRecord(given: Readonly<Record<string, unknown>>, shape: Shape, ext
   const own: ScreenOptions & { readonly config?: string } = of(extra);
   const flags = of(shape);
   if (own.config === undefined) return { own, record: flags, source: onCommandLine };
-  const file = besideTheFirst(own.config, readConfigFile(own.config), flags);
+  const file = besideTheFirst(own.config, readOptionsFile(own.config), flags);
   const misplaced = Object.keys(file).filter((name) => name in extra);
   if (misplaced.length > 0) {
     throw new InputError(`${own.config}: ${misplaced.join(", ")}: belongs on the command line (${misplaced.map(flagName).join(", ")})`);
@@ -93,6 +93,7 @@ export const commands: readonly Command[] = [
   command(commandOptions.inspect, () => import("./commands/inspect.js")),
   command(commandOptions.merge, () => import("./commands/merge.js")),
   command(commandOptions.export, () => import("./commands/export.js")),
+  command(commandOptions.eject, () => import("./commands/eject.js")),
   command(commandOptions.cache, () => import("./commands/cache.js")),
 ];
 
@@ -103,7 +104,6 @@ export const reserved: Readonly<Record<string, string>> = {
   extract: "to find the adapter between two models",
   serve: "to answer over HTTP",
   studio: "to train in a web page",
-  eject: "to write a run out as a program of your own",
 };
 
 /** The refusal of a reserved or unknown command. */

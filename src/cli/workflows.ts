@@ -18,6 +18,7 @@ export const workflows: Workflows = {
   embed: async (options) => (await import("../workflows/node/embed.js")).embed(options),
   merge: async (options) => (await import("../workflows/node/merge.js")).merge(options),
   exportAdapter: async (options) => (await import("../workflows/node/export-adapter.js")).exportAdapter(options),
+  eject: async (options) => (await import("../workflows/node/eject.js")).eject(options),
   plan: async (options) => (await import("../workflows/node/plan.js")).plan(options),
   inspectData: async (options) => (await import("../workflows/node/inspect-data.js")).inspectData(options),
   inspect: async (directory, controls) => (await import("../workflows/node/inspect.js")).inspect(directory, controls),

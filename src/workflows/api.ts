@@ -9,6 +9,7 @@ import type {
   ClassifyOptions,
   DataOptions,
   DemoOptions,
+  EjectOptions,
   EmbedOptions,
   EvaluateOptions,
   ExportOptions,
@@ -26,6 +27,7 @@ export type {
   ClassifyOptions,
   DataOptions,
   DemoOptions,
+  EjectOptions,
   EmbedOptions,
   EvaluateOptions,
   ExportOptions,
@@ -201,6 +203,13 @@ export interface ExportResult {
   readonly notes: readonly string[];
 }
 
+export interface EjectResult {
+  /** The folder, absolute. */
+  readonly out: string;
+  /** In what the program's numbers will differ from the run's. */
+  readonly notes: readonly string[];
+}
+
 export interface InspectResult extends AdapterInspection {
   readonly directory: string;
   /** Size of the adapter's weights file. */
@@ -299,6 +308,7 @@ export interface Workflows {
   embed(options: EmbedOptions & Controls): Promise<EmbedResult>;
   merge(options: MergeOptions & Controls): Promise<MergeResult>;
   exportAdapter(options: ExportOptions & Controls): Promise<ExportResult>;
+  eject(options: EjectOptions & Controls): Promise<EjectResult>;
   plan(options: PlanOptions & Controls): Promise<PlanResult>;
   inspectData(options: DataOptions & Controls): Promise<DataReport>;
   inspect(directory: string, controls?: Controls): Promise<InspectResult>;

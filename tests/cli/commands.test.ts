@@ -174,6 +174,12 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     ["The adapter sits at 210 layers.\no: Modelfile, adapter.gguf (19.6 MB)\n"],
   ],
   [
+    ["eject", "run", "--to", "trl", "--out", "o"],
+    { eject: async () => ({ out: "o", notes: [] }) },
+    { out: "o", notes: [] },
+    ["o: pip install -r requirements.txt, then python train.py\n"],
+  ],
+  [
     ["inspect", "a"],
     { inspect: async () => inspected },
     inspected,

@@ -69,6 +69,7 @@ test("the front door lists exactly these names", () => {
     "RunError",
     "classify",
     "doctor",
+    "eject",
     "embed",
     "evaluate",
     "exportAdapter",

@@ -130,6 +130,28 @@ export const exportSet = optionSet("export", "Write an adapter for other tools: 
   }),
 });
 
+export const ejectSet = optionSet("eject", "Write a run out as a program of your own: the same training with TRL and PEFT, in Python.", {
+  run: option(text("the folder of a run, or its run.yaml"), {
+    required: true,
+    positional: true,
+    value: "RUN",
+    group: groups.files,
+    help: "The run to write out: its folder, or a file of options as run.yaml is one.",
+  }),
+  to: option(choice(["trl"]), {
+    required: true,
+    value: "TOOL",
+    group: groups.files,
+    help: "What the program uses: trl, the trainer of Hugging Face for language models.",
+  }),
+  out: option(text("a folder"), {
+    required: true,
+    value: "DIR",
+    group: groups.files,
+    help: "The new folder that receives the program, its rows as tokens, and the adapter before its first update.",
+  }),
+});
+
 export const inspectSet = optionSet("inspect", "Show what is inside an adapter: rank, strength, and how much each layer changed.", {
   directory: option(text(adapterFolder), {
     required: true,
@@ -186,6 +208,7 @@ export type DataSettings = ValuesOf<(typeof dataSet)["shape"]>;
 export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
 export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;
 export type ExportOptions = OptionsOf<(typeof exportSet)["shape"]>;
+export type EjectOptions = OptionsOf<(typeof ejectSet)["shape"]>;
 export type ExportSettings = ValuesOf<(typeof exportSet)["shape"]>;
 export type DemoOptions = OptionsOf<(typeof demoSet)["shape"]>;
 export type DemoSettings = ValuesOf<(typeof demoSet)["shape"]>;

@@ -1,4 +1,10 @@
-import type { Duration } from "../../options.js";
+import type { RunLength, TrainerSettings } from "../../../training/trainer.js";
+import type { Duration, TrainSettings } from "../../options.js";
+
+/** Evaluations in a run: as many show a curve. */
+const DEFAULT_EVALUATIONS = 10;
+/** Most updates between two checkpoints of a run bounded by time. */
+const UNTIMED_PERIOD = 100;
 
 /** Batches in so many epochs. */
 export function batchesIn(epochs: number, batchesPerEpoch: number): number {
@@ -20,5 +26,34 @@ export function updatesOf(duration: Duration, batchesPerEpoch: number, accumulat
       return updatesIn(duration.epochs, batchesPerEpoch, accumulate);
     case "minutes":
       return undefined;
+  }
+}
+
+/** What the trainer is told of a run: its length, its rates, and when it measures and saves. */
+export function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withinSeconds: number | undefined): TrainerSettings {
+  const { duration, accumulate, evalEvery, saveEvery } = settings;
+  const updates = updatesOf(duration, batchesPerEpoch, accumulate);
+  const tenth = Math.ceil((updates ?? updatesIn(1, batchesPerEpoch, accumulate)) / DEFAULT_EVALUATIONS);
+  // How many updates fit into a time is not known beforehand; a kill must not cost all of it.
+  const evaluateEvery = evalEvery ?? (updates === undefined ? Math.min(tenth, UNTIMED_PERIOD) : tenth);
+  return {
+    length: lengthOf(duration, batchesPerEpoch, withinSeconds),
+    learningRate: settings.lr,
+    schedule: { kind: settings.schedule, warmup: settings.warmup },
+    clip: settings.clip,
+    accumulate,
+    evaluateEvery,
+    saveEvery: saveEvery ?? evaluateEvery,
+  };
+}
+
+function lengthOf(duration: Duration, batchesPerEpoch: number, withinSeconds: number | undefined): RunLength {
+  switch (duration.kind) {
+    case "steps":
+      return { kind: "steps", steps: duration.steps, withinSeconds };
+    case "epochs":
+      return { kind: "batches", batches: batchesIn(duration.epochs, batchesPerEpoch), withinSeconds };
+    case "minutes":
+      return { kind: "seconds", seconds: duration.minutes * 60 };
   }
 }

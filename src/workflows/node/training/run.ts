@@ -11,24 +11,17 @@ import type { StartEvent } from "../../../training/events.js";
 import { LossProgram } from "../../../training/loss-program.js";
 import { differences, loadCheckpoint, type SavedCheckpoint, saveCheckpoint } from "../../../training/node/checkpoint-file.js";
 import { createOptimizer, type Optimizer, type OptimizerState } from "../../../training/optimizer.js";
-import {
-  type RunLength,
-  runTrainer,
-  type TrainerEvent,
-  type TrainerResult,
-  type TrainerSettings,
-  type TrainerState,
-} from "../../../training/trainer.js";
+import { runTrainer, type TrainerEvent, type TrainerResult, type TrainerState } from "../../../training/trainer.js";
 import { compileUpdate } from "../../../training/update-program.js";
 import type { DoneEvent, TrainEvent } from "../../api.js";
-import { type Duration, inCode, parseOptions, type TrainSettings, trainSet } from "../../options.js";
+import { inCode, parseOptions, trainSet } from "../../options.js";
 import { weightsOf } from "../applied-adapter.js";
 import { packageVersion } from "../package-version.js";
 import { appendMetric, checkRunFolder, makeRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
 import { runOptionsText, schemaSeenFrom } from "../run-options.js";
 import { breathe, type WorkerContext } from "../worker/context.js";
 import { partHeldOut, sharedNote } from "./held-out.js";
-import { batchesIn, updatesIn, updatesOf } from "./length.js";
+import { trainerSettings, updatesOf } from "./length.js";
 import { peakBytes } from "./memory.js";
 import { prepareRun, threadsOf } from "./prepare.js";
 import { compileGradient } from "./programs.js";
@@ -42,11 +35,6 @@ export interface TrainingRequest {
   /** Ends the training after this time even where its options ask for more. */
   readonly withinSeconds?: number;
 }
-
-/** Evaluations in a run: as many show a curve. */
-const DEFAULT_EVALUATIONS = 10;
-/** Most updates between two checkpoints of a run bounded by time. */
-const UNTIMED_PERIOD = 100;
 
 /** A training run from the options to the report; every event goes out as it happens. */
 export async function runTraining({ options, target, withinSeconds }: TrainingRequest, context: WorkerContext): Promise<void> {
@@ -199,34 +187,6 @@ async function record(
     if (done) return value;
     await appendMetric(folder, value);
     emit(value);
-  }
-}
-
-function trainerSettings(settings: TrainSettings, batchesPerEpoch: number, withinSeconds: number | undefined): TrainerSettings {
-  const { duration, accumulate, evalEvery, saveEvery } = settings;
-  const updates = updatesOf(duration, batchesPerEpoch, accumulate);
-  const tenth = Math.ceil((updates ?? updatesIn(1, batchesPerEpoch, accumulate)) / DEFAULT_EVALUATIONS);
-  // How many updates fit into a time is not known beforehand; a kill must not cost all of it.
-  const evaluateEvery = evalEvery ?? (updates === undefined ? Math.min(tenth, UNTIMED_PERIOD) : tenth);
-  return {
-    length: lengthOf(duration, batchesPerEpoch, withinSeconds),
-    learningRate: settings.lr,
-    schedule: { kind: settings.schedule, warmup: settings.warmup },
-    clip: settings.clip,
-    accumulate,
-    evaluateEvery,
-    saveEvery: saveEvery ?? evaluateEvery,
-  };
-}
-
-function lengthOf(duration: Duration, batchesPerEpoch: number, withinSeconds: number | undefined): RunLength {
-  switch (duration.kind) {
-    case "steps":
-      return { kind: "steps", steps: duration.steps, withinSeconds };
-    case "epochs":
-      return { kind: "batches", batches: batchesIn(duration.epochs, batchesPerEpoch), withinSeconds };
-    case "minutes":
-      return { kind: "seconds", seconds: duration.minutes * 60 };
   }
 }
 

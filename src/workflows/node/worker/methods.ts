@@ -14,6 +14,7 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
     return (await import("../model-host.js")).loadHostedModel(name, options, context);
   },
   loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as string),
+  eject: async (params, context) => (await import("../eject-run.js")).runEject(params, context),
   exportAdapter: async (params, context) => (await import("../export-run.js")).runExport(params, context),
   generate: async (params, context) => (await import("../model-host.js")).generateHosted(params as HostedRequest, context),
   classify: async (params, context) => (await import("../classify-run.js")).runClassify(params as ClassifyRequest, context),

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { LineCounter, parseDocument } from "yaml";
-import { InputError } from "../errors.js";
+import { InputError } from "../../errors.js";
 
 /** A file of options is small; anything larger is some other file. */
 const mostBytes = 1 << 20;
@@ -9,7 +9,7 @@ const mostBytes = 1 << 20;
  * Reads a .yaml file of options.
  * @throws InputError with the line where the file is no YAML, or no mapping of names to values.
  */
-export function readConfigFile(path: string): Record<string, unknown> {
+export function readOptionsFile(path: string): Record<string, unknown> {
   const lines = new LineCounter();
   const document = parseDocument(readText(path), { lineCounter: lines });
   const problem = document.errors[0];
