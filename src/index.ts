@@ -21,6 +21,8 @@ export type {
   ExportOptions,
   ExportResult,
   GenerateRequest,
+  ImportOptions,
+  ImportResult,
   InspectResult,
   LabelReport,
   LanguageModel,
@@ -49,6 +51,7 @@ export { embed } from "./workflows/node/embed.js";
 export { evaluate } from "./workflows/node/evaluate.js";
 export { exportAdapter } from "./workflows/node/export-adapter.js";
 export { generate } from "./workflows/node/generate.js";
+export { importConfig } from "./workflows/node/import-config.js";
 export { inspect } from "./workflows/node/inspect.js";
 export { inspectData } from "./workflows/node/inspect-data.js";
 export { loadAdapter, loadModel } from "./workflows/node/load-model.js";

@@ -94,6 +94,7 @@ export const commands: readonly Command[] = [
   command(commandOptions.merge, () => import("./commands/merge.js")),
   command(commandOptions.export, () => import("./commands/export.js")),
   command(commandOptions.eject, () => import("./commands/eject.js")),
+  command(commandOptions.import, () => import("./commands/import.js")),
   command(commandOptions.cache, () => import("./commands/cache.js")),
 ];
 

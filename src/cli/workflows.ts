@@ -19,6 +19,7 @@ export const workflows: Workflows = {
   merge: async (options) => (await import("../workflows/node/merge.js")).merge(options),
   exportAdapter: async (options) => (await import("../workflows/node/export-adapter.js")).exportAdapter(options),
   eject: async (options) => (await import("../workflows/node/eject.js")).eject(options),
+  importConfig: async (options) => (await import("../workflows/node/import-config.js")).importConfig(options),
   plan: async (options) => (await import("../workflows/node/plan.js")).plan(options),
   inspectData: async (options) => (await import("../workflows/node/inspect-data.js")).inspectData(options),
   inspect: async (directory, controls) => (await import("../workflows/node/inspect.js")).inspect(directory, controls),

@@ -13,6 +13,7 @@ import type {
   EmbedOptions,
   EvaluateOptions,
   ExportOptions,
+  ImportOptions,
   MergeOptions,
   PlanOptions,
   SamplingOptions,
@@ -32,6 +33,7 @@ export type {
   EvaluateOptions,
   ExportOptions,
   GenerateOptions,
+  ImportOptions,
   MergeOptions,
   PlanOptions,
   SamplingOptions,
@@ -210,6 +212,16 @@ export interface EjectResult {
   readonly notes: readonly string[];
 }
 
+export interface ImportResult {
+  readonly out: string;
+  /** What was written, by the names of train's options. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Fields that change the run and could not be carried over, with the reason. */
+  readonly lost: readonly { readonly field: string; readonly value: unknown; readonly why: string }[];
+  /** Options that a run cannot begin without and that no file gave. */
+  readonly missing: readonly string[];
+}
+
 export interface InspectResult extends AdapterInspection {
   readonly directory: string;
   /** Size of the adapter's weights file. */
@@ -309,6 +321,7 @@ export interface Workflows {
   merge(options: MergeOptions & Controls): Promise<MergeResult>;
   exportAdapter(options: ExportOptions & Controls): Promise<ExportResult>;
   eject(options: EjectOptions & Controls): Promise<EjectResult>;
+  importConfig(options: ImportOptions): Promise<ImportResult>;
   plan(options: PlanOptions & Controls): Promise<PlanResult>;
   inspectData(options: DataOptions & Controls): Promise<DataReport>;
   inspect(directory: string, controls?: Controls): Promise<InspectResult>;

@@ -25,6 +25,8 @@ export {
   embedSet,
   evalSet,
   exportSet,
+  type ImportOptions,
+  importSet,
   inspectSet,
   type MergeOptions,
   type MergeSettings,

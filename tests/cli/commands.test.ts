@@ -180,6 +180,19 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     ["o: pip install -r requirements.txt, then python train.py\n"],
   ],
   [
+    ["import", "--peft", "p.json", "--out", "run.yaml"],
+    {
+      importConfig: async () => ({
+        out: "run.yaml",
+        options: { rank: 8 },
+        lost: [{ field: "bias", value: "all", why: "because" }],
+        missing: [],
+      }),
+    },
+    { out: "run.yaml", options: { rank: 8 }, lost: [{ field: "bias", value: "all", why: "because" }], missing: [] },
+    ["run.yaml:\n  rank: 8\n"],
+  ],
+  [
     ["inspect", "a"],
     { inspect: async () => inspected },
     inspected,

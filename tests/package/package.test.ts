@@ -74,6 +74,7 @@ test("the front door lists exactly these names", () => {
     "evaluate",
     "exportAdapter",
     "generate",
+    "importConfig",
     "inspect",
     "inspectData",
     "loadAdapter",

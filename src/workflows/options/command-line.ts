@@ -2,7 +2,20 @@ import { option, text } from "../option.js";
 import type { OptionSet, Shape } from "../parse-options.js";
 import { classifySet } from "./classify.js";
 import { groups, json, quiet } from "./common.js";
-import { cacheSet, dataSet, demoSet, doctorSet, ejectSet, embedSet, evalSet, exportSet, inspectSet, mergeSet, pullSet } from "./other.js";
+import {
+  cacheSet,
+  dataSet,
+  demoSet,
+  doctorSet,
+  ejectSet,
+  embedSet,
+  evalSet,
+  exportSet,
+  importSet,
+  inspectSet,
+  mergeSet,
+  pullSet,
+} from "./other.js";
 import { chatSet, generateSet } from "./text.js";
 import { planSet, trainSet } from "./train.js";
 
@@ -45,5 +58,6 @@ export const commandOptions = {
   merge: command(mergeSet, output),
   export: command(exportSet, output),
   eject: command(ejectSet, output),
+  import: command(importSet, output),
   cache: command(cacheSet, { json: json() }),
 } as const;

@@ -152,6 +152,32 @@ export const ejectSet = optionSet("eject", "Write a run out as a program of your
   }),
 });
 
+const importShape = {
+  peft: option(text("an adapter_config.json"), {
+    value: "FILE",
+    group: groups.files,
+    help: "A configuration of PEFT: adapter_config.json of an adapter, or the fields of a LoraConfig as JSON or YAML.",
+  }),
+  trl: option(text("a .yaml or .json file"), {
+    value: "FILE",
+    group: groups.files,
+    help: "A configuration of TRL, as `trl sft --config FILE` takes it, in YAML or JSON.",
+  }),
+  out: option(text("a .yaml file"), {
+    required: true,
+    value: "FILE",
+    group: groups.files,
+    help: "The file of options that is written, for `lorikeet train --config FILE`.",
+  }),
+};
+
+export const importSet = optionSet(
+  "import",
+  "Make a file of options out of configurations of PEFT and TRL, and list what could not be carried over.",
+  importShape,
+  (given, where) => ("peft" in given || "trl" in given ? [] : [`${where("peft")} or ${where("trl")} is missing: expected a configuration`]),
+);
+
 export const inspectSet = optionSet("inspect", "Show what is inside an adapter: rank, strength, and how much each layer changed.", {
   directory: option(text(adapterFolder), {
     required: true,
@@ -209,6 +235,7 @@ export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
 export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;
 export type ExportOptions = OptionsOf<(typeof exportSet)["shape"]>;
 export type EjectOptions = OptionsOf<(typeof ejectSet)["shape"]>;
+export type ImportOptions = OptionsOf<typeof importShape>;
 export type ExportSettings = ValuesOf<(typeof exportSet)["shape"]>;
 export type DemoOptions = OptionsOf<(typeof demoSet)["shape"]>;
 export type DemoSettings = ValuesOf<(typeof demoSet)["shape"]>;

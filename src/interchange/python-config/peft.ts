@@ -1,0 +1,62 @@
+import { type Carried, carry, type Fate, type FieldRule, type Fields, idle, isUnset, lost, onlyAt, renamed } from "./fate.js";
+
+/** Defaults of PEFT 0.21's LoraConfig where `train` has others. */
+const defaults: Fields = { r: 8, lora_alpha: 8, lora_dropout: 0, init_lora_weights: true };
+
+/** A LoraConfig, or the adapter_config.json that it became, as options of `train`. */
+export function fromPeft(given: Fields): Carried {
+  return carry(given, rules, defaults);
+}
+
+const rules: Readonly<Record<string, FieldRule>> = {
+  peft_type: onlyAt(["LORA"], "Lorikeet trains LoRA and its kin"),
+  base_model_name_or_path: (value) => (isUnset(value) ? idle : { kind: "options", options: { model: value } }),
+  r: renamed("rank"),
+  lora_alpha: renamed("alpha"),
+  lora_dropout: renamed("dropout"),
+  target_modules: (value) => (isUnset(value) ? idle : layers("layers", value)),
+  exclude_modules: (value) => (isUnset(value) ? idle : layers("exclude", value)),
+  layers_to_transform: (value) => (isUnset(value) ? idle : { kind: "options", options: { blocks: [value].flat() } }),
+  rank_pattern: (value) => (isUnset(value) ? idle : { kind: "options", options: { rankPattern: value } }),
+  alpha_pattern: (value) => (isUnset(value) ? idle : { kind: "options", options: { alphaPattern: value } }),
+  use_rslora: (value) => (value === true ? { kind: "options", options: { rslora: true } } : idle),
+  use_dora: (value) => (value === true ? { kind: "options", options: { method: "dora" } } : idle),
+  init_lora_weights: startOf,
+  task_type: (value) => taskOf(value),
+  bias: onlyAt(["none"], "biases stay as they are here"),
+  // What follows says how PEFT stores or runs an adapter, and nothing of what it is.
+  auto_mapping: () => idle,
+  ensure_weight_tying: () => idle,
+  fan_in_fan_out: () => idle,
+  inference_mode: () => idle,
+  layers_pattern: () => idle,
+  megatron_core: () => idle,
+  peft_version: () => idle,
+  qalora_group_size: () => idle,
+  revision: onlyAt(["main"], "give the revision with the model's name or download it: the Hub's main is taken"),
+};
+
+/** Names, "all-linear", or a regular expression that must match the whole path. */
+function layers(option: string, value: unknown): Fate {
+  if (Array.isArray(value) || value === "all-linear") return { kind: "options", options: { [option]: value } };
+  if (typeof value !== "string") return lost("expected names of layers, or a regular expression");
+  return { kind: "options", options: { [option]: /^\w+$/.test(value) ? [value] : `/${value}/` } };
+}
+
+/** How A and B start. */
+function startOf(value: unknown): Fate {
+  if (value === true) return { kind: "options", options: { initialisation: "peft" } };
+  if (value === "gaussian") return { kind: "options", options: { initialisation: "gaussian" } };
+  if (value === "olora") return { kind: "options", options: { method: "olora" } };
+  if (value === "pissa") return { kind: "options", options: { method: "pissa", svdRounds: 0 } };
+  const rounds = typeof value === "string" ? /^pissa_niter_(\d+)$/.exec(value)?.[1] : undefined;
+  if (rounds !== undefined) return { kind: "options", options: { method: "pissa", svdRounds: Number(rounds) } };
+  return lost("Lorikeet starts an adapter in other ways: see docs/methods.md");
+}
+
+function taskOf(value: unknown): Fate {
+  if (isUnset(value) || value === "CAUSAL_LM") return idle;
+  if (value === "SEQ_CLS") return { kind: "options", options: { task: "classification" } };
+  if (value === "TOKEN_CLS") return { kind: "options", options: { task: "token-classification" } };
+  return lost("Lorikeet has the tasks sft, classification, token-classification and regression");
+}
