@@ -70,6 +70,7 @@ function baseline(set: OptionSet<Shape, unknown, unknown>, without: readonly str
     if (info.required) given[name] = info.kind === "choice" ? sample(name, info).value : "x";
   }
   if (set.name === "generate") given.prompt = "x";
+  if (set.name === "import") given.peft = "y";
   for (const name of without) delete given[name];
   return given;
 }
