@@ -5,6 +5,7 @@ import type { AdapterSpec, Initialisation } from "./spec.js";
 import { shortestNames } from "./targets.js";
 import { type Method, variantOf } from "./variants/index.js";
 import { A, B } from "./variants/lora.js";
+import type { VariantSettings } from "./variants/variant.js";
 
 export type { AdapterLayer } from "./layer.js";
 
@@ -51,6 +52,8 @@ export interface AdapterConfig {
   readonly taskType: TaskType;
   /** Names of modules that may be trained whole, as PEFT's `modules_to_save`. */
   readonly trainedModules: readonly string[];
+  /** What its variant was told beside. */
+  readonly settings?: VariantSettings;
 }
 
 /** An adapter in memory, of no particular place in a model. */
@@ -97,6 +100,7 @@ export function configOf(
     isConv1D: adapted.some(({ isConv1D }) => isConv1D),
     taskType,
     trainedModules,
+    settings: spec.settings ?? {},
   };
 }
 

@@ -2,13 +2,15 @@ import { createRandom } from "../data/random.js";
 import type { HeadParameter } from "../models/architecture.js";
 import type { LinearLayer } from "./layer.js";
 import { type AdapterLayout, parameterName, viewOf } from "./layout.js";
-import type { Start } from "./variants/variant.js";
+import type { InputDirections, Start } from "./variants/variant.js";
 
 /** How a new adapter begins. */
 export interface AdapterStart extends Pick<Start, "initialisation" | "rounds"> {
   readonly seed: number;
   /** The frozen W [outputs, inputs] of a layer, for variants that start from it. */
   readonly weightOf: (layer: LinearLayer) => Promise<Float32Array>;
+  /** What a layer reads in the user's data, for variants that start from it. */
+  readonly inputsOf?: ((layer: LinearLayer) => InputDirections) | undefined;
   /** Awaited before each layer with the number of those done; it ends the work by throwing. */
   readonly pause?: ((done: number) => Promise<void>) | undefined;
 }
@@ -33,6 +35,10 @@ export async function initialiseAdapter(layout: AdapterLayout, start: AdapterSta
       ...start,
       random: (parameter) => createRandom(start.seed, parameterName(layer.name, parameter)),
       weight: () => start.weightOf(layer),
+      inputs: () => {
+        if (start.inputsOf === undefined) throw new Error("this variant starts from data, and none was looked at");
+        return start.inputsOf(layer);
+      },
     });
     for (const [name, place] of layer.parameters) {
       const found = values.get(name);

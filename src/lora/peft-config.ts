@@ -150,6 +150,7 @@ function isSet(value: unknown): boolean {
 
 /** The text of adapter_config.json: PEFT's 41 fields, sorted. */
 export function writePeftConfig(config: AdapterConfig): string {
+  const variant = variantOf(config.method);
   const fields: Readonly<Record<string, unknown>> = {
     alora_invocation_tokens: null,
     alpha_pattern: config.alphaPattern,
@@ -192,7 +193,8 @@ export function writePeftConfig(config: AdapterConfig): string {
     use_qalora: false,
     use_rslora: config.rankStabilised,
     velora_config: null,
-    ...variantOf(config.method).peftFields,
+    ...variant.peftFields,
+    ...variant.trace?.(config.settings ?? {}),
   };
   return `${JSON.stringify(fields, null, 2)}\n`;
 }

@@ -10,7 +10,7 @@ export interface SingularVectors {
 }
 
 /** Directions beyond those that are asked for, which take up what the last of these would lack (Halko et al. 2011, section 4.2). */
-const OVERSAMPLING = 8;
+export const OVERSAMPLING = 8;
 
 /**
  * The `count` largest singular values and their vectors, exactly: from the eigenvectors of the smaller one of MᵀM and MMᵀ, in double
@@ -50,8 +50,8 @@ export function approximateSingularVectors(
   return { left: product(basis, left, rows, width, count), values, right };
 }
 
-/** Eigenvectors of a symmetric matrix as columns [size, count], and the roots of their eigenvalues, largest first. */
-function largestEigenvectors(symmetric: Float64Array, size: number, count: number) {
+/** Eigenvectors of a symmetric matrix as columns [size, count], and the roots of their eigenvalues, largest first; 0 for a negative one. */
+export function largestEigenvectors(symmetric: Float64Array, size: number, count: number) {
   const { eigenvectorMatrix, realEigenvalues } = new EigenvalueDecomposition(Matrix.from1DArray(size, size, symmetric), {
     assumeSymmetric: true,
   });

@@ -2,7 +2,7 @@ import { InputError } from "../errors.js";
 import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
 import { blockOf, type LayerSelection, nearestNames, patternKeyTest, selectLayers } from "./targets.js";
 import type { Method } from "./variants/index.js";
-import type { Initialisation } from "./variants/variant.js";
+import type { Initialisation, VariantSettings } from "./variants/variant.js";
 
 export type { Initialisation } from "./variants/variant.js";
 
@@ -25,6 +25,8 @@ export interface AdapterSpec {
   readonly rankPattern?: Readonly<Record<string, number>> | undefined;
   readonly alphaPattern?: Readonly<Record<string, number>> | undefined;
   readonly initialisation: Initialisation;
+  /** What its variant is told beside. */
+  readonly settings?: VariantSettings;
 }
 
 /** PEFT, llama.cpp and this library take any rank; beyond this one it is a slip of the finger. */
@@ -48,6 +50,27 @@ export function strengthOf(
 ): { rank: number; scale: number } {
   const own = firstMatch(rankPattern, layer) ?? rank;
   return { rank: own, scale: adapterScale(firstMatch(alphaPattern, layer) ?? alpha, own, rankStabilised) };
+}
+
+/**
+ * A spec whose layers have these ranks, by name, in place of their own: each alpha grows as its layer's rank does. A layer of rank 0 gets
+ * no adapter.
+ */
+export function withRanks(spec: AdapterSpec, ranks: ReadonlyMap<string, number>): AdapterSpec {
+  const adapted = [...ranks].filter(([, rank]) => rank > 0);
+  const alphaOf = (name: string, rank: number) => {
+    const own = firstMatch(spec.rankPattern, name) ?? spec.rank;
+    return ((firstMatch(spec.alphaPattern, name) ?? spec.alpha) * rank) / own;
+  };
+  const alphas = adapted.map(([name, rank]) => [name, alphaOf(name, rank)] as const);
+  return {
+    ...spec,
+    layers: { kind: "names", names: adapted.map(([name]) => name) },
+    exclude: undefined,
+    blocks: undefined,
+    rankPattern: Object.fromEntries(adapted.filter(([, rank]) => rank !== spec.rank)),
+    alphaPattern: Object.fromEntries(alphas.filter(([, alpha]) => alpha !== spec.alpha)),
+  };
 }
 
 function firstMatch(patterns: Readonly<Record<string, number>> = {}, layer: string): number | undefined {

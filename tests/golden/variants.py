@@ -23,9 +23,10 @@ import sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import EvaConfig, LoraConfig, get_peft_model, initialize_lora_eva_weights
 from peft.optimizers import create_loraplus_optimizer
 from peft.tuners.lora import LoraLayer
+from peft.utils.incremental_pca import IncrementalPCA
 
 from architectures import ARCHITECTURES, BATCHES, load_model
 from make import HERE, LINEAR_NAMES, OPTIMIZERS, forward, report_gap, save_adapter, trajectory, write_golden
@@ -40,8 +41,11 @@ PATTERNS = dict(
     alpha_pattern={"q_proj": 3},
 )
 
+# What EVA looks at: both batches as one.
+DATA = {key: torch.cat([batch[key] for batch in BATCHES]) for key in BATCHES[0]}
+
 # config: fields of LoraConfig; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+; frozen: what of an
-# adapter is not trained.
+# adapter is not trained; data: the start is made from the user's data.
 VARIANTS = {
     "rslora": dict(config=dict(use_rslora=True)),
     "lora-plus": dict(config={}, ratio=8.0),
@@ -51,6 +55,11 @@ VARIANTS = {
     "dora": dict(config=dict(use_dora=True)),
     "dora-rslora": dict(config=dict(use_dora=True, use_rslora=True)),
     "pissa": dict(config=dict(init_lora_weights="pissa"), converts=True),
+    "eva": dict(config=dict(init_lora_weights="eva", eva_config=EvaConfig(rho=2.0)), data=True),
+    "eva-rslora": dict(
+        config=dict(init_lora_weights="eva", use_rslora=True, eva_config=EvaConfig(rho=1.5), rank_pattern={"q_proj": 4, "o_proj": 1}),
+        data=True,
+    ),
     "olora": dict(config=dict(init_lora_weights="olora", use_rslora=True), converts=True),
 }
 
@@ -112,6 +121,17 @@ def optimizer_of(model, ratio):
     )
 
 
+def start_from_data(model, exact=True):
+    """EVA's start. Its randomised singular values (seeded, and PyTorch's own) are taken exactly here."""
+    lowrank = IncrementalPCA._svd_fn_lowrank
+    if exact:
+        IncrementalPCA._svd_fn_lowrank = IncrementalPCA._svd_fn_full
+    initialize_lora_eva_weights(model, [DATA], show_progress_bar=False)
+    IncrementalPCA._svd_fn_lowrank = lowrank
+    return {key.removeprefix("base_model.model.").removesuffix(".lora_A.default.weight"): value.shape[0]
+            for key, value in model.named_parameters() if "lora_A" in key}
+
+
 def make(name, plan):
     print(name)
     folder = HERE / "variants" / name
@@ -120,6 +140,12 @@ def make(name, plan):
     fields = dict(r=RANK, lora_alpha=ALPHA, target_modules=LINEAR_NAMES, task_type="CAUSAL_LM")
     config = LoraConfig(**{**fields, **plan["config"]})
     model = get_peft_model(copy.deepcopy(base), config).eval()
+    facts = {}
+    if plan.get("data"):
+        rough = start_from_data(copy.deepcopy(model), exact=False)
+        facts["ranks"] = start_from_data(model)
+        assert rough == facts["ranks"], "the exact directions give other ranks than PEFT's own"
+        assert len(set(rough.values())) > 2, "no rank has moved"
     for key, value in model.named_parameters():
         value.requires_grad_(value.requires_grad and plan.get("frozen", "nothing") not in key)
     converts = plan.get("converts", False)
@@ -129,7 +155,7 @@ def make(name, plan):
 
     tensors = {}
     for key, value in trained(model).items():
-        if converts or not ("lora_A" in key or "lora_B" in key):
+        if converts or plan.get("data") or not ("lora_A" in key or "lora_B" in key):
             tensors[f"start/{key}"] = value.clone()
     start = folder.parent / "start"
     if converts:
@@ -162,7 +188,7 @@ def make(name, plan):
     assert (tensors["logits"] - tensors["merged.logits"]).abs().max() < 1e-3
     for key, value in gradients(model, BATCHES[0]).items():
         tensors[f"gradient/{key}"] = value
-    facts = {key: float(out[key]) for key in ("sum", "count")}
+    facts |= {key: float(out[key]) for key in ("sum", "count")}
     facts["steps"] = trajectory(model, optimizer_of(model, plan.get("ratio")), STEPS, BATCHES)
     for key, value in trained(model).items():
         tensors[f"final/{key}"] = value

@@ -1,5 +1,5 @@
 import { mkdtempSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -15,13 +15,14 @@ import { rateSpans } from "../../src/lora/learning-rates.js";
 import { mergedWeight } from "../../src/lora/merge.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { type AdapterSpec, adaptGroups } from "../../src/lora/spec.js";
+import { targetTest } from "../../src/lora/target-modules.js";
 import { variantOf } from "../../src/lora/variants/index.js";
+import type { DataStart } from "../../src/lora/variants/variant.js";
 import { mul } from "../../src/ops/mul.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import type { CompileOptions } from "../../src/runtime/program.js";
+import { lookedAt, startFromData } from "../../src/training/data-start.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
-import { createOptimizer } from "../../src/training/optimizer.js";
-import { runTrainer } from "../../src/training/trainer.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
 import { weightsOf } from "../../src/workflows/node/applied-adapter.js";
@@ -29,9 +30,10 @@ import { type ArchitectureGolden, loadArchitecture } from "../support/architectu
 import { relativeError } from "../support/compare.js";
 import { compiled } from "../support/compiled.js";
 import { golden, goldenPath } from "../support/golden.js";
+import { savedAdapter } from "../support/saved-adapter.js";
 import { sequenceLogits } from "../support/sequence-logits.js";
-import { batchOf } from "../support/tiny-model.js";
-import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
+import { batchOf, examplesOf } from "../support/tiny-model.js";
+import { repeatTrajectory, tensorsUnlike } from "../support/trajectory.js";
 
 // What every variant keeps, against what PEFT made of it on a tiny Qwen 2 (tests/golden/variants.py).
 
@@ -56,9 +58,13 @@ const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: n
   "dora-rslora": { method: "dora", rankStabilised: true },
   pissa: { method: "pissa", raw: true },
   olora: { method: "olora", rankStabilised: true, raw: true },
+  eva: { method: "eva" },
+  "eva-rslora": { method: "eva", rankStabilised: true, rankPattern: { q_proj: 4, o_proj: 1 }, settings: { rho: 1.5 } },
 };
 
 interface VariantFacts {
+  /** Ranks by layer, of a variant that starts from the user's data. */
+  readonly ranks?: Readonly<Record<string, number>>;
   readonly sum: number;
   readonly count: number;
   readonly steps: { readonly loss: readonly number[]; readonly gradientNorm: readonly number[] };
@@ -77,7 +83,9 @@ beforeAll(async () => {
 });
 
 describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) => {
-  const spec: AdapterSpec = { rank: 2, alpha: 6, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft", ...asked };
+  const whole: AdapterSpec = { rank: 2, alpha: 6, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft", ...asked };
+  const variant = variantOf(whole.method ?? "lora");
+  let spec = whole;
   const folder = goldenPath(`variants/${name}`);
   const facts = golden<VariantFacts>(`variants/${name}/golden.json`);
   let layout: AdapterLayout;
@@ -87,9 +95,13 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
   let trainables: Float32Array;
   let options: Pick<Parameters<typeof GradientProgram.compile>[1], "layout" | "frozen">;
   beforeAll(async () => {
-    layout = buildLayout(adaptGroups(model.model.linearGroups, spec), [], variantOf(spec.method ?? "lora"));
     tensors = await openSafetensorsFile(join(folder, "golden.safetensors"));
-    started = await initialiseAdapter(layout, { initialisation: "peft", rounds: 0, seed: 1, weightOf: weightsOf(model) });
+    const shown = variant.dataStart && (await lookAt(spec, variant.dataStart));
+    spec = shown?.spec ?? whole;
+    layout = buildLayout(adaptGroups(model.model.linearGroups, spec), [], variant);
+    const start = { initialisation: "peft", rounds: 0, seed: 1, weightOf: weightsOf(model), inputsOf: shown?.inputsOf } as const;
+    started = await initialiseAdapter(layout, start);
+    expect(shown && Object.fromEntries(shown.ranks)).toEqual(facts.ranks);
     trainables = new Float32Array(layout.length);
     for (const [key, entry] of layout.entries) viewOf(trainables, entry).set(await tensors.readFloat32(`initial/${PREFIX}${key}`));
     for (const { parameters } of layout.groups.flatMap(({ layers }) => layers)) {
@@ -102,14 +114,7 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
   });
   /** The logits of real tokens with an adapter's values. */
   const logitsWith = (vector: Float32Array) => maskedLogits(compile, { ...options, adapter: vector });
-  const unlike = async (vector: Float32Array, prefix: string) => {
-    const found: string[] = [];
-    for (const [key, entry] of layout.entries) {
-      const error = relativeError(viewOf(vector, entry), await tensors.readFloat32(`${prefix}/${PREFIX}${key}`));
-      if (!(error <= TOLERANCE)) found.push(`${key}: ${error}`);
-    }
-    return found;
-  };
+  const unlike = (vector: Float32Array, values: string) => tensorsUnlike({ layout, golden: tensors }, vector, `${values}/`, TOLERANCE);
 
   test("has PEFT's trained tensors, and starts with PEFT's values where they are not random", async () => {
     const theirs = [...tensors.tensors.keys()].filter((key) => key.startsWith("initial/"));
@@ -180,46 +185,32 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
   });
 
   test("takes PEFT's ten steps of AdamW", async () => {
-    const { options: adamw } = model.facts.trajectory;
-    const { beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0 } = adamw;
     const program = await GradientProgram.compile(nodeEngine, { model: model.model, ...options, maxTokens: MAX_TOKENS }, compile);
-    const vector = trainables.slice();
-    const settings = { kind: "adamw", beta1, beta2, epsilon, weightDecay } as const;
-    const length = { kind: "steps", steps: facts.steps.loss.length } as const;
-    const run = runTrainer(settingsOf({ length, learningRate: adamw.learningRate!, clip: adamw.clip! }), {
-      gradient: (given, _number, values, gradient) => program.run(given, values, gradient),
-      stream: inTurn(model.facts.batches.map(batchOf)),
-      optimizer: createOptimizer(settings, vector.length, undefined, rateSpans(layout, ratio)),
-      trainables: vector,
-      ...surroundings(),
-    });
-    const taken = stepsOf((await drain(run)).events);
+    const wanted = { ...facts.steps, options: model.facts.trajectory.options };
+    const taken = await repeatTrajectory(program, wanted, model.facts.batches.map(batchOf), trainables, rateSpans(layout, ratio));
     await program.release();
-    const errors = {
-      loss: relativeError(
-        taken.map(({ loss }) => loss),
-        facts.steps.loss,
-      ),
-      norm: relativeError(
-        taken.map(({ gradientNorm }) => gradientNorm),
-        facts.steps.gradientNorm,
-      ),
-    };
-    expect(errors.loss).toBeLessThan(TOLERANCE);
-    expect(errors.norm).toBeLessThan(TOLERANCE);
-    expect(await unlike(vector, "final")).toEqual([]);
+    expect(relativeError(taken.loss, facts.steps.loss)).toBeLessThan(TOLERANCE);
+    expect(relativeError(taken.gradientNorm, facts.steps.gradientNorm)).toBeLessThan(TOLERANCE);
+    expect(await unlike(taken.trainables, "final")).toEqual([]);
   });
 
   test("is written as PEFT writes it", async () => {
     const ours = await mkdtemp(join(tmpdir(), "lorikeet-variant-"));
-    const config = configOf(spec, layout, model.model.linearGroups.flat(), "qwen2");
+    const layers = model.model.linearGroups.flat();
+    const config = configOf(spec, layout, layers, "qwen2");
     await writeAdapterFolder(ours, adapterFromVectors(config, layout, { trainables, frozen: started.frozen }));
     const [written, theirs] = [await savedAdapter(ours), await savedAdapter(join(folder, "adapter"))];
-    expect(written.config).toEqual(theirs.config);
-    expect([...written.tensors.keys()].sort()).toEqual([...theirs.tensors.keys()].sort());
-    for (const [key, tensor] of theirs.tensors) {
-      expect(written.tensors.get(key)?.shape).toEqual(tensor.shape);
-      if (spec.method !== "pissa") expect(relativeError(written.tensors.get(key)!.values, tensor.values), key).toBeLessThan(1e-6);
+    const meant = (config: Parameters<typeof targetTest>[0]) => layers.map(({ name }) => name).filter(targetTest(config));
+    const [ourConfig, theirConfig] = [await readAdapterFolder(ours), await readAdapterFolder(join(folder, "adapter"))].map(
+      ({ config }) => config,
+    );
+    expect(meant(ourConfig!)).toEqual(meant(theirConfig!));
+    expect({ ...written.config, target_modules: [] }).toEqual({ ...theirs.config, target_modules: [] });
+    const shapes = ({ tensors }: typeof written) => Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
+    expect(shapes(written)).toEqual(shapes(theirs));
+    const found = new Map(written.tensors.map(({ name, values }) => [name, values]));
+    for (const { name, values } of spec.method === "pissa" ? [] : theirs.tensors) {
+      expect(relativeError(found.get(name)!, values), name).toBeLessThan(1e-6);
     }
     // Whatever signs the start has, the written adapter is PEFT's model.
     expect(relativeError(await answersOf(ours), await tensors.readFloat32("logits"))).toBeLessThan(TOLERANCE);
@@ -236,6 +227,23 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
     },
   );
 });
+
+/** Shows both batches to a variant that starts from data. */
+const lookAt = (spec: AdapterSpec, dataStart: DataStart, rounds = 0) =>
+  startFromData(
+    nodeEngine,
+    {
+      model: model.model,
+      spec,
+      dataStart,
+      batches: model.facts.batches.map((batch) => lookedAt(examplesOf(batch))),
+      maxTokens: MAX_TOKENS,
+      rounds,
+      seed: 1,
+      pause: async () => {},
+    },
+    compile,
+  );
 
 type ParametersBehind<F> = F extends (model: never, batch: never, compile: never, ...rest: infer R) => unknown ? R : never;
 
@@ -283,6 +291,44 @@ describe("an approximate start of PiSSA", () => {
   });
 });
 
+describe("an approximate start of EVA", () => {
+  const spec: AdapterSpec = { method: "eva", rank: 2, alpha: 6, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft" };
+  const { dataStart } = variantOf("eva");
+
+  test("comes to PEFT's exact one with its rounds, and repeats by its seed", async () => {
+    const tensors = await openSafetensorsFile(goldenPath("variants/eva/golden.safetensors"));
+    const errorAfter = async (rounds: number) => {
+      const { inputsOf } = await lookAt(spec, dataStart!, rounds);
+      const errors = model.model.linearGroups.flat().map(async (layer) => {
+        const theirs = await tensors.readFloat32(`start/${PREFIX}${layer.name}.lora_A.weight`);
+        return relativeError(inputsOf(layer).directions.subarray(0, theirs.length), theirs);
+      });
+      return Math.max(...(await Promise.all(errors)));
+    };
+    expect(await errorAfter(1)).toBeGreaterThan(TOLERANCE);
+    expect(await errorAfter(40)).toBeLessThan(TOLERANCE);
+    expect(await errorAfter(1)).toBe(await errorAfter(1));
+  });
+
+  test("leaves out layers that explain nothing, and keeps the ranks of all together", async () => {
+    const narrow = { ...spec, rank: 1, settings: { rho: 4 } };
+    const { ranks, spec: given } = await lookAt(narrow, dataStart!);
+    expect([...ranks.values()]).toContain(0);
+    const layers = adaptGroups(model.model.linearGroups, given).flat();
+    expect(layers.map(({ name }) => name)).toEqual(
+      model.model.linearGroups.flat().flatMap(({ name }) => (ranks.get(name)! > 0 ? [name] : [])),
+    );
+    expect(layers.reduce((sum, { rank }) => sum + rank, 0)).toBe(14);
+    expect(new Set(layers.map(({ scale }) => scale))).toEqual(new Set([6]));
+  });
+
+  test("is refused where less is learned than there are directions", async () => {
+    await expect(lookAt({ ...spec, rank: 32, layers: { kind: "names", names: ["down_proj"] } }, dataStart!)).rejects.toThrow(
+      /48 directions are asked for of what a layer reads, and the batches that are looked at have 47 learned tokens\. Raise --start-batches/,
+    );
+  });
+});
+
 /** The logits [B, T, V] of the first batch, token by token from a cache; zero on padding. */
 async function answersOf(folder: string): Promise<Float32Array> {
   const saved = await readAdapterFolder(folder);
@@ -322,13 +368,4 @@ async function mergedOptions(folder: string): Promise<CompileOptions> {
       return data === undefined ? compile.weights(key) : { ...compile.weights(key), dtype: "float32", data };
     },
   };
-}
-
-async function savedAdapter(folder: string) {
-  const config = JSON.parse(await readFile(join(folder, "adapter_config.json"), "utf8"));
-  const file = await openSafetensorsFile(join(folder, "adapter_model.safetensors"));
-  const tensors = await Promise.all(
-    [...file.tensors.values()].map(async ({ name, shape }) => [name, { shape, values: await file.readFloat32(name) }] as const),
-  );
-  return { config: { ...config, target_modules: [...config.target_modules].sort() }, tensors: new Map(tensors) };
 }

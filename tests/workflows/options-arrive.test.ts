@@ -86,6 +86,8 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   layers: [{ layers: "q_proj,v_proj" }, config("target_modules")],
   method: [{ method: "dora" }, config("use_dora")],
   svdRounds: [{ svdRounds: 0 }, digest, { method: "pissa" }],
+  rho: [{ rho: 1 }, config("rank_pattern"), { method: "eva", rank: 4 }],
+  startBatches: [{ startBatches: 1 }, digest, { method: "eva", rank: 2 }],
   exclude: [{ exclude: "q_proj" }, config("target_modules")],
   blocks: [{ blocks: "1" }, config("target_modules")],
   rankPattern: [{ rankPattern: "q_proj=2" }, config("rank_pattern")],

@@ -1,4 +1,5 @@
 import { dora } from "./dora.js";
+import { eva } from "./eva.js";
 import { lora } from "./lora.js";
 import { loraFa } from "./lora-fa.js";
 import { olora } from "./olora.js";
@@ -6,7 +7,7 @@ import { pissa } from "./pissa.js";
 import type { Variant } from "./variant.js";
 
 /** Every variant by the name that `--method` gives it: to add one is to add a file and a line here. */
-export const variants = { lora, dora, pissa, olora, "lora-fa": loraFa } satisfies Readonly<Record<string, Variant>>;
+export const variants = { lora, dora, pissa, olora, eva, "lora-fa": loraFa } satisfies Readonly<Record<string, Variant>>;
 
 export type Method = keyof typeof variants;
 
@@ -14,4 +15,9 @@ export const methods = Object.keys(variants) as [Method, ...Method[]];
 
 export function variantOf(method: Method): Variant {
   return variants[method];
+}
+
+/** The methods that an option belongs to; none where it belongs to no method in particular. */
+export function methodsTaking(option: string): Method[] {
+  return methods.filter((method) => variantOf(method).options?.includes(option));
 }

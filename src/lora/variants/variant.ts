@@ -24,6 +24,32 @@ export interface VariantParameter {
 /** Values by the names of parameters. */
 export type ParameterValues = ReadonlyMap<string, Float32Array>;
 
+/** Numbers that some variants have beside rank, alpha and start; each reads its own, and has a default for it. */
+export interface VariantSettings {
+  /** EVA: how many times its rank a layer may get, from 1 on. */
+  readonly rho?: number | undefined;
+}
+
+/** Principal directions of what a layer reads, as a sample of the user's data showed them. */
+export interface InputDirections {
+  /** Unit vectors as rows, the one of the largest variance first. */
+  readonly directions: Float32Array; // [count, inputs]
+  /** Share of the whole variance along each. */
+  readonly shares: Float64Array; // [count]
+}
+
+/** What a variant makes of the user's data before its layers are laid out. */
+export interface DataStart {
+  /** Directions that it asks for of what a layer reads. */
+  count(layer: AdaptedLayer, settings: VariantSettings): number;
+  /**
+   * The rank of each layer by its name, 0 where it gets no adapter after all; its alpha follows its rank.
+   *
+   * @param groups the layers, those that read one input together
+   */
+  ranks(groups: readonly (readonly AdaptedLayer[])[], of: (layer: AdaptedLayer) => InputDirections): ReadonlyMap<string, number>;
+}
+
 /** What a variant starts from. */
 export interface Start {
   readonly initialisation: Initialisation;
@@ -33,6 +59,8 @@ export interface Start {
   random(parameter: string): Random;
   /** The frozen W [outputs, inputs]. */
   weight(): Promise<Float32Array>;
+  /** What the layer reads in the user's data, for a variant with a `dataStart`. */
+  inputs(): InputDirections;
 }
 
 /** A layer's rows, as a variant's forward pass sees them. */
@@ -79,6 +107,12 @@ export interface Variant {
   readonly storedRanks: number;
   /** What a stored layer computes; W [outputs, inputs] is read where the variant needs it. */
   inference(layer: AdapterLayer, weight: () => Promise<Float32Array>): Promise<InferenceForm> | InferenceForm;
+  /** Options of a run, by their names, that belong to it (and to others that say so). */
+  readonly options?: readonly string[];
+  /** Of a variant that starts from the user's data. */
+  readonly dataStart?: DataStart;
+  /** Fields that PEFT's configuration has of it beside those of a plain LoRA, though its files are one's. */
+  trace?(settings: VariantSettings): Readonly<Record<string, unknown>>;
   /** The fields of PEFT's configuration that tell its files from those of a plain LoRA. */
   readonly peftFields: Readonly<Record<string, unknown>>;
 }

@@ -6,6 +6,7 @@ import { configOf } from "../../../lora/adapter.js";
 import { type AdapterLayout, buildLayout } from "../../../lora/layout.js";
 import { type AdapterSpec, adaptGroups } from "../../../lora/spec.js";
 import { variantOf } from "../../../lora/variants/index.js";
+import type { VariantSettings } from "../../../lora/variants/variant.js";
 import type { ModelGraph } from "../../../models/architecture.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
@@ -13,9 +14,10 @@ import type { TrainSettings } from "../../options.js";
 import { targetOf, trainingPrecision } from "../device.js";
 import { mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
 import { checkpointingOf } from "../run-memory.js";
+import { startedFromData } from "./data-start.js";
 import { readLabelTask } from "./label-task.js";
 import { readLanguageTask } from "./language-task.js";
-import type { PreparedRun, ReadTask, RunTask, TaskReader, TaskSettings, TaughtExample } from "./run-task.js";
+import type { DataStarted, PreparedRun, ReadTask, RunTask, TaskReader, TaskSettings, TaughtExample } from "./run-task.js";
 
 /** How the tasks of `--task` are read. */
 const taskReaders: Readonly<Record<TrainSettings["task"], TaskReader>> = {
@@ -33,16 +35,28 @@ export function trainablesOf({ learned }: RunTask, spec: AdapterSpec): AdapterLa
   return buildLayout(adaptGroups(learned.model.linearGroups, spec), learned.objective?.parameters, variantOf(spec.method ?? "lora"));
 }
 
-/** Reads files before the model, and the model's description before its weights: a mistake is told before it has cost time. */
-export async function prepareRun(settings: TrainSettings, options: OpenOptions): Promise<PreparedRun> {
+/**
+ * Reads files before the model, and the model's description before its weights: a mistake is told before it has cost time.
+ *
+ * @param saved the run that is to go on, if any
+ */
+export async function prepareRun(
+  settings: TrainSettings,
+  options: OpenOptions,
+  saved: RunIdentity | undefined = undefined,
+): Promise<PreparedRun> {
   const { described, task } = await readTask(settings, options);
-  const spec = specOf(settings);
-  const layout = trainablesOf(task, spec);
+  const asked = specOf(settings);
+  const planned = trainablesOf(task, asked);
   const precision = await trainingPrecision(settings, described.model);
   const { data, learned } = task;
-  const checkpointing = checkpointingOf({ ...described, ...learned }, layout, { ...settings, precision }, data);
+  const checkpointing = checkpointingOf({ ...described, ...learned }, planned, { ...settings, precision }, data);
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
   const examples = [...data.train, ...data.validation];
+  const maxTokens = longestRow(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0));
+  const fromData = await startedFromData({ settings, spec: asked, task, compile: opened.compile, maxTokens }, saved, options);
+  const spec = fromData?.spec ?? asked;
+  const layout = fromData === undefined ? planned : trainablesOf(task, spec);
   const most = data.train.reduce((found, example) => Math.max(found, lessonOf(example).places.length), 0);
   return {
     settings,
@@ -52,15 +66,19 @@ export async function prepareRun(settings: TrainSettings, options: OpenOptions):
     layout,
     config: configOf(spec, layout, [...opened.model.linearGroups.flat(), ...(opened.model.otherLayers ?? [])], opened.name, task.config),
     checkpointing,
-    identity: await identityOf(settings, opened, task, layout),
-    maxTokens: longestRow(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0)),
+    inputsOf: fromData?.inputsOf,
+    identity: await identityOf(settings, opened, task, { parameters: layout.length, ranks: fromData?.ranks }),
+    maxTokens,
     maxSupervised: settings.batchSize * most,
   };
 }
 
 /** What the options say of a new adapter. */
-export function specOf(settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, "rankStabilised"> | "rslora">): AdapterSpec {
+export function specOf(
+  settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, "rankStabilised" | "settings"> | "rslora" | keyof VariantSettings>,
+): AdapterSpec {
   const {
+    rho,
     rslora: rankStabilised,
     method,
     rank,
@@ -73,7 +91,8 @@ export function specOf(settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, 
     blocks,
     initialisation,
   } = settings;
-  return { method, rank, alpha, rankPattern, alphaPattern, rankStabilised, dropout, layers, exclude, blocks, initialisation };
+  const chosen = { layers, exclude, blocks };
+  return { method, rank, alpha, rankPattern, alphaPattern, rankStabilised, dropout, ...chosen, initialisation, settings: { rho } };
 }
 
 /** Processor threads of a run. */
@@ -84,7 +103,7 @@ async function identityOf(
   settings: TrainSettings,
   opened: OpenedModel<ModelGraph>,
   { data, labelling }: RunTask,
-  layout: AdapterLayout,
+  { parameters, ranks }: { readonly parameters: number; readonly ranks: DataStarted["ranks"] | undefined },
 ): Promise<RunIdentity> {
   const {
     out: _out,
@@ -106,7 +125,8 @@ async function identityOf(
       model: await modelDigest(opened),
       trainingData: digestOf(data.train),
       validationData: digestOf(data.validation),
-      parameters: layout.length,
+      parameters,
+      ...(ranks === undefined ? {} : { ranks }),
       ...(labelling === undefined ? {} : { labels: labelling.labels }),
     },
     machine: {

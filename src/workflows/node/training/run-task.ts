@@ -1,8 +1,10 @@
 import type { Example } from "../../../data/example.js";
 import type { LabelledExample } from "../../../data/labelled-example.js";
 import type { AdapterConfig, Labelling } from "../../../lora/adapter.js";
+import type { LinearLayer } from "../../../lora/layer.js";
 import type { AdapterLayout } from "../../../lora/layout.js";
 import type { AdapterSpec } from "../../../lora/spec.js";
+import type { InputDirections } from "../../../lora/variants/variant.js";
 import type { ModelGraph } from "../../../models/architecture.js";
 import type { LossProgram } from "../../../training/loss-program.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
@@ -59,6 +61,15 @@ export interface ReadTask {
 /** Reads a run's files, then the description of its model: a mistake is told before it has cost time. */
 export type TaskReader = (settings: TaskSettings, options: OpenOptions) => Promise<ReadTask>;
 
+/** What a look at the data has made of a new adapter. */
+export interface DataStarted {
+  readonly spec: AdapterSpec;
+  /** Rank of each layer by its name; goes into the identity of the run. */
+  readonly ranks: Readonly<Record<string, number>>;
+  /** What a layer reads; absent where a checkpoint holds what came of it. */
+  readonly inputsOf?: ((layer: LinearLayer) => InputDirections) | undefined;
+}
+
 /** All that stands before the first step. */
 export interface PreparedRun {
   readonly settings: TrainSettings;
@@ -67,6 +78,8 @@ export interface PreparedRun {
   readonly spec: AdapterSpec;
   readonly layout: AdapterLayout;
   readonly config: AdapterConfig;
+  /** What layers read in the data, where a new adapter starts from it. */
+  readonly inputsOf: DataStarted["inputsOf"];
   readonly identity: RunIdentity;
   /** Tokens of the longest row of a batch. */
   readonly maxTokens: number;

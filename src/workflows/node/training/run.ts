@@ -13,7 +13,7 @@ import { differences, loadCheckpoint, type SavedCheckpoint, saveCheckpoint } fro
 import { createOptimizer, type Optimizer, type OptimizerState } from "../../../training/optimizer.js";
 import { runTrainer, type TrainerEvent, type TrainerResult, type TrainerState } from "../../../training/trainer.js";
 import { compileUpdate } from "../../../training/update-program.js";
-import type { DoneEvent, TrainEvent } from "../../api.js";
+import type { DoneEvent, Progress, TrainEvent } from "../../api.js";
 import { inCode, parseOptions, trainSet } from "../../options.js";
 import { weightsOf } from "../applied-adapter.js";
 import { packageVersion } from "../package-version.js";
@@ -41,13 +41,15 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
   const emit = (event: TrainEvent) => context.emit(event);
   const settings = parseOptions(trainSet, options, inCode);
   const folder = await checkRunFolder(settings.out, settings.resume);
-  const prepared = await prepareRun(settings, {
+  const saved = settings.resume ? await loadCheckpoint(folder.checkpoint) : undefined;
+  const opening = {
     signal: context.signal,
-    onProgress: (progress) => emit({ type: "progress", ...progress }),
-    onNotice: (message) => emit({ type: "warning", message }),
-  });
+    onProgress: (progress: Progress) => emit({ type: "progress", ...progress }),
+    onNotice: (message: string) => emit({ type: "warning", message }),
+  };
+  const prepared = await prepareRun(settings, opening, saved?.identity);
   await makeRunFolder(folder, settings.resume);
-  const resumed = settings.resume ? await resumeFrom(folder, prepared, emit) : undefined;
+  const resumed = saved && (await resumeFrom(folder, prepared, saved, emit));
   await writeOptions(folder, await optionsText(options, prepared, folder));
 
   const { task } = prepared;
@@ -87,22 +89,29 @@ interface Training {
 /** How a run ended, and what its adapter kept of its start. */
 type TrainedResult = TrainerResult & Pick<AdapterVectors, "frozen">;
 
+type Surroundings = readonly [emit: (event: TrainEvent) => void, breatheOrStop: () => Promise<void>];
+
 /** The adapter of a new run, its progress told layer by layer. */
-function startAdapter(
-  { layout, spec, settings, opened }: PreparedRun,
-  emit: (event: TrainEvent) => void,
-  breatheOrStop: () => Promise<void>,
-) {
+function startAdapter({ layout, spec, settings, opened, inputsOf }: PreparedRun, ...[emit, breatheOrStop]: Surroundings) {
   return initialiseAdapter(layout, {
     initialisation: spec.initialisation,
     rounds: settings.svdRounds,
     seed: settings.seed,
     weightOf: weightsOf(opened),
+    inputsOf,
     pause: async (done) => {
       emit({ type: "progress", task: "starting the adapter", done, total: layersOf(layout), unit: "items" });
       await breatheOrStop();
     },
   });
+}
+
+/** The values that training begins with. A run that goes on has its trainables; what the adapter keeps of its start is made again. */
+async function startOrGoOn(prepared: PreparedRun, resumed: SavedCheckpoint | undefined, ...surroundings: Surroundings) {
+  if (resumed === undefined) return startAdapter(prepared, ...surroundings);
+  const { trainables } = resumed.state;
+  const keepsNothing = prepared.layout.frozenLength === 0;
+  return { trainables, frozen: keepsNothing ? new Float32Array() : (await startAdapter(prepared, ...surroundings)).frozen };
 }
 
 /** Trains; the result is the trainer's, its checkpoint written. */
@@ -116,9 +125,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
     await breathe();
     signal.throwIfAborted();
   };
-  const started = await startAdapter(prepared, emit, breatheOrStop);
-  const trainables = resumed?.state.trainables ?? started.trainables;
-  const { frozen } = started;
+  const { trainables, frozen } = await startOrGoOn(prepared, resumed, emit, breatheOrStop);
   if (resumed === undefined) await task.start(trainables, layout);
   const compiled: { release?(): Promise<void> }[] = [];
   const keep = <Compiled extends { release?(): Promise<void> }>(one: Compiled): Compiled => {
@@ -191,8 +198,12 @@ async function record(
 }
 
 /** The run in the folder, if it is the one that the options describe. */
-async function resumeFrom(folder: RunFolder, { identity }: PreparedRun, emit: (event: TrainEvent) => void): Promise<SavedCheckpoint> {
-  const saved = await loadCheckpoint(folder.checkpoint);
+async function resumeFrom(
+  folder: RunFolder,
+  { identity }: PreparedRun,
+  saved: SavedCheckpoint,
+  emit: (event: TrainEvent) => void,
+): Promise<SavedCheckpoint> {
   const other = differences(saved.identity.run, identity.run);
   if (other.length > 0) {
     throw new InputError(
