@@ -61,8 +61,13 @@ function missingLayers({ config, layers }: Adapter, names: readonly string[]): s
 
 function advice(baseModel: string | undefined, modelName: string): string {
   if (baseModel === undefined) return "";
-  if (hubIdOf(baseModel) !== hubIdOf(modelName)) return ` It was trained for ${baseModel}: use that model.`;
+  if (!isSameModel(baseModel, modelName)) return ` It was trained for ${baseModel}: use that model.`;
   return " It names this model as its base: one of the two has changed since, or the adapter's files belong to different adapters.";
+}
+
+/** Whether two names mean one model, as far as names tell: a folder's path is none of the Hub's names. */
+export function isSameModel(one: string, other: string): boolean {
+  return hubIdOf(one) === hubIdOf(other);
 }
 
 /** One name for what a short name, an address and an id mean. */

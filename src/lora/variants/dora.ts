@@ -47,6 +47,7 @@ export const dora: Variant = {
     const b = layer.b.map((value, index) => value * (gain[Math.floor(index / layer.rank)] ?? 0));
     return { rank: layer.rank, scale: layer.scale, a: layer.a, b, gain };
   },
+  hasGain: true,
   peftFields: { use_dora: true },
 };
 

@@ -113,6 +113,8 @@ export interface Variant {
   readonly dataStart?: DataStart;
   /** Fields that PEFT's configuration has of it beside those of a plain LoRA, though its files are one's. */
   trace?(settings: VariantSettings): Readonly<Record<string, unknown>>;
+  /** Set where that form has a gain: the layer's change then depends on W, and is of no low rank. */
+  readonly hasGain?: true;
   /** The fields of PEFT's configuration that tell its files from those of a plain LoRA. */
   readonly peftFields: Readonly<Record<string, unknown>>;
 }
