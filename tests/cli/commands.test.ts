@@ -190,7 +190,7 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
       }),
     },
     { out: "run.yaml", options: { rank: 8 }, lost: [{ field: "bias", value: "all", why: "because" }], missing: [] },
-    ["run.yaml:\n  rank: 8\n"],
+    ['run.yaml:\n  rank: 8\nNot carried over:\n  bias: "all": because\n'],
   ],
   [
     ["inspect", "a"],

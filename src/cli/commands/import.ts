@@ -7,8 +7,8 @@ export const body: CommandBody<ImportOptions> = async (options, { screen, workfl
   const result = await workflows.importConfig(options);
   screen.json(result);
   const carried = Object.entries(result.options).map(([name, value]) => `  ${name}: ${JSON.stringify(value)}`);
-  screen.say([`${result.out}:`, ...carried].join("\n"));
-  for (const { field, value, why } of result.lost) screen.warn(`not carried over: ${field}: ${JSON.stringify(value)}: ${why}`);
-  for (const name of result.missing) screen.warn(`${name} is missing: add it to the file or to the command line`);
+  const lost = result.lost.map(({ field, value, why }) => `  ${field}: ${JSON.stringify(value)}: ${why}`);
+  const missing = result.missing.map((name) => `${name} is missing: add it to the file or to the command line.`);
+  screen.say([`${result.out}:`, ...carried, ...(lost.length === 0 ? [] : ["Not carried over:", ...lost]), ...missing].join("\n"));
   return exitCodes.done;
 };
