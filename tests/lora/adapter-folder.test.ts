@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -216,12 +216,21 @@ describe("what is refused", () => {
     );
   });
 
+  it("PEFT's old adapter_model.bin is read as its safetensors are", async () => {
+    const folder = join(scratch, "old");
+    const tinyChat = goldenPath("tiny-chat/adapter");
+    await mkdir(folder);
+    await copyFile(join(tinyChat, "adapter_config.json"), join(folder, "adapter_config.json"));
+    await copyFile(goldenPath("torch/adapter_model.bin"), join(folder, "adapter_model.bin"));
+    expect(await readAdapterFolder(folder)).toEqual({ ...(await readAdapterFolder(tinyChat)), labelling: undefined });
+  });
+
   it("folders that hold no adapter", async () => {
     await expect(readAdapterFolder(join(scratch, "none"))).rejects.toThrow(/none does not exist/);
     await expect(readAdapterFolder(goldenPath("tiny-llama"))).rejects.toThrow(/has no adapter_config\.json\. It looks like a whole model/);
     const folder = await changed("bin", {});
     await rename(join(folder, "adapter_model.safetensors"), join(folder, "adapter_model.bin"));
-    await expect(readAdapterFolder(folder)).rejects.toThrow(/adapter_model\.bin, an old form/);
+    await expect(readAdapterFolder(folder)).rejects.toThrow(/adapter_model\.bin is no file of PyTorch that can be read/);
     await writeFile(join(folder, "adapter_config.json"), "[]");
     await expect(readAdapterFolder(folder)).rejects.toThrow(/must hold a JSON object/);
   });

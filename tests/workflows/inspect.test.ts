@@ -61,3 +61,12 @@ test("what holds no adapter is refused by name", async () => {
   await writeFile(join(model, "config.json"), "{}");
   await expect(findAdapter(model)).rejects.toThrow(/is a whole model, not an adapter/);
 });
+
+test("a folder of adapters with names, as PEFT saves several, says which there are", async () => {
+  const folder = await temporaryFolder();
+  for (const name of ["formal", "short"]) await cp(join(TINY_CHAT, "adapter"), join(folder, name), { recursive: true });
+  await expect(findAdapter(folder)).rejects.toThrow(
+    `holds adapters of several names: give one of ${join(folder, "formal")}, ${join(folder, "short")}.`,
+  );
+  expect(await findAdapter(join(folder, "short"))).toBe(join(folder, "short"));
+});

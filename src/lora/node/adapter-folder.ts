@@ -5,9 +5,10 @@ import { explainWriteFailure, removeStaleTemporaries, writeFileAtomic } from "..
 import { exists } from "../../weights/node/exists.js";
 import { FileByteSource } from "../../weights/node/file-byte-source.js";
 import { openSafetensorsFile } from "../../weights/node/open-checkpoint.js";
+import { openTorchFile } from "../../weights/node/open-torch-file.js";
 import { writeSafetensors } from "../../weights/node/write-safetensors.js";
 import { readSafetensorsHeader } from "../../weights/safetensors.js";
-import type { Adapter } from "../adapter.js";
+import type { Adapter, AdapterConfig } from "../adapter.js";
 import { readLabelling, writeLabelling } from "../labelling.js";
 import { modelCard } from "../model-card.js";
 import { readPeftConfig, writePeftConfig } from "../peft-config.js";
@@ -17,6 +18,8 @@ import { peftTensors, readPeftTensors } from "../peft-tensors.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
+/** What PEFT wrote before it took to safetensors. */
+const OLD_WEIGHTS = "adapter_model.bin";
 const CARD = "README.md";
 /** Holds a new adapter, whole, while its files move to their places: what is in it counts. */
 const NEXT = ".adapter-next";
@@ -30,8 +33,9 @@ export async function holdsAdapter(folder: string): Promise<boolean> {
 
 /** Bytes of an adapter's weights file. */
 export async function adapterBytes(folder: string): Promise<number> {
-  const path = await placeOf(folder, WEIGHTS);
-  if (path === undefined) throw await withoutWeights(folder);
+  const old = join(folder, OLD_WEIGHTS);
+  const path = (await placeOf(folder, WEIGHTS)) ?? ((await exists(old)) ? old : undefined);
+  if (path === undefined) throw withoutWeights(folder);
   return (await stat(path)).size;
 }
 
@@ -41,10 +45,17 @@ export async function readAdapterFolder(folder: string): Promise<Adapter> {
   if (configPath === undefined) throw await notAnAdapter(folder);
   const config = readPeftConfig(await readFile(configPath, "utf8"), configPath);
   const weightsPath = await placeOf(folder, WEIGHTS);
-  if (weightsPath === undefined) throw await withoutWeights(folder);
+  if (weightsPath === undefined) return readTorchWeights(config, folder);
   const adapter = await readPeftTensors(config, await openSafetensorsFile(weightsPath), weightsPath);
   const { metadata } = await readSafetensorsHeader(await FileByteSource.open(weightsPath));
   return { ...adapter, labelling: readLabelling(metadata, weightsPath) };
+}
+
+/** The weights as PEFT saved them before safetensors. */
+async function readTorchWeights(config: AdapterConfig, folder: string): Promise<Adapter> {
+  const path = join(folder, OLD_WEIGHTS);
+  if (!(await exists(path))) throw withoutWeights(folder);
+  return readPeftTensors(config, await openTorchFile(path), path);
 }
 
 /**
@@ -114,12 +125,7 @@ async function notAnAdapter(folder: string): Promise<InputError> {
   return new InputError(`${folder} is not an adapter: it has no ${CONFIG}.${model}`);
 }
 
-async function withoutWeights(folder: string): Promise<InputError> {
-  if (await exists(join(folder, "adapter_model.bin"))) {
-    return new InputError(
-      `${folder} holds its weights as adapter_model.bin, an old form that can run code and is not read. In Python, load it with PEFT and save it again: it becomes ${WEIGHTS}.`,
-    );
-  }
+function withoutWeights(folder: string): InputError {
   return new InputError(`${folder} has a ${CONFIG}, but no ${WEIGHTS}. Fetch or save the adapter again.`);
 }
 

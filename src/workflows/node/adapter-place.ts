@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
 import type { BaseModel } from "../../interchange/gguf/base-model.js";
@@ -58,9 +58,20 @@ async function noAdapter(directory: string): Promise<InputError> {
   if (await isFile(join(directory, "config.json"))) {
     return new InputError(`${directory} is a whole model, not an adapter: give it as the model. ${wanted}`);
   }
+  const named = await adaptersInside(directory);
+  if (named.length > 0) return new InputError(`${directory} holds adapters of several names: give one of ${named.join(", ")}.`);
   return new InputError(
     `${directory} holds no adapter: there is neither adapter_config.json nor ${join("adapter", "adapter_config.json")} in it. ${wanted}`,
   );
+}
+
+/** Folders of adapters in a folder, as PEFT saves those that have names. */
+async function adaptersInside(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of (await readdir(directory)).sort()) {
+    if (await holdsAdapter(join(directory, name))) found.push(join(directory, name));
+  }
+  return found;
 }
 
 async function isFile(path: string): Promise<boolean> {
