@@ -23,6 +23,7 @@ export type {
   GenerateRequest,
   ImportOptions,
   ImportResult,
+  InspectOptions,
   InspectResult,
   LabelReport,
   LanguageModel,
@@ -37,6 +38,8 @@ export type {
   PlanResult,
   Progress,
   PullResult,
+  RankOptions,
+  RankResult,
   Sample,
   SamplingOptions,
   TextToLabel,
@@ -58,4 +61,5 @@ export { loadAdapter, loadModel } from "./workflows/node/load-model.js";
 export { merge } from "./workflows/node/merge.js";
 export { plan } from "./workflows/node/plan.js";
 export { pull } from "./workflows/node/pull.js";
+export { rank } from "./workflows/node/rank.js";
 export { train } from "./workflows/node/train.js";

@@ -91,6 +91,7 @@ export const commands: readonly Command[] = [
   command(commandOptions.eval, () => import("./commands/eval.js")),
   command(commandOptions.embed, () => import("./commands/embed.js")),
   command(commandOptions.inspect, () => import("./commands/inspect.js")),
+  command(commandOptions.rank, () => import("./commands/rank.js")),
   command(commandOptions.merge, () => import("./commands/merge.js")),
   command(commandOptions.export, () => import("./commands/export.js")),
   command(commandOptions.eject, () => import("./commands/eject.js")),

@@ -1,6 +1,4 @@
-import { Matrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
-import { InputError } from "../errors.js";
-import type { AdapterLayer } from "./adapter.js";
+import type { Directions } from "./directions.js";
 
 /** How large a layer's change is, and in how many directions. */
 export interface Decomposition {
@@ -12,31 +10,9 @@ export interface Decomposition {
   readonly effectiveRank: number;
 }
 
-/**
- * Singular values of ΔW = s·B·A without forming it. With B = Q₁R₁ and Aᵀ = Q₂R₂, ΔW = s·Q₁(R₁R₂ᵀ)Q₂ᵀ, and the Q keep lengths: the r×r core
- * s·R₁R₂ᵀ has the same singular values.
- */
-export function decompose(layer: AdapterLayer): Decomposition {
-  const { rank, inputs, outputs, scale } = layer;
-  if (!layer.a.every(Number.isFinite) || !layer.b.every(Number.isFinite)) {
-    throw new InputError(
-      `Layer ${layer.name}: its matrices hold values that are not finite (NaN or infinity). The adapter is damaged; train it again.`,
-    );
-  }
-  const b = Matrix.from1DArray(outputs, rank, layer.b);
-  const aTransposed = Matrix.from1DArray(rank, inputs, layer.a).transpose();
-  const core = triangularFactor(b).mmul(triangularFactor(aTransposed).transpose()).mul(scale);
-  const singularValues = new SingularValueDecomposition(core, {
-    computeLeftSingularVectors: false,
-    computeRightSingularVectors: false,
-    autoTranspose: true,
-  }).diagonal.sort((x, y) => y - x);
-  return { norm: core.norm("frobenius"), singularValues, effectiveRank: effectiveRank(singularValues) };
-}
-
-/** R of M = QR; M itself where it is wider than tall, and so no larger than R would be. */
-function triangularFactor(matrix: Matrix): Matrix {
-  return matrix.rows < matrix.columns ? matrix : new QrDecomposition(matrix).upperTriangularMatrix;
+export function decompositionOf({ values }: Directions): Decomposition {
+  const singularValues = [...values];
+  return { norm: Math.hypot(...singularValues), singularValues, effectiveRank: effectiveRank(singularValues) };
 }
 
 /**

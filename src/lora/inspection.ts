@@ -1,5 +1,9 @@
 import type { Adapter } from "./adapter.js";
-import { type Decomposition, decompose } from "./decomposition.js";
+import { type Amplification, amplificationOf } from "./amplification.js";
+import { type Decomposition, decompositionOf } from "./decomposition.js";
+import { directionsOf } from "./directions.js";
+import type { AdapterLayer, LinearLayer } from "./layer.js";
+import { type Similarity, similarityOf } from "./similarity.js";
 
 /** What `inspect` shows of one layer. */
 export interface LayerInspection extends Decomposition {
@@ -9,6 +13,10 @@ export interface LayerInspection extends Decomposition {
   /** [outputs, inputs] of the layer it stands beside. */
   readonly shape: readonly [number, number];
   readonly parameters: number;
+  /** Against the frozen weight, where the model is at hand. */
+  readonly amplification?: Amplification;
+  /** With the same layer of another adapter, where that changes it too. */
+  readonly similarity?: Similarity;
 }
 
 /** What `inspect` shows of an adapter: plain JSON. */
@@ -26,25 +34,21 @@ export interface AdapterInspection {
   readonly layers: readonly LayerInspection[];
 }
 
-/**
- * Measures an adapter: sizes, scales, and how each layer's ΔW = s·BA is spread over its directions. Each layer may take long: before it,
- * `pause` is awaited with the number of layers done, and ends the work by throwing.
- */
-export async function inspectAdapter(
-  { config, layers }: Adapter,
-  pause: (done: number) => Promise<void> = async () => {},
-): Promise<AdapterInspection> {
+/** What an adapter may be compared with. */
+export interface Inspecting {
+  /** Awaited before each layer, which may take long, with the number of layers done; it ends the work by throwing. */
+  readonly pause?: (done: number) => Promise<void>;
+  /** The frozen W [outputs, inputs] of a layer. */
+  readonly weightOf?: ((layer: LinearLayer) => Promise<Float32Array>) | undefined;
+  readonly other?: Adapter | undefined;
+}
+
+/** Measures an adapter: sizes, scales, and how each layer's ΔW = s·BA is spread over its directions, alone and beside what it is compared with. */
+export async function inspectAdapter({ config, layers }: Adapter, { pause, ...compared }: Inspecting = {}): Promise<AdapterInspection> {
   const inspected: LayerInspection[] = [];
   for (const [done, layer] of layers.entries()) {
-    await pause(done);
-    inspected.push({
-      name: layer.name,
-      rank: layer.rank,
-      scale: layer.scale,
-      shape: [layer.outputs, layer.inputs],
-      parameters: layer.a.length + layer.b.length,
-      ...decompose(layer),
-    });
+    await pause?.(done);
+    inspected.push(await inspectLayer(layer, compared));
   }
   const scales = new Set(inspected.map((layer) => layer.scale));
   return {
@@ -57,5 +61,22 @@ export async function inspectAdapter(
     parameters: inspected.reduce((sum, layer) => sum + layer.parameters, 0),
     norm: Math.hypot(...inspected.map((layer) => layer.norm)),
     layers: inspected,
+  };
+}
+
+async function inspectLayer(layer: AdapterLayer, { weightOf, other }: Omit<Inspecting, "pause">): Promise<LayerInspection> {
+  const { name, rank, scale, inputs, outputs } = layer;
+  const directions = directionsOf(layer);
+  const partner = other?.layers.find((each) => each.name === name && each.inputs === inputs);
+  const weight = await weightOf?.(layer);
+  return {
+    name,
+    rank,
+    scale,
+    shape: [outputs, inputs],
+    parameters: layer.a.length + layer.b.length,
+    ...decompositionOf(directions),
+    ...(weight === undefined ? {} : { amplification: amplificationOf(directions, weight, outputs, inputs) }),
+    ...(partner === undefined ? {} : { similarity: similarityOf(directions, directionsOf(partner), inputs) }),
   };
 }

@@ -2,6 +2,7 @@ import type { DataReport, LengthStatistics, MaskedText } from "../data/report.js
 import type { LabelReport } from "../evaluation/labels/label-report.js";
 import type { Change, Sample, TradeOffReport } from "../evaluation/trade-off.js";
 import type { AdapterInspection } from "../lora/inspection.js";
+import type { Spectrum } from "../lora/spectrum.js";
 import type { Message } from "../text/tokenizer.js";
 import type * as training from "../training/events.js";
 import type { LoadOptions } from "./options/load-model.js";
@@ -14,8 +15,10 @@ import type {
   EvaluateOptions,
   ExportOptions,
   ImportOptions,
+  InspectOptions,
   MergeOptions,
   PlanOptions,
+  RankOptions,
   SamplingOptions,
   TrainOptions,
 } from "./options.js";
@@ -34,8 +37,10 @@ export type {
   ExportOptions,
   GenerateOptions,
   ImportOptions,
+  InspectOptions,
   MergeOptions,
   PlanOptions,
+  RankOptions,
   SamplingOptions,
   TrainOptions,
 } from "./options.js";
@@ -226,6 +231,21 @@ export interface InspectResult extends AdapterInspection {
   readonly directory: string;
   /** Size of the adapter's weights file. */
   readonly bytes: number;
+  /** The adapter that it was compared with. */
+  readonly with?: string;
+  /** The page that was written. */
+  readonly html?: string;
+  /** What a person should know, such as layers that only one of two adapters has. */
+  readonly notes: readonly string[];
+}
+
+export interface RankResult extends Spectrum {
+  readonly file: string;
+  readonly tensor?: string;
+  /** The best approximation of the rank that was asked for, M ≈ B·C. */
+  readonly factors?: { readonly rank: number; readonly b: readonly (readonly number[])[]; readonly c: readonly (readonly number[])[] };
+  /** Where the factors were written. */
+  readonly files?: readonly string[];
 }
 
 export interface PlanResult {
@@ -324,7 +344,8 @@ export interface Workflows {
   importConfig(options: ImportOptions): Promise<ImportResult>;
   plan(options: PlanOptions & Controls): Promise<PlanResult>;
   inspectData(options: DataOptions & Controls): Promise<DataReport>;
-  inspect(directory: string, controls?: Controls): Promise<InspectResult>;
+  inspect(directory: string, options?: Omit<InspectOptions, "directory"> & Controls): Promise<InspectResult>;
+  rank(options: RankOptions & Controls): Promise<RankResult>;
   pull(model: string, controls?: Controls): Promise<PullResult>;
   doctor(controls?: Controls): Promise<DoctorReport>;
   cache(action: "show" | "clear"): Promise<CacheResult>;

@@ -27,12 +27,14 @@ export {
   exportSet,
   type ImportOptions,
   importSet,
+  type InspectOptions,
   inspectSet,
   type MergeOptions,
   type MergeSettings,
   mergeSet,
   pullSet,
 } from "./options/other.js";
+export { type RankOptions, type RankSettings, rankSet } from "./options/rank.js";
 export {
   type ChatOptions,
   chatSet,

@@ -42,6 +42,7 @@ const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensor
 const exported: ExportResult = { out: "o", files: ["Modelfile", "adapter.gguf"], bytes: 19_587_000, layers: 210, notes: [] };
 const inspected: InspectResult = {
   directory: "a",
+  notes: [],
   bytes: 19_587_000,
   baseModel: "HuggingFaceTB/SmolLM2-135M-Instruct",
   rank: 16,

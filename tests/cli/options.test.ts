@@ -60,6 +60,7 @@ const company: Record<string, Record<string, unknown>> = {
   momentum: { optimizer: "sgd" },
   classWeights: { task: "classification" },
   merged: { adapter: "a" },
+  "rank out": { best: 2 },
 };
 const alone: Record<string, readonly string[]> = { messages: ["prompt"] };
 
@@ -96,7 +97,7 @@ describe("every option reaches the parsed record, the same from command line and
   test.each(cases)("%s %s", (_, name, set) => {
     const info = infoOf(set.shape, name);
     const { text, value } = sample(name, info);
-    const base = { ...baseline(set, alone[name] ?? []), ...company[name] };
+    const base = { ...baseline(set, alone[name] ?? []), ...(company[`${set.name} ${name}`] ?? company[name]) };
     const fromCode = parseOptions(set, { ...base, [name]: value }, inCode);
     const flags = throughFlags(set.shape, argvOf(set.shape, { ...base, [name]: text ?? true }));
     expect(parseOptions(set, flags, onCommandLine)).toEqual(fromCode);

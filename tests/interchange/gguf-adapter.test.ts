@@ -104,7 +104,7 @@ describe.each(ggufNames.filter((name) => !name.endsWith("-quantised")))("an adap
   });
 
   test("can be looked at without its model", async () => {
-    const [seen, expected] = [await readGgufAdapterFile(path), adapter].map((each) => inspectAdapter(each, async () => {}));
+    const [seen, expected] = [await readGgufAdapterFile(path), adapter].map((each) => inspectAdapter(each));
     const [found, want] = [await seen, await expected];
     for (const [index, layer] of (want?.layers ?? []).entries()) {
       const other = found?.layers.find((each) => each.name === layer.name);

@@ -1,12 +1,15 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Adapter } from "../../src/lora/adapter.js";
-import { decompose, effectiveRank } from "../../src/lora/decomposition.js";
+import type { Adapter, AdapterLayer } from "../../src/lora/adapter.js";
+import { decompositionOf, effectiveRank } from "../../src/lora/decomposition.js";
+import { directionsOf } from "../../src/lora/directions.js";
 import { inspectAdapter } from "../../src/lora/inspection.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { golden, goldenPath } from "../support/golden.js";
 
 type Facts = Record<string, { scale: number; norm: number; singularValues: number[] }>;
 const expected = golden<{ adapter: Facts; patterns: Facts }>("lora/decomposition.json");
+const decompose = (layer: AdapterLayer) => decompositionOf(directionsOf(layer));
+
 let adapters: { adapter: Adapter; patterns: Adapter };
 beforeAll(async () => {
   adapters = {

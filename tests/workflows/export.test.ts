@@ -26,7 +26,11 @@ test("PEFT's adapter becomes a folder for llama.cpp and Ollama, and is the same 
   const { adapter: read } = await readFittingAdapter(file, await describeModel(TINY_CHAT));
   const byName = (layers: typeof peft.layers) => [...layers].sort((a, b) => (a.name < b.name ? -1 : 1));
   expect(byName(read.layers)).toEqual(byName(peft.layers));
-  expect(await runInspect(file, fakeContext())).toMatchObject({ rank: peft.config.rank, alpha: peft.config.alpha, directory: file });
+  expect(await runInspect({ directory: file }, fakeContext())).toMatchObject({
+    rank: peft.config.rank,
+    alpha: peft.config.alpha,
+    directory: file,
+  });
 
   const [ours, theirs] = [join(folder, "from-gguf"), join(folder, "from-peft")];
   await runMerge({ model: TINY_CHAT, adapter: file, out: ours }, fakeContext());

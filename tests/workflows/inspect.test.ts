@@ -9,7 +9,7 @@ import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 const ADAPTER = join(TINY_CHAT, "adapter");
 
 test("an adapter that PEFT saved: its sizes, and every layer's change", async () => {
-  const result = await runInspect(ADAPTER, fakeContext());
+  const result = await runInspect({ directory: ADAPTER }, fakeContext());
   expect(result).toMatchObject({ directory: ADAPTER, baseModel: "tiny-chat", rank: 4, alpha: 8, scale: 2, rankStabilised: false });
   expect(result.layers).toHaveLength(14);
   expect(result.bytes).toBe((await readFile(join(ADAPTER, "adapter_model.safetensors"))).length);
@@ -28,7 +28,7 @@ test("it tells how far it is, and stops between two layers", async () => {
     emit(event);
     if (events.length === 3) stop.abort(new Error("enough"));
   };
-  await expect(runInspect(ADAPTER, { signal, emit: abortAtThird })).rejects.toThrow("enough");
+  await expect(runInspect({ directory: ADAPTER }, { signal, emit: abortAtThird })).rejects.toThrow("enough");
   expect(events).toEqual([0, 1, 2].map((done) => ({ task: "measuring layers", done, total: 14, unit: "items" })));
 });
 
@@ -36,7 +36,7 @@ test("the folder of a run stands for its best adapter; an adapter of its own com
   const run = await temporaryFolder();
   await cp(ADAPTER, join(run, "adapter"), { recursive: true });
   expect(await findAdapter(run)).toBe(join(run, "adapter"));
-  expect((await runInspect(run, fakeContext())).directory).toBe(join(run, "adapter"));
+  expect((await runInspect({ directory: run }, fakeContext())).directory).toBe(join(run, "adapter"));
   await writeFile(join(run, "adapter_config.json"), "{}");
   expect(await findAdapter(run)).toBe(run);
 });

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { RunError } from "../../errors.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import type { LabelReport } from "../labels/label-report.js";
+import { type PrintableInspection, renderAdapterPage } from "../report/adapter/adapter-page.js";
 import { renderLabelPage } from "../report/label-page.js";
 import { type PrintableReport, type ReportAssets, renderReportHtml } from "../report/report-html.js";
 
@@ -30,6 +31,12 @@ export async function writeLabelReport(folder: string, report: LabelReport): Pro
   return writeReportFiles(folder, report, renderLabelPage(report, await reportAssets()));
 }
 
+/** Writes the page of an adapter; the folder that it shall lie in is made if need be. */
+export async function writeAdapterPage(path: string, inspection: PrintableInspection): Promise<void> {
+  await makeFolder(dirname(path));
+  await writeFileAtomic(path, renderAdapterPage(inspection, sha256));
+}
+
 async function writeReportFiles(folder: string, report: unknown, page: string): Promise<ReportFiles> {
   const files = { html: join(folder, "report.html"), json: join(folder, "report.json") };
   await makeFolder(folder);
@@ -50,8 +57,10 @@ async function makeFolder(folder: string): Promise<void> {
 /** The installed uPlot's texts and this platform's SHA-256. */
 export async function reportAssets(): Promise<Required<ReportAssets>> {
   const [uplotScript, uplotStyle] = await Promise.all([uplotFile("uPlot.iife.min.js"), uplotFile("uPlot.min.css")]);
-  return { uplotScript, uplotStyle, sha256: (text) => createHash("sha256").update(text, "utf8").digest("base64") };
+  return { uplotScript, uplotStyle, sha256 };
 }
+
+const sha256 = (text: string): string => createHash("sha256").update(text, "utf8").digest("base64");
 
 async function uplotFile(name: string): Promise<string> {
   try {

@@ -16,6 +16,7 @@ import {
   mergeSet,
   pullSet,
 } from "./other.js";
+import { rankSet } from "./rank.js";
 import { chatSet, generateSet } from "./text.js";
 import { planSet, trainSet } from "./train.js";
 
@@ -54,7 +55,8 @@ export const commandOptions = {
   classify: command(classifySet, output),
   eval: command(evalSet, output),
   embed: command(embedSet, output),
-  inspect: command(inspectSet, { json: json() }),
+  inspect: command(inspectSet, output),
+  rank: command(rankSet, output),
   merge: command(mergeSet, output),
   export: command(exportSet, output),
   eject: command(ejectSet, output),

@@ -186,6 +186,24 @@ export const inspectSet = optionSet("inspect", "Show what is inside an adapter: 
     group: groups.files,
     help: "The adapter's folder.",
   }),
+  with: option(text(adapterFolder), {
+    value: "DIR",
+    group: groups.files,
+    without: "no comparison",
+    help: "Another adapter of the same layers: how far the two changed the same directions (φ of the LoRA paper, section 7.2). Try two ranks, or two seeds.",
+  }),
+  model: option(text("an alias (smollm2-135m), a Hub id, a folder with config.json and safetensors, or a .gguf file"), {
+    value: "MODEL",
+    group: groups.files,
+    without: "the adapter's matrices alone",
+    help: "The model that the adapter is for: how much stronger the change is than the model's own weights in its directions (section 7.3).",
+  }),
+  html: option(text("a .html file"), {
+    value: "FILE",
+    group: groups.files,
+    without: "no page",
+    help: "Write it as a page too, with pictures that are explained in words; one file that needs no network.",
+  }),
 });
 
 export const pullSet = optionSet("pull", "Download a model into the cache and print where it lies.", {
@@ -236,6 +254,7 @@ export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;
 export type ExportOptions = OptionsOf<(typeof exportSet)["shape"]>;
 export type EjectOptions = OptionsOf<(typeof ejectSet)["shape"]>;
 export type ImportOptions = OptionsOf<typeof importShape>;
+export type InspectOptions = OptionsOf<(typeof inspectSet)["shape"]>;
 export type ExportSettings = ValuesOf<(typeof exportSet)["shape"]>;
 export type DemoOptions = OptionsOf<(typeof demoSet)["shape"]>;
 export type DemoSettings = ValuesOf<(typeof demoSet)["shape"]>;

@@ -21,9 +21,10 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
   embed: async (params, context) => (await import("../embed-run.js")).runEmbed(params, context),
   evaluate: async (params, context) => (await import("../evaluation-run.js")).runEvaluation(params, context),
   doctor: async (_, context) => (await import("../doctor-run.js")).runDoctor(context),
-  inspect: async (params, context) => (await import("../inspect-run.js")).runInspect(params as string, context),
+  inspect: async (params, context) => (await import("../inspect-run.js")).runInspect(params, context),
   inspectData: async (params, context) => (await import("../inspect-data-run.js")).runInspectData(params, context),
   merge: async (params, context) => (await import("../merge-run.js")).runMerge(params, context),
   plan: async (params, context) => (await import("../plan-run.js")).runPlan(params, context),
+  rank: async (params, context) => (await import("../rank-run.js")).runRank(params, context),
   train: async (params, context) => (await import("../training/run.js")).runTraining(params as TrainingRequest, context),
 };

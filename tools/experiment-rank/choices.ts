@@ -1,0 +1,73 @@
+import type { TrainOptions } from "lorikeet";
+
+/** One way to fine-tune, which the experiment compares with the others. */
+export interface Choice {
+  /** Its name in results and tables. */
+  readonly id: string;
+  /** The question that it belongs to: which rank, which layers, or against what. */
+  readonly question: "rank" | "layers" | "full";
+  readonly label: string;
+  readonly rank?: number;
+  readonly options: Partial<Pick<TrainOptions, "method" | "rank" | "layers" | "rankPattern" | "lr">>;
+}
+
+const rankOf = (rank: number): Choice => ({
+  id: `qv-r${rank}`,
+  question: "rank",
+  label: `q, v: r ${rank}`,
+  rank,
+  options: { rank, layers: "q_proj,v_proj" },
+});
+
+/** @param ranks by layer */
+const layersOf = (id: string, ranks: Readonly<Record<string, number>>): Choice => ({
+  id,
+  question: "layers",
+  label: Object.entries(ranks)
+    .map(([name, rank]) => `${name[0]} ${rank}`)
+    .join(", "),
+  options: { layers: Object.keys(ranks), rankPattern: ranks },
+});
+
+/**
+ * In the order in which a seed runs them, so that a part of them already answers something.
+ *
+ * Table 18 asks for the rank, at W_q and W_v. Table 5 asks for the layers at one number of parameters: in GPT-3 all four are square, here
+ * k and v are narrower (192 of 576 outputs), so that a rank of 2 at q or o has the parameters of a rank of 3 at k or v. Each choice has
+ * 9,216 parameters in a block; all linear layers at rank 1 have 10,176, the nearest that there is. Table 3 asks against what.
+ */
+export const choices: readonly Choice[] = [
+  rankOf(4),
+  rankOf(1),
+  rankOf(16),
+  rankOf(64),
+  layersOf("q", { q_proj: 8 }),
+  layersOf("v", { v_proj: 12 }),
+  layersOf("qkvo", { q_proj: 2, k_proj: 3, v_proj: 3, o_proj: 2 }),
+  { id: "all-linear", question: "layers", label: "all linear layers: 1", options: { rank: 1, layers: "all-linear" } },
+  layersOf("o", { o_proj: 8 }),
+  layersOf("qv", { q_proj: 4, v_proj: 6 }),
+  layersOf("k", { k_proj: 12 }),
+  layersOf("qk", { q_proj: 4, k_proj: 6 }),
+  rankOf(2),
+  rankOf(8),
+];
+
+/** What all choices share, full fine-tuning and its learning rate aside. */
+export const recipe = {
+  /** Held fixed while the rank changes, as in the paper (section 4.1); with A's start independent of the rank a step moves all ranks alike. */
+  alpha: 32,
+  initialisation: "peft",
+  lr: 1e-3,
+  schedule: "linear",
+  warmup: 0.1,
+  batchSize: 8,
+  steps: 40,
+} as const satisfies Partial<TrainOptions>;
+
+/** Rates among which the pilot chooses, for the choices of these ids. */
+export const pilots: readonly { readonly id: string; readonly rates: readonly number[] }[] = [
+  { id: "qv-r4", rates: [1e-3, 3e-3, 3e-4] },
+  { id: "qv-r64", rates: [3e-3, 3e-4] },
+  { id: "qv-r1", rates: [3e-3, 3e-4] },
+];
