@@ -1,6 +1,6 @@
 import { InputError } from "../errors.js";
 import { lessonOf, type TaughtTokens } from "./lesson.js";
-import { bucketOf, packRows } from "./packing.js";
+import { bucketOf, longestOf, packRows } from "./packing.js";
 import { createRandom } from "./random.js";
 
 /**
@@ -31,6 +31,8 @@ export interface Batch {
   readonly supervisedCount: number;
   /** Tokens that the examples have, those that need not be read included. */
   readonly exampleTokens: number;
+  /** Those of the longest of them. */
+  readonly longest: number;
 }
 
 /** The sizes of a batch as a program is fed it. */
@@ -84,7 +86,6 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
     else targets[s] = BigInt(target);
     weights[s] = weight;
   });
-  const exampleTokens = examples.reduce((sum, example) => sum + example.ids.length, 0);
   return {
     batch: rows.length,
     tokens,
@@ -97,7 +98,8 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
     ...(learnsValues ? { values } : {}),
     weights,
     supervisedCount: learned.length,
-    exampleTokens,
+    exampleTokens: examples.reduce((sum, { ids }) => sum + ids.length, 0),
+    longest: longestOf(examples),
   };
 }
 

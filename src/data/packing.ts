@@ -17,6 +17,10 @@ export function bucketOf(count: number): number {
 /** Rows of several examples may be this long though no example is: attention computes so many queries in one piece. */
 const SHORT_ROW = 128;
 
+/** Tokens of the longest of some texts, of which there may be more than a call takes arguments; 0 of none. */
+export const longestOf = (texts: readonly { readonly ids: { readonly length: number } }[]): number =>
+  texts.reduce((longest, { ids }) => Math.max(longest, ids.length), 0);
+
 /** The length of the longest row of batches whose examples have up to `longest` tokens. */
 export const longestRow = (longest: number): number => Math.max(bucketOf(longest), SHORT_ROW);
 

@@ -2,6 +2,7 @@ import { InputError } from "../errors.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
 import type { CacheUse } from "../ops/cached-attention.js";
+import { positionOffset } from "../models/parts/position-offset.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import { buildGenerationGraph, maskName, pastDimensions } from "./generation-graph.js";
@@ -83,18 +84,28 @@ export class GenerationProgram {
    */
   async step(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
     for (const [sequence, ids] of sequences.entries()) this.#checkLength(cache.length(sequence) + ids.length);
-    const longest = Math.max(...sequences.map(({ length }) => length));
+    const fed = sequences.map((ids, sequence) => this.#fed(cache, sequence, ids));
+    const longest = Math.max(...fed.map(({ length }) => length));
     const piece = Math.ceil(longest / Math.ceil(longest / TOKENS_PER_PIECE)); // as equal as can be
-    const tokensFrom = (from: number) => sequences.map((ids) => ids.slice(from, from + piece));
+    const tokensFrom = (from: number) => fed.map((ids) => ids.slice(from, from + piece));
     const result = await this.#run(cache, tokensFrom(0));
     for (let from = piece; from < longest; from += piece) {
       const logits = await this.#run(cache, tokensFrom(from));
-      for (const [sequence, { length }] of sequences.entries()) {
+      for (const [sequence, { length }] of fed.entries()) {
         const row = [sequence * this.vocabulary, (sequence + 1) * this.vocabulary] as const;
         if (length > from) result.set(logits.subarray(...row), row[0]);
       }
     }
     return result;
+  }
+
+  /** The new tokens of a sequence, with all that it holds where they bring it to a length that has other positions. */
+  #fed(cache: KeyValueCache, sequence: number, ids: readonly number[]): readonly number[] {
+    const offset = positionOffset(this.#model.dimensions, cache.length(sequence) + ids.length);
+    if (ids.length === 0 || offset === cache.offset(sequence)) return ids;
+    const all = [...cache.ids(sequence), ...ids];
+    cache.restart(sequence, offset);
+    return all;
   }
 
   async #run(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
@@ -104,7 +115,7 @@ export class GenerationProgram {
     const ids = new BigInt64Array(size);
     const positions = new BigInt64Array(size);
     for (const [sequence, newIds] of sequences.entries()) {
-      const past = cache.length(sequence);
+      const past = cache.offset(sequence) + cache.length(sequence);
       for (const [index, id] of newIds.entries()) {
         ids[sequence * tokens + index] = BigInt(id);
         positions[sequence * tokens + index] = BigInt(past + index);
@@ -123,7 +134,7 @@ export class GenerationProgram {
       if (alone === undefined) feeds[maskName(window)] = cache.bias(counts, window);
     }
     const outputs = await (alone ?? this.#program).run(feeds, dimensions);
-    cache.append(outputs, counts);
+    cache.append(outputs, sequences);
     const logits = outputs.logits?.data;
     if (!(logits instanceof Float32Array)) throw new Error("the program returned no logits");
     return logits;

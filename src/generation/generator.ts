@@ -17,7 +17,6 @@ export interface GenerateTokensOptions {
 export class GenerationSession {
   readonly #program: GenerationProgram;
   #cache: KeyValueCache | undefined;
-  #held: number[] = [];
 
   constructor(program: GenerationProgram) {
     this.#program = program;
@@ -30,33 +29,27 @@ export class GenerationSession {
    */
   async *generate({ prompt, maxNewTokens, endIds, sampling, random, signal }: GenerateTokensOptions): AsyncGenerator<number> {
     const limit = Math.min(maxNewTokens, this.#program.maxPositions - prompt.length);
-    let logits = await this.#advance(this.#newPart(prompt, prompt.length + Math.max(limit, 0)));
+    this.#cache ??= this.#program.cache(1, prompt.length + Math.max(limit, 0));
+    const cache = this.#cache;
+    let logits = await this.#program.step(cache, [newPart(prompt, cache)]);
     for (let count = 0; count < limit; count++) {
       signal?.throwIfAborted();
       assertNumbers(logits, count + 1);
-      const id = chooseToken(logits, this.#held, sampling, random);
+      const id = chooseToken(logits, cache.ids(0), sampling, random);
       if (endIds.has(id)) return;
       yield id;
-      if (count + 1 < limit) logits = await this.#advance([id]);
+      if (count + 1 < limit) logits = await this.#program.step(cache, [[id]]);
     }
   }
+}
 
-  /** Keeps the longest common beginning of what is held and the prompt; at least one token is always fed. */
-  #newPart(prompt: readonly number[], expectedLength: number): readonly number[] {
-    this.#cache ??= this.#program.cache(1, expectedLength);
-    let shared = 0;
-    while (shared < prompt.length - 1 && this.#held[shared] === prompt[shared]) shared++;
-    this.#cache.truncate(shared);
-    this.#held = prompt.slice(0, shared);
-    return prompt.slice(shared);
-  }
-
-  async #advance(ids: readonly number[]): Promise<Float32Array> {
-    if (this.#cache === undefined) throw new Error("the session has no cache yet");
-    const logits = await this.#program.step(this.#cache, [ids]);
-    this.#held.push(...ids);
-    return logits;
-  }
+/** Keeps the longest common beginning of what is held and the prompt; at least one token is always fed. */
+function newPart(prompt: readonly number[], cache: KeyValueCache): readonly number[] {
+  const held = cache.ids(0);
+  let shared = 0;
+  while (shared < prompt.length - 1 && held[shared] === prompt[shared]) shared++;
+  cache.truncate(shared);
+  return prompt.slice(shared);
 }
 
 export interface CompleteOptions {

@@ -18,14 +18,18 @@ interface CacheShape {
  */
 export class KeyValueCache {
   readonly #shape: CacheShape;
+  readonly #ids: number[][];
   readonly #lengths: Int32Array;
+  readonly #offsets: Int32Array;
   #capacity: number;
   #keys: Float32Array[];
   #values: Float32Array[];
 
   constructor(shape: CacheShape, expectedLength: number) {
     this.#shape = shape;
+    this.#ids = Array.from({ length: shape.batch }, () => []);
     this.#lengths = new Int32Array(shape.batch);
+    this.#offsets = new Int32Array(shape.batch);
     this.#capacity = roundUp(expectedLength);
     this.#keys = this.#allocate(this.#capacity);
     this.#values = this.#allocate(this.#capacity);
@@ -34,6 +38,16 @@ export class KeyValueCache {
   /** Tokens held for a sequence. */
   length(sequence: number): number {
     return this.#lengths[sequence] ?? 0;
+  }
+
+  /** The tokens held for a sequence. */
+  ids(sequence: number): readonly number[] {
+    return this.#ids[sequence] ?? [];
+  }
+
+  /** What was added to the positions of a sequence; see `positionOffset`. */
+  offset(sequence: number): number {
+    return this.#offsets[sequence] ?? 0;
   }
 
   /**
@@ -92,23 +106,37 @@ export class KeyValueCache {
   }
 
   /**
-   * Adds what a program returned for T new tokens, of which the first `counts[b]` of a sequence are real.
+   * Adds what a program returned for the new tokens of each sequence, T of the one that has most.
    *
    * @param outputs `new.i.key` and `new.i.value`, [B, T, K·D]
    */
-  append(outputs: Readonly<Record<string, HostTensor>>, counts: readonly number[]): void {
+  append(outputs: Readonly<Record<string, HostTensor>>, sequences: readonly (readonly number[])[]): void {
+    const counts = sequences.map(({ length }) => length);
     const longest = Math.max(...counts.map((count, sequence) => this.length(sequence) + count));
     if (longest > this.#capacity) this.#grow(roundUp(longest));
     for (let block = 0; block < this.#shape.blocks; block++) {
       this.#copyRows(outputs[`new.${block}.key`], this.#block(this.#keys, block), counts);
       this.#copyRows(outputs[`new.${block}.value`], this.#block(this.#values, block), counts);
     }
-    for (const [sequence, count] of counts.entries()) this.#lengths[sequence] = this.length(sequence) + count;
+    for (const [sequence, ids] of sequences.entries()) {
+      this.#ids[sequence]?.push(...ids);
+      this.#lengths[sequence] = this.length(sequence) + ids.length;
+    }
   }
 
   /** Forgets all but the first tokens of every sequence: the conversation took another turn. */
   truncate(length: number): void {
-    for (const [sequence, held] of this.#lengths.entries()) this.#lengths[sequence] = Math.min(held, length);
+    for (const [sequence, ids] of this.#ids.entries()) {
+      ids.splice(length);
+      this.#lengths[sequence] = ids.length;
+    }
+  }
+
+  /** Forgets a sequence, whose tokens will come again with other positions. */
+  restart(sequence: number, offset: number): void {
+    this.#ids[sequence] = [];
+    this.#lengths[sequence] = 0;
+    this.#offsets[sequence] = offset;
   }
 
   /** Values of one row, a token of every sequence. */

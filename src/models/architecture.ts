@@ -95,7 +95,7 @@ export interface ModelDimensions {
   readonly headSize: number;
   /** The longest sequence that the model was made for. */
   readonly maxPositions: number;
-  /** Programs for at most so many positions compute otherwise than those for more: texts that stay within belong into such a one. */
+  /** Texts of more tokens turn by other angles (LongRoPE), which have rows of their own in the rotary tables: see `positionOffset`. */
   readonly shortContext?: number | undefined;
 }
 

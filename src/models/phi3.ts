@@ -11,8 +11,8 @@ import { byRow, bySequence } from "./parts/rows.js";
 import type { Sublayer } from "./parts/sublayer.js";
 
 // Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024): Llama's blocks with q, k and v in one layer, gate and up in another, and heads of which a
-// part may turn. A program for more positions than those of the pretraining has LongRoPE's factors for long contexts, for every text, as
-// in llama.cpp; transformers takes those for short ones until a text is longer. So texts that stay short have a program of their own.
+// part may turn. LongRoPE has factors for texts within the context of the pretraining and others for longer ones; as in transformers, the
+// longest text of a batch decides for all of it.
 export const phi3: Architecture = {
   modelTypes: ["phi3"],
   read: (json) => {

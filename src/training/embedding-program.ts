@@ -52,9 +52,9 @@ export class EmbeddingProgram {
 
   /** @returns a vector for each text of a batch, whose one place is the token that is read, or any for a mean: [texts, C], row-major. */
   async run(batch: Batch): Promise<Float32Array> {
-    const { embedding, adapter } = this.#options;
+    const { model, embedding, adapter } = this.#options;
     const shares = embedding.pooling === "mean" ? meanShares(batch) : placeShares(batch);
-    const feeds: Record<string, HostData> = { ...sequenceFeeds(batch), shares };
+    const feeds: Record<string, HostData> = { ...sequenceFeeds(batch, model), shares };
     for (const [name, entry] of this.#inputs) feeds[name] = viewOf(adapter?.vector ?? new Float32Array(), entry);
     const { vectors } = await this.#program.run(feeds, batchDimensions(batch));
     if (!(vectors?.data instanceof Float32Array)) throw new Error("the program returned no vectors");

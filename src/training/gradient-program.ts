@@ -3,6 +3,8 @@ import type { Graph, Tensor } from "../graph/graph.js";
 import { keepsCheckpoints, keepsProducts } from "../graph/recomputation.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
 import { viewOf } from "../lora/layout.js";
+import type { ModelGraph } from "../models/architecture.js";
+import { positionOffset } from "../models/parts/position-offset.js";
 import { gradients } from "../ops/gradients.js";
 import { weightedSum } from "../ops/weighted-sum.js";
 import type { Engine, HostData } from "../runtime/engine.js";
@@ -39,17 +41,15 @@ export class GradientProgram {
   readonly #kept: Record<string, HostData>;
   readonly #dropout: DropoutSource | undefined;
   readonly #supervisedMultiple: number;
+  readonly #model: ModelGraph;
   readonly #objective: Objective;
 
-  private constructor(
-    program: Program,
-    { inputs, frozenInputs, supervisedMultiple }: GradientGraph,
-    objective: Objective,
-    { dropout, frozen }: Pick<GradientProgramShape, "dropout" | "frozen">,
-  ) {
+  private constructor(program: Program, { inputs, frozenInputs, supervisedMultiple }: GradientGraph, options: GradientProgramOptions) {
+    const { dropout, frozen } = options;
     this.#program = program;
     this.#kept = frozenFeeds(frozenInputs, frozen);
-    this.#objective = objective;
+    this.#model = options.model;
+    this.#objective = objectiveOf(options);
     this.#inputs = inputs;
     this.#supervisedMultiple = supervisedMultiple;
     this.#dropout = dropout;
@@ -57,7 +57,7 @@ export class GradientProgram {
 
   static async compile(engine: Engine, options: GradientProgramOptions, compile: CompileOptions): Promise<GradientProgram> {
     const built = buildGradientGraph(options);
-    return new GradientProgram(await Program.compile(built.graph, engine, compile), built, objectiveOf(options), options);
+    return new GradientProgram(await Program.compile(built.graph, engine, compile), built, options);
   }
 
   /**
@@ -67,7 +67,7 @@ export class GradientProgram {
   async run(given: Batch, trainables: Float32Array, gradient: Float32Array): Promise<BatchGradient> {
     const batch = padSupervised(given, this.#supervisedMultiple);
     const feeds: Record<string, HostData> = {
-      ...sequenceFeeds(batch),
+      ...sequenceFeeds(batch, this.#model),
       ...this.#objective.feeds(batch),
       weights: batch.weights,
       ...this.#kept,
@@ -132,14 +132,16 @@ export function frozenFeeds(inputs: ReadonlyMap<string, LayoutEntry>, frozen: Fl
 }
 
 /** What every program over whole sequences is fed of a batch, beside what its objective reads. */
-export function sequenceFeeds(batch: Batch): Record<string, HostData> {
-  const { ids, positions, segments, supervisedRows: rows, tokens, tokenTypes = new BigInt64Array(ids.length) } = batch;
+export function sequenceFeeds(batch: Batch, { dimensions }: Pick<ModelGraph, "dimensions">): Record<string, HostData> {
+  const { ids, segments, supervisedRows: rows, tokens, tokenTypes = new BigInt64Array(ids.length) } = batch;
+  const offset = BigInt(positionOffset(dimensions, batch.longest));
+  const positions = batch.positions.map((position) => position + offset);
   return { ids, positions, tokenTypes, segments, rows, order: Float32Array.from({ length: tokens }, (_, index) => index) };
 }
 
 /** What a program that predicts the next token is fed of a batch. */
-export function batchFeeds(batch: Batch): Record<string, HostData> {
-  return { ...sequenceFeeds(batch), targets: batch.targets };
+export function batchFeeds(batch: Batch, model: Pick<ModelGraph, "dimensions">): Record<string, HostData> {
+  return { ...sequenceFeeds(batch, model), targets: batch.targets };
 }
 
 export function batchDimensions({ batch, tokens, targets }: Batch): Record<string, number> {

@@ -34,7 +34,7 @@ export async function layerInputs(
   for (const [name, x] of inputs) graph.output(name, x);
   const program = await Program.compile(graph, engine, compile);
   try {
-    const outputs = await program.run(batchFeeds(batch), batchDimensions(batch));
+    const outputs = await program.run(batchFeeds(batch, model), batchDimensions(batch));
     return new Map(
       [...inputs.keys()].map((name) => {
         const data = outputs[name]?.data;

@@ -1,5 +1,6 @@
 import { type Batch, padSupervised, weightOf } from "../data/batch.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
+import type { ModelGraph } from "../models/architecture.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import { batchDimensions, frozenFeeds, sequenceFeeds } from "./gradient-program.js";
@@ -27,14 +28,15 @@ export class LossProgram {
   readonly #program: Program;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
   readonly #supervisedMultiple: number;
+  readonly #model: ModelGraph;
   readonly #objective: Objective;
-
   readonly #kept: Record<string, HostData>;
 
   private constructor(program: Program, { trainables, adapter, supervisedMultiple }: SequenceGraph, options: LossProgramOptions) {
     this.#program = program;
     this.#supervisedMultiple = supervisedMultiple;
     this.#inputs = trainables;
+    this.#model = options.model;
     this.#objective = objectiveOf(options);
     this.#kept = frozenFeeds(adapter?.frozenInputs ?? new Map(), options.frozen);
   }
@@ -64,7 +66,7 @@ export class LossProgram {
 
   async #run(given: Batch, trainables: Float32Array) {
     const batch = padSupervised(given, this.#supervisedMultiple);
-    const feeds: Record<string, HostData> = { ...sequenceFeeds(batch), ...this.#objective.feeds(batch), ...this.#kept };
+    const feeds: Record<string, HostData> = { ...sequenceFeeds(batch, this.#model), ...this.#objective.feeds(batch), ...this.#kept };
     for (const [name, entry] of this.#inputs) feeds[name] = viewOf(trainables, entry);
     const { losses, outputs } = await this.#program.run(feeds, batchDimensions(batch));
     return { losses: losses?.data, outputs: outputs?.data };

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bucketOf, layoutCost, longestRow, packRows } from "../../src/data/packing.js";
+import { bucketOf, layoutCost, longestOf, longestRow, packRows } from "../../src/data/packing.js";
 
 describe("buckets", () => {
   test("few shapes, little padding", () => {
@@ -16,6 +16,12 @@ describe("buckets", () => {
 });
 
 describe("rows of examples", () => {
+  test("the longest text, of more than a call takes arguments, or of none", () => {
+    const texts = Array.from({ length: 200_000 }, (_, index) => ({ ids: { length: index % 77 } }));
+    expect(longestOf(texts)).toBe(76);
+    expect(longestOf([])).toBe(0);
+  });
+
   test("short examples share rows, the longest first, each in the fullest row that has room", () => {
     // 8 rows of 64 tokens have 512 places for 344 tokens; 4 of 96 have 384.
     expect(packRows([44, 35, 44, 40, 57, 40, 40, 44])).toEqual({

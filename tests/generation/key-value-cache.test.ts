@@ -60,30 +60,33 @@ function expectHeld(cache: KeyValueCache, lengths: readonly number[]) {
   }
 }
 
+/** So many tokens of each sequence, whichever they are. */
+const tokens = (counts: readonly number[]) => counts.map((count) => new Array<number>(count).fill(7));
+
 describe("the cache", () => {
   test("takes the real rows of sequences of unequal lengths, and grows when they pass its capacity", () => {
     const cache = new KeyValueCache(SHAPE, 1);
     expect(cache.capacity).toBe(128);
     expectHeld(cache, [0, 0]);
-    cache.append(newRows(100, [0, 0]), [100, 60]);
+    cache.append(newRows(100, [0, 0]), tokens([100, 60]));
     expectHeld(cache, [100, 60]);
-    cache.append(newRows(28, [100, 60]), [28, 1]);
+    cache.append(newRows(28, [100, 60]), tokens([28, 1]));
     expect(cache.capacity).toBe(128); // just full
     expectHeld(cache, [128, 61]);
-    cache.append(newRows(1, [128, 61]), [1, 1]);
+    cache.append(newRows(1, [128, 61]), tokens([1, 1]));
     expect(cache.capacity).toBe(256);
     expectHeld(cache, [129, 62]);
-    cache.append(newRows(400, [129, 62]), [0, 400]);
+    cache.append(newRows(400, [129, 62]), tokens([0, 400]));
     expectHeld(cache, [129, 462]);
   });
 
   test("forgets all but a beginning, and takes other rows in its place", () => {
     const cache = new KeyValueCache(SHAPE, 300);
     expect(cache.capacity).toBe(384);
-    cache.append(newRows(50, [0, 0]), [50, 20]);
+    cache.append(newRows(50, [0, 0]), tokens([50, 20]));
     cache.truncate(30);
     expectHeld(cache, [30, 20]);
-    cache.append(newRows(5, [30, 20]), [5, 5]);
+    cache.append(newRows(5, [30, 20]), tokens([5, 5]));
     expectHeld(cache, [35, 25]);
     cache.truncate(1000);
     expectHeld(cache, [35, 25]);
@@ -93,7 +96,7 @@ describe("the cache", () => {
 
   test("masks what is not there: padding, and what other sequences hold beyond a sequence's own end", () => {
     const cache = new KeyValueCache(SHAPE, 1);
-    cache.append(newRows(3, [0, 0]), [3, 1]);
+    cache.append(newRows(3, [0, 0]), tokens([3, 1]));
     const seen = [...cache.bias([1, 2])].map((value) => (value === 0 ? 1 : 0));
     expect(seen).toEqual([
       ...[1, 1, 1, 1, 0],
@@ -106,7 +109,7 @@ describe("the cache", () => {
 
   test("feeds blocks with a window the rows that a new token may see, and masks for each token what lies before its own window", () => {
     const cache = new KeyValueCache(SHAPE, 1);
-    cache.append(newRows(5, [0, 0]), [5, 4]);
+    cache.append(newRows(5, [0, 0]), tokens([5, 4]));
     const window = 3; // a token sees itself and two before it: the shorter sequence's next sees from row 2 on
     const feeds = cache.feeds((block) => (block === 0 ? window : undefined));
     const rowSize = SHAPE.batch * SHAPE.kvHeads * SHAPE.headSize;
@@ -123,7 +126,7 @@ describe("the cache", () => {
 
   test("refuses outputs without rows", () => {
     const cache = new KeyValueCache(SHAPE, 1);
-    expect(() => cache.append({}, [1, 1])).toThrow("no new rows");
+    expect(() => cache.append({}, tokens([1, 1]))).toThrow("no new rows");
     expect(cache.length(0)).toBe(0);
   });
 });

@@ -63,7 +63,7 @@ GEMMA3_ROPE = {
 }
 
 # model: the class in transformers; config: its configuration; seed; without: configurations that each leave out a part;
-# short: so many tokens of the first text, alone, are a golden too;
+# short: texts of at most so many tokens are a golden of their own;
 # slight: those of parts that change less, so that tests in float32 alone would notice.
 ARCHITECTURES = {
     "llama": dict(
@@ -139,7 +139,7 @@ ARCHITECTURES = {
             ),
         ),
         without={"stretching": dict(rope_parameters=dict(rope_type="default", rope_theta=100.0))},
-        short=5,
+        short=6,
         **CALM,
         seed=380,
     ),
@@ -279,6 +279,18 @@ def adapted_model(name, base, seed, deviation=0.2):
     return model
 
 
+def short_texts(model, longest, tensors):
+    """A batch of texts of at most so many tokens: its loss and gradients; and the logits of a text at each length up to the double."""
+    batch = make_batch(203, [longest, longest - 2], [2, 1])
+    for key, value in gradients_of_sum(model, batch, lambda n: "lora_" in n).items():
+        tensors[f"short.gradient/{key}"] = value
+    ids = BATCHES[0]["input_ids"][:1, : 2 * longest]
+    with torch.no_grad():
+        tensors["short.growing"] = torch.stack([model(ids[:, :length]).logits[0, -1] for length in range(1, 2 * longest + 1)])
+        total = forward(model, batch)["sum"].item()
+    return {"batch": {key: value.tolist() for key, value in batch.items()}, "sum": total, "ids": ids[0].tolist()}
+
+
 def make(name, plan):
     print(name)
     base = save_model(name, plan)
@@ -300,9 +312,7 @@ def make(name, plan):
         "adapted": {key: float(adapted[key]) for key in ("sum", "count")},
     }
     if "short" in plan:
-        ids = BATCHES[0]["input_ids"][:1, : plan["short"]]
-        with torch.no_grad():
-            facts["short"] = {"ids": ids[0].tolist(), "logits": model(ids).logits[0, -1].tolist()}
+        facts["short"] = short_texts(model, plan["short"], tensors)
     adamw = OPTIMIZERS["adamw"]
     facts["trajectory"] = {"options": adamw["options"], **trajectory(model, adamw["make"], STEPS, BATCHES)}
     for key, value in adapter_state(model).items():

@@ -62,7 +62,7 @@ async function logitsOf(tiny: TinyModel, layout?: AdapterLayout, vector = new Fl
   const { vocabulary, hidden: columns } = model.dimensions;
   graph.output("logits", frozenLinear(hidden, weight(model.head, [vocabulary, columns])));
   const program = await Program.compile(graph, nodeEngine, { target: "cpu", weights, weightsFolder });
-  const { rows: _rows, targets: _targets, ...feeds } = batchFeeds(batch);
+  const { rows: _rows, targets: _targets, ...feeds } = batchFeeds(batch, model);
   const matrices = [...(adapter?.inputs ?? [])].map(([input, entry]) => [input, viewOf(vector, entry)] as const);
   const { logits } = await program.run({ ...feeds, ...Object.fromEntries(matrices) }, batchDimensions(batch));
   await program.release();

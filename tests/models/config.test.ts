@@ -59,6 +59,11 @@ describe("config.json", () => {
       { rope_scaling: { rope_type: "ntk" } },
       'rope type "ntk" is not supported; supported are default, linear, dynamic, llama3, yarn and longrope',
     ],
+    [
+      "a rope of Phi-3 alone",
+      { rope_scaling: { rope_type: "longrope", short_factor: [1], long_factor: [1] } },
+      'rope type "longrope" is supported in models of type phi3 alone',
+    ],
     ["heads that turn in part", { partial_rotary_factor: 0.5 }, '"partial_rotary_factor" is 0.5; models of this type turn whole heads'],
     [
       "factors of another number",

@@ -66,13 +66,16 @@ describe.each(architectures)("%s", (name) => {
     const [ids = []] = it.facts.batches[0].input_ids; // the longest: no padding
     const rows = program.cache(1, 1);
     const got: number[] = [];
-    for (const [index, to] of [1, 2, 3, 7, 8, 13, 14, 15, 16].entries()) {
-      const from = [0, 1, 2, 3, 7, 8, 13, 14, 15][index];
-      got.push(...(await program.step(rows, [ids.slice(from, to)])));
+    const { shortContext = 0 } = it.model.dimensions; // shorter texts are not as in the golden: phi3.test.ts
+    const ends = [1, 2, 3, 7, 8, 13, 14, 15, 16];
+    for (const [index, to] of ends.entries()) {
+      const logits = await program.step(rows, [ids.slice(ends[index - 1] ?? 0, to)]);
+      if (to > shortContext) got.push(...logits);
     }
     await program.release();
     const all = await it.golden.readFloat32("adapted.logits");
-    const want = [1, 2, 3, 7, 8, 13, 14, 15, 16].flatMap((to) => [...all.subarray((to - 1) * program.vocabulary, to * program.vocabulary)]);
+    const compared = ends.filter((to) => to > shortContext);
+    const want = compared.flatMap((to) => [...all.subarray((to - 1) * program.vocabulary, to * program.vocabulary)]);
     expect(relativeError(got, want)).toBeLessThan(LOGITS);
     expect(relativeError(got, want)).toBeGreaterThan(1e-4); // or it was not in int8
   });

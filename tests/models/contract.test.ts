@@ -125,7 +125,7 @@ describe.each(architectures)("%s", (name) => {
           if (pieces.every((piece) => piece.length === 0)) continue;
           const logits = await program.step(cache, pieces); // [B, V]
           for (const [b, piece] of pieces.entries()) {
-            if (piece.length === 0) continue;
+            if (piece.length === 0 || cache.length(b) <= (it.model.dimensions.shortContext ?? 0)) continue; // phi3.test.ts
             const at = (b * (input_ids[0]?.length ?? 0) + cache.length(b) - 1) * width;
             expect(relativeError(logits.subarray(b * width, (b + 1) * width), want.subarray(at, at + width))).toBeLessThan(TOLERANCE);
           }

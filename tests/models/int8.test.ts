@@ -98,7 +98,7 @@ async function predictionsOf({ model, compile }: OpenedModel, ids: readonly numb
   graph.output("logits", frozenLinear(hidden, graph.weight(model.head, [vocabulary, columns])));
   graph.output("losses", losses);
   const program = await Program.compile(graph, nodeEngine, compile);
-  const found = await program.run(batchFeeds(batch), batchDimensions(batch));
+  const found = await program.run(batchFeeds(batch, model), batchDimensions(batch));
   await program.release();
   const logits = found.logits!.data as Float32Array;
   const learned = (found.losses!.data as Float32Array).subarray(0, batch.supervisedCount);

@@ -36,7 +36,7 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
     const { graph, hidden, head } = fullGraph(tiny);
     graph.output("logits", linear(hidden, head()));
     const program = await Program.compile(graph, nodeEngine, options(tiny));
-    const { rows: _rows, targets: _targets, ...feeds } = batchFeeds(batch);
+    const { rows: _rows, targets: _targets, ...feeds } = batchFeeds(batch, tiny.model);
     const outputs = await program.run({ ...feeds, ...(await weightFeeds(tiny, graph)) }, batchDimensions(batch));
     const got = floats(outputs.logits);
     // The golden is zero on padding.
@@ -105,7 +105,7 @@ describe.each(tinyModelNames)("%s against transformers and PEFT", (name) => {
     graph.output("supervised", supervised);
     graph.output("logits", logits);
     const program = await Program.compile(graph, nodeEngine, options(tiny));
-    const feeds = { ...batchFeeds(batch), weights: batch.weights, ...(await weightFeeds(tiny, graph)) };
+    const feeds = { ...batchFeeds(batch, tiny.model), weights: batch.weights, ...(await weightFeeds(tiny, graph)) };
     const frozen = await tiny.checkpoint.readFloat32(tiny.model.head);
     const count = batch.supervisedCount;
     const run = (states: Float32Array, pull: Float32Array) => program.run({ ...feeds, frozen, states, pull }, batchDimensions(batch));
@@ -169,7 +169,7 @@ async function tokenLosses(tiny: TinyModel, adapter: Float32Array | undefined): 
   const matrices = [...(sequence.adapter?.inputs ?? [])].map(
     ([input, entry]) => [input, viewOf(adapter ?? new Float32Array(), entry)] as const,
   );
-  const { losses } = await program.run({ ...batchFeeds(batch), ...Object.fromEntries(matrices) }, batchDimensions(batch));
+  const { losses } = await program.run({ ...batchFeeds(batch, tiny.model), ...Object.fromEntries(matrices) }, batchDimensions(batch));
   await program.release();
   return Array.from(losses?.data ?? [], Number);
 }

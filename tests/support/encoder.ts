@@ -65,6 +65,7 @@ export function textsOf({ input_ids, attention_mask, token_type_ids }: EncoderBa
     weights: new Float32Array(1),
     supervisedCount: 0,
     exampleTokens: attention_mask.flat().reduce((sum, real) => sum + real, 0),
+    longest: Math.max(...attention_mask.map((row) => row.reduce((sum, real) => sum + real, 0))),
   };
 }
 
@@ -108,7 +109,7 @@ export async function statesOf(model: ModelGraph, texts: EncoderBatch, compile: 
   const graph = buildSequenceGraph({ model, objective: hiddenStates, maxTokens: maxTokens ?? batch.tokens });
   graph.graph.output("hidden", graph.hidden);
   const program = await Program.compile(graph.graph, nodeEngine, compile);
-  const { hidden } = await program.run(sequenceFeeds(batch), batchDimensions(batch));
+  const { hidden } = await program.run(sequenceFeeds(batch, model), batchDimensions(batch));
   await program.release();
   const values = Float32Array.from(hidden?.data ?? [], Number);
   const width = values.length / batch.segments.length;

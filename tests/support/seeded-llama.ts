@@ -66,5 +66,6 @@ function seededBatch(random: Random, { batch, tokens, vocabulary }: { batch: num
     weights: Float32Array.from([...rows.map(() => 1), 0]),
     supervisedCount: rows.length,
     exampleTokens: cells.filter(real).length,
+    longest: tokens,
   };
 }

@@ -20,7 +20,7 @@ export async function sequenceLogits(
   const { vocabulary, hidden: columns } = model.dimensions;
   built.graph.output("logits", frozenLinear(built.hidden, built.graph.weight(model.head, [vocabulary, columns])));
   const program = await Program.compile(built.graph, nodeEngine, compile);
-  const feeds: Record<string, HostData> = batchFeeds(batch);
+  const feeds: Record<string, HostData> = batchFeeds(batch, model);
   for (const [name, entry] of built.adapter?.inputs ?? []) feeds[name] = viewOf(adapter?.adapter ?? new Float32Array(), entry);
   Object.assign(feeds, frozenFeeds(built.adapter?.frozenInputs ?? new Map(), adapter?.frozen));
   const { logits } = await program.run(feeds, batchDimensions(batch));

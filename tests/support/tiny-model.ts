@@ -123,5 +123,6 @@ export function batchOf({ input_ids, attention_mask, labels, position_ids = inpu
     weights: new Float32Array(supervised.length).fill(1),
     supervisedCount: supervised.length,
     exampleTokens: attention_mask.flat().filter((mask) => mask === 1).length,
+    longest: Math.max(...attention_mask.map((row) => row.filter((mask) => mask === 1).length)),
   };
 }

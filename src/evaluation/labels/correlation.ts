@@ -1,7 +1,7 @@
 /** Pearson's correlation of two lists, −1 to 1; NaN where one of them is constant or has fewer than two values. */
 export function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const [x, y] = [centred(a), centred(b)];
-  const [dx, dy] = [Math.hypot(...x), Math.hypot(...y)];
+  const [dx, dy] = [lengthOf(x), lengthOf(y)];
   if (x.length < 2 || isConstant(a) || isConstant(b)) return Number.NaN;
   const product = x.reduce((sum, value, i) => sum + (value / dx) * ((y[i] ?? 0) / dy), 0);
   return Math.max(-1, Math.min(1, product)); // rounding may lead out of the interval
@@ -30,5 +30,8 @@ function centred(values: ArrayLike<number>): number[] {
   const mean = list.reduce((sum, value) => sum + value, 0) / list.length;
   return list.map((value) => value - mean);
 }
+
+/** √Σx², without a call of as many arguments, and without overflow. */
+const lengthOf = (values: readonly number[]): number => values.reduce((length, value) => Math.hypot(length, value), 0);
 
 const isConstant = (values: ArrayLike<number>): boolean => Array.from(values).every((value) => value === values[0]);

@@ -45,9 +45,10 @@ export function rotaryShare(config: Json): number {
   return ropeFields(config).positive("partial_rotary_factor", top.positive("partial_rotary_factor", 1));
 }
 
+/** The older spelling comes first where a file has both, as in transformers. */
 function ropeFields(config: Json): ConfigReader {
   const top = new ConfigReader(config);
-  return new ConfigReader(top.record("rope_parameters") ?? top.record("rope_scaling") ?? {}, "config.json: rope settings");
+  return new ConfigReader(top.record("rope_scaling") ?? top.record("rope_parameters") ?? {}, "config.json: rope settings");
 }
 
 /**
@@ -72,6 +73,7 @@ export function readPartialRotary(config: Json, { theta: usual = 10_000, size = 
     case "yarn":
       return { theta, scaling: { kind, ...readYarn(fields, top) } };
     case "longrope":
+      if (size === 0) throw new InputError('config.json: rope type "longrope" is supported in models of type phi3 alone');
       return { theta, scaling: { kind, ...readLongRope(fields, top, size) } };
     default:
       throw new InputError(
@@ -80,25 +82,35 @@ export function readPartialRotary(config: Json, { theta: usual = 10_000, size = 
   }
 }
 
-/** Cosines and sines of position·frequency, each [positions, D/2] for D values of a head. Throws InputError where they would be too large. */
+/**
+ * Cosines and sines of position·frequency, each [positions, D/2] for D values of a head. Where longer texts have other frequencies,
+ * as with LongRoPE, the rows of short texts stand before: [original + positions, D/2].
+ *
+ * @throws InputError where they would be too large.
+ */
 export function rotaryTables(rotary: Rotary, size: number, positions: number): { cos: Float32Array; sin: Float32Array } {
-  if (4 * positions * size > MAX_TABLE_BYTES) {
-    const most = Math.floor(MAX_TABLE_BYTES / (4 * size));
+  const { scaling } = rotary;
+  const lengths = scaling.kind === "longrope" && positions > scaling.original ? [scaling.original, positions] : [positions];
+  const rows = lengths.reduce((sum, length) => sum + length, 0);
+  if (4 * rows * size > MAX_TABLE_BYTES) {
+    const most = Math.floor(MAX_TABLE_BYTES / (4 * size)) - (rows - positions);
     throw new InputError(
       `The model is to run with ${positions} positions; with heads of ${size}, ${most} is the most. Lower "max_position_embeddings" in its config.json, or in a GGUF the "context_length" of its architecture.`,
     );
   }
-  const frequencies = rotaryFrequencies(rotary, size, positions);
-  const half = frequencies.length;
-  const magnitude = "magnitude" in rotary.scaling ? rotary.scaling.magnitude : 1;
-  const cos = new Float32Array(positions * half);
-  const sin = new Float32Array(positions * half);
-  for (let position = 0; position < positions; position++) {
-    for (const [index, frequency] of frequencies.entries()) {
-      // The reference multiplies in float32; a far position turns by another angle otherwise.
-      const angle = Math.fround(position * frequency);
-      cos[position * half + index] = magnitude * Math.cos(angle);
-      sin[position * half + index] = magnitude * Math.sin(angle);
+  const magnitude = "magnitude" in scaling ? scaling.magnitude : 1;
+  const cos = new Float32Array((rows * size) / 2);
+  const sin = new Float32Array(cos.length);
+  let at = 0;
+  for (const length of lengths) {
+    const frequencies = rotaryFrequencies(rotary, size, length);
+    for (let position = 0; position < length; position++) {
+      for (const frequency of frequencies) {
+        // The reference multiplies in float32; a far position turns by another angle otherwise.
+        const angle = Math.fround(position * frequency);
+        cos[at] = magnitude * Math.cos(angle);
+        sin[at++] = magnitude * Math.sin(angle);
+      }
     }
   }
   return { cos, sin };
@@ -107,7 +119,7 @@ export function rotaryTables(rotary: Rotary, size: number, positions: number): {
 /**
  * θᵢ = theta^(−2i/D), Su et al. 2021, section 3.3, stretched as the configuration says; float32 [D/2].
  *
- * @param positions how many there may be: LongRoPE has factors for short contexts and others for long ones
+ * @param positions of a text: LongRoPE has factors for short ones and others for long ones
  */
 export function rotaryFrequencies({ theta, scaling }: Rotary, size: number, positions: number): Float32Array {
   const plain = Float32Array.from({ length: size / 2 }, (_, index) => 1 / theta ** ((2 * index) / size));

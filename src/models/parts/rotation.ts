@@ -12,7 +12,7 @@ export function rotation(rotary: Rotary, headSize: number, size = headSize): Rot
   const written = new WeakMap<Graph, { readonly cos: Tensor; readonly sin: Tensor }>();
   const write = ({ graph, maxPositions }: ModelContext) => {
     const tables = rotaryTables(rotary, size, maxPositions);
-    const shape = [maxPositions, size / 2];
+    const shape = [tables.cos.length / (size / 2), size / 2];
     const constants = { cos: graph.constant(tables.cos, shape), sin: graph.constant(tables.sin, shape) };
     written.set(graph, constants);
     return constants;

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { encodeLabelled, type LabelledExample, type RowTargets } from "../../data/labelled-example.js";
 import type { LabelledRow } from "../../data/labelled-row.js";
-import { longestRow } from "../../data/packing.js";
+import { longestOf, longestRow } from "../../data/packing.js";
 import { InputError } from "../../errors.js";
 import { largestAt, measuresOf, rowsOf, softmaxOf } from "../../evaluation/labels/measures.js";
 import type { Adapter, Labelling } from "../../lora/adapter.js";
@@ -48,7 +48,7 @@ export async function runClassify({ options, texts }: ClassifyRequest, context: 
   const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);
   const { layout, vector } = await inferenceAdapter(adapter, opened.model.linearGroups, weightsOf(opened));
-  const maxTokens = longestRow(Math.max(...examples.map(({ ids }) => ids.length)));
+  const maxTokens = longestRow(longestOf(examples));
   const learned = { model: opened.model, objective: labelObjective(task, head) };
   const program = await LossProgram.compile(nodeEngine, { ...learned, layout, maxTokens }, opened.compile);
   try {

@@ -1,7 +1,7 @@
 import { measuringBatches } from "../../data/batch.js";
 import type { LabelledTokens } from "../../data/lesson.js";
 import { readRows } from "../../data/node/read-rows.js";
-import { longestRow } from "../../data/packing.js";
+import { longestOf, longestRow } from "../../data/packing.js";
 import { InputError } from "../../errors.js";
 import { vectorFromAdapter } from "../../lora/adapter.js";
 import { fromBareModel } from "../../lora/bare-model.js";
@@ -36,7 +36,7 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   if (cut > 0) notes.push(`${cut} of ${texts.length} texts are longer than ${longest} tokens and cut at their end`);
 
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads }, { signal, onProgress });
-  const maxTokens = longestRow(Math.max(...texts.map(({ ids }) => ids.length)));
+  const maxTokens = longestRow(longestOf(texts));
   const program = await EmbeddingProgram.compile(nodeEngine, { model: opened.model, embedding, adapter, maxTokens }, opened.compile);
   try {
     const vectors = new Array<Float32Array>(texts.length);

@@ -35,13 +35,7 @@ interface Host {
   readonly merged: boolean;
   readonly adapters: Map<string, LoadedAdapter>;
   /** By the adapter's folder; null is the model as it is. */
-  readonly sessions: Map<string | null, Sessions>;
-}
-
-/** Texts that stay within a model's short context, where it has one, are another program's. */
-interface Sessions {
-  readonly short: GenerationSession | undefined;
-  readonly long: GenerationSession;
+  readonly sessions: Map<string | null, GenerationSession>;
 }
 
 let host: Host | undefined;
@@ -84,16 +78,15 @@ export async function generateHosted(request: HostedRequest, { signal, emit }: W
   const { opened } = current();
   const { codec } = opened;
   const settings = parseOptions(samplingSet, sampling, inCode);
-  const { short, long } = await sessionsOf(current(), adapter);
+  const session = await sessionOf(current(), adapter);
   const ids = promptIds(codec, request);
-  const { maxPositions, shortContext = 0 } = opened.model.dimensions;
+  const { maxPositions } = opened.model.dimensions;
   if (ids.length >= maxPositions)
     throw new InputError(`The prompt has ${ids.length} tokens; this model takes ${maxPositions - 1} at the most. Shorten it.`);
 
   const stream = new TextStream((tokens) => codec.decode(tokens, { skipSpecial: true }), settings.stop ?? []);
   const { temperature, topK = 0, topP = 1, repetitionPenalty } = settings;
-  const session = ids.length + settings.maxNewTokens <= shortContext ? short : long;
-  const tokens = (session ?? long).generate({
+  const tokens = session.generate({
     prompt: ids,
     maxNewTokens: settings.maxNewTokens,
     endIds: new Set(codec.endOfTurnIds),
@@ -132,20 +125,20 @@ async function hostMerged(
 ): Promise<Host> {
   if (placed === undefined || scratch === undefined) throw new Error("merged weights need an adapter and a folder");
   const opened = await openMerged(described, placed.adapter, on, scratch, context);
-  const sessions = await compileSessions(opened, undefined);
+  const session = await compileSession(opened, undefined);
   await removeMerged(scratch);
   return {
     opened,
     merged: true,
     adapters: new Map([[placed.folder, describeAdapter(placed, [])]]),
-    sessions: new Map([[placed.folder, sessions]]),
+    sessions: new Map([[placed.folder, session]]),
   };
 }
 
 async function addAdapter({ opened, adapters, sessions }: Host, placed: PlacedAdapter): Promise<LoadedAdapter> {
   const known = adapters.get(placed.folder);
   if (known !== undefined) return known;
-  sessions.set(placed.folder, await compileSessions(opened, await appliedTo(opened, placed.adapter)));
+  sessions.set(placed.folder, await compileSession(opened, await appliedTo(opened, placed.adapter)));
   const taken = [...adapters.values()].map(({ name }) => name);
   const loaded = describeAdapter(placed, taken);
   adapters.set(placed.folder, loaded);
@@ -162,21 +155,19 @@ function describeAdapter({ folder, adapter }: PlacedAdapter, taken: readonly str
   };
 }
 
-async function sessionsOf({ opened, merged, sessions }: Host, adapter: string | null): Promise<Sessions> {
+async function sessionOf({ opened, merged, sessions }: Host, adapter: string | null): Promise<GenerationSession> {
   const known = sessions.get(adapter);
   if (known !== undefined) return known;
   if (adapter !== null) throw new InputError(`The adapter ${adapter} is not loaded beside this model. Load it with loadAdapter first.`);
   if (merged) throw new InputError("An adapter is folded into this model, so it cannot answer without it. Load the model without merged.");
-  const compiled = await compileSessions(opened, undefined);
+  const compiled = await compileSession(opened, undefined);
   sessions.set(null, compiled);
   return compiled;
 }
 
-async function compileSessions({ model, compile }: OpenedModel, adapter: InferenceAdapter | undefined): Promise<Sessions> {
-  const { maxPositions, shortContext } = model.dimensions;
-  const within = async (most: number) =>
-    new GenerationSession(await GenerationProgram.compile(nodeEngine, { model, adapter, maxPositions: most }, compile));
-  return { short: shortContext === undefined ? undefined : await within(shortContext), long: await within(maxPositions) };
+async function compileSession({ model, compile }: OpenedModel, adapter: InferenceAdapter | undefined): Promise<GenerationSession> {
+  const { maxPositions } = model.dimensions;
+  return new GenerationSession(await GenerationProgram.compile(nodeEngine, { model, adapter, maxPositions }, compile));
 }
 
 function current(): Host {

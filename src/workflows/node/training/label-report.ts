@@ -1,6 +1,6 @@
 import type { LabelledExample } from "../../../data/labelled-example.js";
 import { classCounts } from "../../../data/labels.js";
-import { longestRow } from "../../../data/packing.js";
+import { longestOf, longestRow } from "../../../data/packing.js";
 import { buildLabelReport, type LabelReport, type LabelSample } from "../../../evaluation/labels/label-report.js";
 import { largestAt, measuresOf, rowsOf, softmaxOf } from "../../../evaluation/labels/measures.js";
 import { writeLabelReport } from "../../../evaluation/node/report-file.js";
@@ -53,7 +53,7 @@ export async function measureLabels(run: TrainedLabels, { emit, signal }: Measur
 async function measured(run: TrainedLabels, { emit, signal }: MeasureContext): Promise<LabelReport> {
   const { prepared, examples, labelling, learned, state, frozen, folder, cost, caution } = run;
   const { opened, layout, settings, task } = prepared;
-  const maxTokens = longestRow(Math.max(...examples.map(({ ids }) => ids.length)));
+  const maxTokens = longestRow(longestOf(examples));
   const program = await LossProgram.compile(nodeEngine, { ...learned, layout, frozen, maxTokens }, opened.compile);
   try {
     const { loss, outputs } = await predictLabels(program, examples, state.best ?? state.trainables, BATCH, async (done) => {

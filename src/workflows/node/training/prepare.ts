@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { cpus } from "node:os";
 import { lessonOf } from "../../../data/lesson.js";
-import { longestRow } from "../../../data/packing.js";
+import { longestOf, longestRow } from "../../../data/packing.js";
 import { configOf } from "../../../lora/adapter.js";
 import { type AdapterLayout, buildLayout } from "../../../lora/layout.js";
 import { type AdapterSpec, adaptGroups } from "../../../lora/spec.js";
@@ -53,7 +53,7 @@ export async function prepareRun(
   const checkpointing = checkpointingOf({ ...described, ...learned }, planned, { ...settings, precision }, data);
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
   const examples = [...data.train, ...data.validation];
-  const maxTokens = longestRow(examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0));
+  const maxTokens = longestRow(longestOf(examples));
   const fromData = await startedFromData({ settings, spec: asked, task, compile: opened.compile, maxTokens }, saved, options);
   const spec = fromData?.spec ?? asked;
   const layout = fromData === undefined ? planned : trainablesOf(task, spec);

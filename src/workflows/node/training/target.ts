@@ -41,7 +41,7 @@ export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: re
   const examples = spec.kind === "cron" ? encodeRows(codec, (await readRows(spec.file)).rows, { maxLength: 1024 }).examples : heldOut;
   const questions = questionsOf(codec, examples, maxTokens);
   const lengths = questions.map(({ expected }) => codec.encode(expected, { special: false }).length);
-  const longest = Math.max(1, ...lengths);
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 1);
   const comparable = questions.length === examples.length && longest <= SHORT_ANSWER;
   return {
     metric:
