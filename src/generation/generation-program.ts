@@ -1,8 +1,8 @@
 import { InputError } from "../errors.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
-import type { CacheUse } from "../ops/cached-attention.js";
 import { positionOffset } from "../models/parts/position-offset.js";
+import type { CacheUse } from "../ops/cached-attention.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import { buildGenerationGraph, maskName, pastDimensions } from "./generation-graph.js";

@@ -68,7 +68,12 @@ describe("correlations are SciPy's", () => {
 test("correlations of more values than a call takes arguments", () => {
   const values = Float64Array.from({ length: 200_000 }, (_, index) => index);
   expect(pearson(values, values)).toBeCloseTo(1, 9);
-  expect(spearman(values, values.map((value) => -(value ** 3)))).toBeCloseTo(-1, 9);
+  expect(
+    spearman(
+      values,
+      values.map((value) => -(value ** 3)),
+    ),
+  ).toBeCloseTo(-1, 9);
 });
 
 describe("a linear probe is scikit-learn's logistic regression", () => {
