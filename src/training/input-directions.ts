@@ -51,7 +51,10 @@ export async function inputDirections(
     for (let pass = 0; pass < passes; pass++) {
       for (const batch of request.batches) {
         await request.pause(done++, total);
-        const feeds: Record<string, HostData> = { ...sequenceFeeds(batch), kept: batch.weights.map((weight) => Number(weight > 0)) };
+        const feeds: Record<string, HostData> = {
+          ...sequenceFeeds(batch, request.model),
+          kept: batch.weights.map((weight) => Number(weight > 0)),
+        };
         for (const subspace of subspaces.values()) Object.assign(feeds, subspace.feeds());
         const outputs = await program.run(feeds, batchDimensions(batch));
         for (const subspace of subspaces.values()) subspace.add((name) => outputs[name]?.data, batch.supervisedCount);
