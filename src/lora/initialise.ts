@@ -7,8 +7,12 @@ import type { InputDirections, Start } from "./variants/variant.js";
 /** How a new adapter begins. */
 export interface AdapterStart extends Pick<Start, "initialisation" | "rounds"> {
   readonly seed: number;
-  /** The frozen W [outputs, inputs] of a layer, for variants that start from it. */
+  /** The W [outputs, inputs] of a layer in the checkpoint, for variants that start from it. */
   readonly weightOf: (layer: LinearLayer) => Promise<Float32Array>;
+  /** What stands frozen in its place; the same by default. */
+  readonly baseOf?: ((layer: LinearLayer) => Promise<Float32Array>) | undefined;
+  /** How the run rounds a matrix of so many inputs; by default it does not. */
+  readonly rounded?: ((matrix: Float32Array, inputs: number) => Float32Array) | undefined;
   /** What a layer reads in the user's data, for variants that start from it. */
   readonly inputsOf?: ((layer: LinearLayer) => InputDirections) | undefined;
   /** Awaited before each layer with the number of those done; it ends the work by throwing. */
@@ -31,15 +35,7 @@ export async function initialiseAdapter(layout: AdapterLayout, start: AdapterSta
   const frozen = new Float32Array(layout.frozenLength);
   for (const [done, layer] of layout.groups.flatMap(({ layers }) => layers).entries()) {
     await start.pause?.(done);
-    const values = await layout.variant.initialise(layer, {
-      ...start,
-      random: (parameter) => createRandom(start.seed, parameterName(layer.name, parameter)),
-      weight: () => start.weightOf(layer),
-      inputs: () => {
-        if (start.inputsOf === undefined) throw new Error("this variant starts from data, and none was looked at");
-        return start.inputsOf(layer);
-      },
-    });
+    const values = await layout.variant.initialise(layer, startOf(layer, start));
     for (const [name, place] of layer.parameters) {
       const found = values.get(name);
       if (found === undefined) throw new Error(`${layer.name} starts without its ${name}`);
@@ -47,6 +43,23 @@ export async function initialiseAdapter(layout: AdapterLayout, start: AdapterSta
     }
   }
   return { trainables, frozen };
+}
+
+/** What one layer starts from. */
+export function startOf(layer: LinearLayer, start: AdapterStart): Start {
+  const { initialisation, rounds, seed, weightOf, baseOf = weightOf, rounded, inputsOf } = start;
+  return {
+    initialisation,
+    rounds,
+    random: (parameter) => createRandom(seed, parameterName(layer.name, parameter)),
+    weight: () => weightOf(layer),
+    base: () => baseOf(layer),
+    rounded: (matrix) => rounded?.(matrix, layer.inputs) ?? matrix,
+    inputs: () => {
+      if (inputsOf === undefined) throw new Error("this variant starts from data, and none was looked at");
+      return inputsOf(layer);
+    },
+  };
 }
 
 /**

@@ -87,6 +87,7 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   method: [{ method: "dora" }, config("use_dora")],
   svdRounds: [{ svdRounds: 0 }, digest, { method: "pissa" }],
   rho: [{ rho: 1 }, config("rank_pattern"), { method: "eva", rank: 4 }],
+  loftqRounds: [{ loftqRounds: 2 }, digest, { method: "loftq", precision: "4bit", rank: 2 }],
   startBatches: [{ startBatches: 1 }, digest, { method: "eva", rank: 2 }],
   exclude: [{ exclude: "q_proj" }, config("target_modules")],
   blocks: [{ blocks: "1" }, config("target_modules")],

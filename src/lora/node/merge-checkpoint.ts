@@ -60,8 +60,13 @@ export interface MergedFolder {
  * appears whole or not at all.
  */
 export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFolder> {
-  const { checkpoint, adapter, model } = request;
-  checkFit(adapter, linearLayersOf(model), request.modelName);
+  checkFit(request.adapter, linearLayersOf(request.model), request.modelName);
+  return writeModel(request);
+}
+
+/** The same with an adapter that fits; one without layers leaves the checkpoint as it is. */
+export async function writeModel(request: MergeRequest): Promise<MergedFolder> {
+  const { checkpoint, adapter } = request;
   refuseUnreadable(checkpoint, request.modelName);
 
   const bytes = [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);

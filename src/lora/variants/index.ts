@@ -1,5 +1,6 @@
 import { dora } from "./dora.js";
 import { eva } from "./eva.js";
+import { loftq } from "./loftq.js";
 import { lora } from "./lora.js";
 import { loraFa } from "./lora-fa.js";
 import { olora } from "./olora.js";
@@ -7,7 +8,7 @@ import { pissa } from "./pissa.js";
 import type { Variant } from "./variant.js";
 
 /** Every variant by the name that `--method` gives it: to add one is to add a file and a line here. */
-export const variants = { lora, dora, pissa, olora, eva, "lora-fa": loraFa } satisfies Readonly<Record<string, Variant>>;
+export const variants = { lora, dora, pissa, olora, eva, loftq, "lora-fa": loraFa } satisfies Readonly<Record<string, Variant>>;
 
 export type Method = keyof typeof variants;
 

@@ -58,7 +58,7 @@ export function subtractedStart(
 }
 
 /** W has no more directions than this. */
-function checkRank({ name, rank, inputs, outputs }: AdaptedLayer): void {
+export function checkRank({ name, rank, inputs, outputs }: AdaptedLayer): void {
   const most = Math.min(inputs, outputs);
   if (rank <= most) return;
   throw new InputError(

@@ -28,6 +28,8 @@ export type ParameterValues = ReadonlyMap<string, Float32Array>;
 export interface VariantSettings {
   /** EVA: how many times its rank a layer may get, from 1 on. */
   readonly rho?: number | undefined;
+  /** LoftQ: how often W is rounded, each time but the first without what the adapter holds, from 1 on. */
+  readonly loftqRounds?: number | undefined;
 }
 
 /** Principal directions of what a layer reads, as a sample of the user's data showed them. */
@@ -57,8 +59,12 @@ export interface Start {
   readonly rounds: number;
   /** The random stream of a parameter: it depends on the seed and on the parameter's whole name. */
   random(parameter: string): Random;
-  /** The frozen W [outputs, inputs]. */
+  /** The W [outputs, inputs] of the checkpoint. */
   weight(): Promise<Float32Array>;
+  /** What stands frozen in its place: the same, but for a variant with a `base`. */
+  base(): Promise<Float32Array>;
+  /** The values of a matrix [outputs, inputs] after they were rounded as the run rounds weights; rounding them again changes nothing. */
+  rounded(matrix: Float32Array): Float32Array;
   /** What the layer reads in the user's data, for a variant with a `dataStart`. */
   inputs(): InputDirections;
 }
@@ -109,6 +115,10 @@ export interface Variant {
   inference(layer: AdapterLayer, weight: () => Promise<Float32Array>): Promise<InferenceForm> | InferenceForm;
   /** Options of a run, by their names, that belong to it (and to others that say so). */
   readonly options?: readonly string[];
+  /** The only form of frozen weights that it is for, as `--precision` calls it. */
+  readonly precision?: string;
+  /** Of a variant that wants other frozen weights than the checkpoint's: what stands in place of W. */
+  base?(layer: AdaptedLayer, start: Start, settings: VariantSettings): Promise<Float32Array>;
   /** Of a variant that starts from the user's data. */
   readonly dataStart?: DataStart;
   /** Fields that PEFT's configuration has of it beside those of a plain LoRA, though its files are one's. */

@@ -63,6 +63,28 @@ export function roundToBlocks(values: Float32Array, size: number): Blocks {
   return blocks;
 }
 
+/** Times that numbers are rounded again before they are settled; hardly any take more than two. */
+const SETTLING = 8;
+/** Changes of a value that are none but of its last bits. */
+const SETTLED = 1e-5;
+
+/**
+ * The values that `roundToBlocks` gives weights, rounded again until rounding leaves them alone but for their last bits: fitted scales may
+ * leave a block's largest or smallest step unused, and the next time the steps are others.
+ */
+export function settledBlocks(values: Float32Array, size: number): Float32Array<ArrayBuffer> {
+  let [from, to] = [values, new Float32Array(values.length)];
+  for (let time = 0; time < SETTLING; time++) {
+    const blocks = roundToBlocks(from, size);
+    to = new Float32Array(values.length);
+    blocksToFloat(blocks, size, to);
+    const { scales } = blocks;
+    if (to.every((value, at) => Math.abs(value - from[at]!) <= SETTLED * Math.abs(scales[Math.floor(at / size)]!))) break;
+    from = to;
+  }
+  return to;
+}
+
 function setBlock({ scales, minimums }: Blocks, block: number, scale: number, minimum: number): void {
   scales[block] = scale;
   minimums[block] = minimum;

@@ -41,7 +41,7 @@ export interface BlockOptions {
 /** Goes into the key of every cache file: raise it when what is written changes. */
 const LAYOUT_VERSION = 1;
 /** Weights that share a scale where a weight is rounded here. */
-const BLOCK = 32;
+export const BLOCK = 32;
 
 /** How the file holds a weight in blocks; what a cache file says of each of them. */
 type Held = Pick<BlockForm, "size" | "codes" | "hasMinimums">;

@@ -38,7 +38,7 @@ export async function runMerge(options: unknown, { signal, emit }: WorkerContext
 }
 
 /** The files beside the weights: a folder's own, or made from what a GGUF says. */
-async function companionsOf({
+export async function companionsOf({
   path,
   config,
   ggufMetadata,

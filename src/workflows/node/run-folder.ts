@@ -10,6 +10,8 @@ export interface RunFolder {
   readonly adapter: string;
   /** The adapter of the last update. */
   readonly last: string;
+  /** The model that the adapters belong to, where its frozen weights are not the checkpoint's. */
+  readonly base: string;
   readonly checkpoint: string;
   readonly metrics: string;
   readonly options: string;
@@ -22,6 +24,7 @@ export function runFolder(path: string): RunFolder {
     path,
     adapter: join(path, "adapter"),
     last: join(path, "last"),
+    base: join(path, "base"),
     checkpoint: join(path, "checkpoint.safetensors"),
     metrics: join(path, "metrics.jsonl"),
     options: join(path, "run.yaml"),
@@ -49,7 +52,7 @@ export async function checkRunFolder(path: string, resume: boolean): Promise<Run
 /** Nothing that a run would write may be there but what one that ended before its first checkpoint leaves: its options and metrics. */
 async function refuseOccupied(folder: RunFolder): Promise<void> {
   const results = [folder.adapter, folder.last, folder.reportPage, folder.reportData];
-  const foreign = (await exists(folder.options)) ? [] : [folder.metrics];
+  const foreign = (await exists(folder.options)) ? [] : [folder.metrics, folder.base];
   for (const path of [...results, ...foreign]) {
     if (await exists(path))
       throw new InputError(`${path} is there already, and the run would write over it. Give another folder to --out.`);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { ClassWeighting } from "../../data/labels.js";
 import { MAX_RANK } from "../../lora/spec.js";
-import { methods, methodsTaking } from "../../lora/variants/index.js";
+import { methods, methodsTaking, variantOf } from "../../lora/variants/index.js";
 import type { OptimizerSettings } from "../../training/optimizer.js";
 import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
@@ -60,7 +60,7 @@ const trainShape = {
     default: "lora",
     value: "METHOD",
     group: groups.adapter,
-    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), lora-fa (only the second matrix is trained: less memory). docs/methods.md compares them.",
+    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), loftq (beside weights in 4 bits: starts as the best correction of what rounding took from them), lora-fa (only the second matrix is trained: less memory). docs/methods.md compares them.",
   }),
   rank: option(integer({ min: 1, max: MAX_RANK }), {
     default: 16,
@@ -90,13 +90,19 @@ const trainShape = {
     default: 4,
     value: "N",
     group: groups.adapter,
-    help: "With pissa and eva: rounds in which the main directions of each weight, or of what it reads, are found, closer with each; 0 for exactly, which takes seconds for every layer.",
+    help: "With pissa, eva and loftq: rounds in which the main directions of each weight, of what it reads or of what rounding took are found, closer with each; 0 for exactly, which takes seconds for every layer.",
   }),
   rho: option(number({ min: 1, max: MAX_RANK }), {
     default: 2,
     value: "FACTOR",
     group: groups.adapter,
     help: "With eva: how many times its rank a layer may get when ranks move to the layers whose inputs vary in more directions. 1 leaves every layer its own.",
+  }),
+  loftqRounds: option(integer({ min: 1, max: 100 }), {
+    default: 1,
+    value: "N",
+    group: groups.adapter,
+    help: "With loftq: how often the weights are rounded, each time but the first without what the adapter already makes up for. More than 5 gain little.",
   }),
   startBatches: option(integer({ min: 1, max: 1e6 }), {
     default: 8,
@@ -314,12 +320,18 @@ function trainRules(given: Readonly<Record<string, unknown>>, where: (name: stri
 /** An option of some methods would do nothing beside another. */
 function methodRules(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
   const chosen = given.method ?? trainShape.method.default;
-  return Object.keys(given).flatMap((name) => {
+  const only = methods.filter((method) => method === chosen).flatMap((method) => variantOf(method).precision ?? []);
+  const unfit = only.filter((precision) => given.precision !== precision);
+  const forms = unfit.map(
+    (form) => `${where("method")} ${String(chosen)} is for frozen weights in ${form}: give ${where("precision")} ${form}`,
+  );
+  const strangers = Object.keys(given).flatMap((name) => {
     const takers: readonly string[] = methodsTaking(name);
     if (takers.length === 0 || takers.some((method) => method === chosen)) return [];
     const plural = takers.length > 1 ? "methods" : "method";
     return [`${where(name)} belongs to the ${plural} ${takers.join(" and ")}; ${where("method")} is ${String(chosen)}`];
   });
+  return [...forms, ...strangers];
 }
 
 function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, weightDecay, ...rest }: TrainValues): TrainSettings {

@@ -11,12 +11,14 @@ import type { ModelGraph } from "../../../models/architecture.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
 import type { TrainSettings } from "../../options.js";
+import { weightsOf } from "../applied-adapter.js";
 import { targetOf, trainingPrecision } from "../device.js";
 import { mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
 import { checkpointingOf } from "../run-memory.js";
 import { startedFromData } from "./data-start.js";
 import { readLabelTask } from "./label-task.js";
 import { readLanguageTask } from "./language-task.js";
+import { withOwnBase } from "./own-base.js";
 import type { DataStarted, PreparedRun, ReadTask, RunTask, TaskReader, TaskSettings, TaughtExample } from "./run-task.js";
 
 /** How the tasks of `--task` are read. */
@@ -51,7 +53,11 @@ export async function prepareRun(
   const precision = await trainingPrecision(settings, described.model);
   const { data, learned } = task;
   const checkpointing = checkpointingOf({ ...described, ...learned }, planned, { ...settings, precision }, data);
-  const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
+  const names = [...described.model.linearGroups.flat(), ...(described.model.otherLayers ?? [])];
+  const configFor = (spec: AdapterSpec, layout: AdapterLayout, base: string) => configOf(spec, layout, names, base, task.config);
+  const config = configFor(asked, planned, described.name);
+  const beside = await withOwnBase(described, { settings, spec: asked, layout: planned, config }, options);
+  const opened = await mapModel(beside, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
   const examples = [...data.train, ...data.validation];
   const maxTokens = longestRow(longestOf(examples));
   const fromData = await startedFromData({ settings, spec: asked, task, compile: opened.compile, maxTokens }, saved, options);
@@ -64,7 +70,8 @@ export async function prepareRun(
     task,
     spec,
     layout,
-    config: configOf(spec, layout, [...opened.model.linearGroups.flat(), ...(opened.model.otherLayers ?? [])], opened.name, task.config),
+    config: configFor(spec, layout, opened.name),
+    weightOf: weightsOf(described),
     checkpointing,
     inputsOf: fromData?.inputsOf,
     identity: await identityOf(settings, opened, task, { parameters: layout.length, ranks: fromData?.ranks }),
@@ -79,6 +86,7 @@ export function specOf(
 ): AdapterSpec {
   const {
     rho,
+    loftqRounds,
     rslora: rankStabilised,
     method,
     rank,
@@ -92,7 +100,18 @@ export function specOf(
     initialisation,
   } = settings;
   const chosen = { layers, exclude, blocks };
-  return { method, rank, alpha, rankPattern, alphaPattern, rankStabilised, dropout, ...chosen, initialisation, settings: { rho } };
+  return {
+    method,
+    rank,
+    alpha,
+    rankPattern,
+    alphaPattern,
+    rankStabilised,
+    dropout,
+    ...chosen,
+    initialisation,
+    settings: { rho, loftqRounds },
+  };
 }
 
 /** Processor threads of a run. */

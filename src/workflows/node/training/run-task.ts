@@ -78,6 +78,8 @@ export interface PreparedRun {
   readonly spec: AdapterSpec;
   readonly layout: AdapterLayout;
   readonly config: AdapterConfig;
+  /** W of the checkpoint, where frozen weights may be others. */
+  readonly weightOf: (layer: LinearLayer) => Promise<Float32Array>;
   /** What layers read in the data, where a new adapter starts from it. */
   readonly inputsOf: DataStarted["inputsOf"];
   readonly identity: RunIdentity;

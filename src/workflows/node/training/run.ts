@@ -92,12 +92,13 @@ type TrainedResult = TrainerResult & Pick<AdapterVectors, "frozen">;
 type Surroundings = readonly [emit: (event: TrainEvent) => void, breatheOrStop: () => Promise<void>];
 
 /** The adapter of a new run, its progress told layer by layer. */
-function startAdapter({ layout, spec, settings, opened, inputsOf }: PreparedRun, ...[emit, breatheOrStop]: Surroundings) {
+function startAdapter({ layout, spec, settings, opened, weightOf, inputsOf }: PreparedRun, ...[emit, breatheOrStop]: Surroundings) {
   return initialiseAdapter(layout, {
     initialisation: spec.initialisation,
     rounds: settings.svdRounds,
     seed: settings.seed,
-    weightOf: weightsOf(opened),
+    weightOf,
+    baseOf: weightsOf(opened),
     inputsOf,
     pause: async (done) => {
       emit({ type: "progress", task: "starting the adapter", done, total: layersOf(layout), unit: "items" });
