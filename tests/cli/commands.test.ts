@@ -13,6 +13,7 @@ import type {
   LoadModelOptions,
   MergeResult,
   PlanResult,
+  RankResult,
   Workflows,
 } from "../../src/workflows/api.js";
 import { fakeIo, runWith } from "./support.js";
@@ -64,6 +65,25 @@ const inspected: InspectResult = {
       effectiveRank: 2.53,
     },
   ],
+};
+const textbook: RankResult = {
+  file: "textbook.csv",
+  rows: 4,
+  columns: 5,
+  rank: 2,
+  tolerance: 2.46e-14,
+  singularValues: [22.15902633, 0.98871232, 2.8e-15, 6.2e-18],
+  norm: 22.181,
+  effectiveRank: 1.19,
+  approximations: [
+    { rank: 1, error: 0.98871232, relativeError: 0.0446, largestError: 0.98871232, parameters: 9 },
+    { rank: 2, error: 2.8e-15, relativeError: 1.3e-16, largestError: 2.8e-15, parameters: 18 },
+  ],
+  factors: {
+    rank: 1,
+    b: [[3.2], [7.4], [11.6], [15.8]],
+    c: [[0.45, 0.55, 0.45, 0.55, 0.45]],
+  },
 };
 const planned: PlanResult = {
   model: "smollm2-135m",
@@ -204,6 +224,19 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     ],
   ],
   [
+    ["rank", "textbook.csv", "--best", "1"],
+    { rank: async () => textbook },
+    textbook,
+    [
+      "matrix           textbook.csv, 4 × 5 = 20 numbers\n",
+      "singular values  22.16 0.9887 0 0\n",
+      "rank             2 of at most 4 (singular values above 2.46e-14)\n",
+      "   1        9             45 %  0.9887       4.5 %         0.9887\n   2       18             90 %       0          0 %              0\n",
+      "It is a product (4 × 2) · (2 × 5): 18 numbers say all of its 20.\n",
+      "C =\n  0.45000  0.55000  0.45000  0.55000  0.45000\n",
+    ],
+  ],
+  [
     ["plan", "--model", "smollm2-135m"],
     { plan: async () => planned },
     planned,
@@ -283,6 +316,35 @@ test("the mask is in colour on a terminal", async () => {
   expect(out).toContain("\u001b[32m0 9 * * *<|im_end|>\u001b[39m");
   expect(out).toContain("\u001b[32mGreen\u001b[39m is learned");
   expect(out).not.toContain("⟦");
+});
+
+test("an adapter beside its model and another adapter: two more columns, and what they mean", async () => {
+  const [layer] = inspected.layers;
+  const compared: InspectResult = {
+    ...inspected,
+    with: "b",
+    html: "a.html",
+    notes: ["3 of the 4 layers are not in the other adapter and are not compared."],
+    layers: [
+      {
+        ...layer!,
+        amplification: { factor: 21.5, projection: 0.32, byChance: 0.1, weightNorm: 60 },
+        similarity: {
+          values: [
+            [0.9, 0.95],
+            [0.9, 0.7],
+          ],
+          inputs: 576,
+        },
+      },
+    ],
+  };
+  const { code, out, err } = await runWith(["inspect", "a", "--with", "b", "--model", "m"], { inspect: async () => compared });
+  expect(code).toBe(0);
+  expect(err).toContain("3 of the 4 layers are not in the other adapter");
+  expect(out).toContain("amplification  alike, first / all");
+  expect(out).toContain("2.53           21.5         0.90 / 0.70  0.4 0.2 0.1 0.05 …");
+  expect(out).toMatch(/Amplification: how many times .*\nAlike: .*the other adapter \(b\) changed too; 1 is all\.\npage a\.html\n$/);
 });
 
 test("progress of long work: a plain line a task, none when quiet", async () => {

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { findAdapter } from "../../src/workflows/node/adapter-place.js";
 import { runInspect } from "../../src/workflows/node/inspect-run.js";
+import { goldenPath } from "../support/golden.js";
 import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 
 const ADAPTER = join(TINY_CHAT, "adapter");
@@ -19,6 +20,32 @@ test("an adapter that PEFT saved: its sizes, and every layer's change", async ()
     expect(Math.hypot(...layer.singularValues)).toBeCloseTo(layer.norm, 4);
   }
   expect(structuredClone(result)).toEqual(result); // it crosses the border of a thread
+});
+
+test("beside its model and another adapter, and as a page in a new folder", async () => {
+  const other = join(await temporaryFolder(), "other");
+  await cp(ADAPTER, other, { recursive: true });
+  const html = join(await temporaryFolder(), "pages", "adapter.html");
+  const result = await runInspect({ directory: ADAPTER, with: other, model: TINY_CHAT, html }, fakeContext());
+  expect(result).toMatchObject({ with: other, html, notes: [] });
+  for (const { amplification, similarity, rank } of result.layers) {
+    expect(amplification!.factor).toBeGreaterThan(0);
+    expect(similarity!.values[rank - 1]![rank - 1]).toBeCloseTo(1, 9); // the same adapter
+  }
+  const page = await readFile(html, "utf8");
+  expect(page).toContain("The two changed nearly the same directions.");
+  expect(structuredClone(result)).toEqual(result);
+});
+
+test("what cannot be compared is said", async () => {
+  const result = await runInspect({ directory: ADAPTER, with: goldenPath("lora/patterns") }, fakeContext());
+  const alone = result.layers.filter(({ similarity }) => similarity === undefined).length;
+  expect(alone).toBeGreaterThan(0);
+  expect(result.notes).toEqual([`${alone} of the 14 layers are not in the other adapter and are not compared.`]);
+  const foreign = runInspect({ directory: goldenPath("tiny-llama3/adapter"), model: TINY_CHAT }, fakeContext());
+  await expect(foreign).rejects.toThrow(/does not fit the model/);
+  const dora = await runInspect({ directory: goldenPath("variants/dora") }, fakeContext());
+  expect(dora.notes).toEqual([expect.stringContaining("lora_magnitude_vector")]);
 });
 
 test("it tells how far it is, and stops between two layers", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { InputError } from "../../src/errors.js";
 import { openModel } from "../../src/workflows/node/open-model.js";
-import { type Choice, choices, pilots, recipe } from "./choices.js";
+import { type Choice, choices, firstPilots, laterPilots, type Pilot, recipe } from "./choices.js";
 import { partByMeaning, readPairs } from "./e2e.js";
 import { examplesOf, measure, readShortProbe } from "./measure.js";
 import { performRun } from "./one-run.js";
@@ -36,19 +36,28 @@ function readArguments() {
   return { ...values, seeds };
 }
 
-/** Every run in the order in which they are done: the base, the pilot, then seed after seed. */
-function plannedRuns(seeds: readonly number[]): readonly { readonly key: RunKey; readonly choice: Choice | undefined }[] {
-  const choiceOf = (id: string) => choices.find((choice) => choice.id === id);
-  return [
-    { key: { stage: "base", id: "base", seed: 0, lr: 0 }, choice: undefined },
-    ...pilots.flatMap(({ id, rates }) =>
-      rates.map((lr) => ({ key: { stage: "pilot", id, seed: PILOT_SEED, lr } as const, choice: choiceOf(id) })),
-    ),
-    ...seeds.flatMap((seed) =>
-      choices.map((choice) => ({ key: { stage: "main", id: choice.id, seed, lr: choice.options.lr ?? recipe.lr } as const, choice })),
-    ),
-  ];
+interface PlannedRun {
+  readonly key: RunKey;
+  /** Absent for the model as it is. */
+  readonly choice?: Choice;
 }
+
+/** Every run in the order in which they are done, so that those of the first seed, which say most, come early. */
+function plannedRuns([first, ...more]: readonly number[]): readonly PlannedRun[] {
+  const seeds = (some: readonly number[]) =>
+    some.flatMap((seed) => choices.map((choice): PlannedRun => plannedRun("main", choice, seed, choice.options.lr ?? recipe.lr)));
+  const pilots = (some: readonly Pilot[]) =>
+    some.flatMap(({ id, rates }) =>
+      choices.filter((choice) => choice.id === id).flatMap((choice) => rates.map((lr) => plannedRun("pilot", choice, PILOT_SEED, lr))),
+    );
+  const base: PlannedRun = { key: { stage: "base", id: "base", seed: 0, lr: 0 } };
+  return [base, ...pilots(firstPilots), ...seeds(first === undefined ? [] : [first]), ...pilots(laterPilots), ...seeds(more)];
+}
+
+const plannedRun = (stage: RunKey["stage"], choice: Choice, seed: number, lr: number): PlannedRun => ({
+  key: { stage, id: choice.id, seed, lr },
+  choice,
+});
 
 async function runMissing(data: string, file: string, seeds: readonly number[]): Promise<void> {
   const done = await readResults(file);

@@ -11,6 +11,7 @@ const SHOWN_NUMBERS = 100;
 export function rankText(result: RankResult): string {
   const { rows, columns, rank, singularValues } = result;
   const most = Math.min(rows, columns);
+  const valueText = (value: number) => plainNumber(value > result.tolerance ? value : 0); // the rest is rounding
   const head = facts([
     ["matrix", `${result.tensor ?? result.file}, ${rows} × ${columns} = ${(rows * columns).toLocaleString("en")} numbers`],
     ["rank", `${rank} of at most ${most} (singular values above ${plainNumber(result.tolerance)})`],
@@ -18,7 +19,7 @@ export function rankText(result: RankResult): string {
     ["norm", plainNumber(result.norm)],
     [
       "singular values",
-      `${singularValues.slice(0, SHOWN).map(plainNumber).join(" ")}${singularValues.length > SHOWN ? ` … ${plainNumber(singularValues.at(-1) ?? 0)}` : ""}`,
+      `${singularValues.slice(0, SHOWN).map(valueText).join(" ")}${singularValues.length > SHOWN ? ` … ${valueText(singularValues.at(-1) ?? 0)}` : ""}`,
     ],
   ]);
   const lines = result.approximations.map((each) => [

@@ -23,9 +23,7 @@ export function renderAdapterPage(inspection: PrintableInspection, sha256?: (tex
     title: `Inside the adapter · ${directory}`,
     body: html`${heading(inspection)}
 ${notes.map((note) => html`<p class="note">${note}</p>`)}
-${changeSection(layers)}
-${spectrumSection(layers)}
-${amplificationSection(layers)}
+${inspection.norm === 0 ? undefined : [changeSection(layers), spectrumSection(layers), amplificationSection(layers)]}
 ${similaritySection(layers, inspection.with)}
 <section aria-labelledby="more">
 <h2 id="more" class="hidden">More about this adapter</h2>

@@ -27,9 +27,12 @@ ${layerMap(gridOf(layers), "Amplification factor of each layer.", ({ amplificati
 
 function factorWords(factor: number): string {
   const middle = `In the middle layer the factor is ${plain(factor)}.`;
-  if (factor >= 1)
-    return `${middle} Where the change acts, it is ${plain(factor)} times as strong as the weights were: directions that were weak in the model are turned up. The paper found 21.5 at rank 4 in GPT-3.`;
-  return `${middle} Even in its own directions the change is smaller than what was there: training bent these directions and did not replace them. The paper found 21.5 at rank 4 in GPT-3, after a far longer training.`;
+  const paper = "The paper found 21.5 at rank 4 in GPT-3.";
+  if (factor >= 2)
+    return `${middle} Where the change acts, it is far stronger than the weights were: directions that were weak in the model are turned up. ${paper}`;
+  if (factor >= 0.5)
+    return `${middle} Where the change acts, it is about as strong as the weights were: these directions were changed for good. ${paper}`;
+  return `${middle} Even in its own directions the change is smaller than what was there: training bent these directions and did not replace them. ${paper}`;
 }
 
 function chanceWords(ratio: number): string {
@@ -99,6 +102,7 @@ function similarityWords(first: number, whole: number, chance: number): string {
   const figures = `In the mean over all layers the strongest direction of each is ${percentText(first)} that of the other, all directions together ${percentText(whole)}; directions drawn at random would be ${percentText(chance)}.`;
   if (whole < 2 * chance && first < 2 * chance)
     return `${figures} The two have nothing in common: they learned different things, or their starts decided what they learned.`;
+  if (first > 0.6 && whole > 0.6) return `${figures} The two changed nearly the same directions.`;
   if (first > whole)
     return `${figures} The strongest directions agree more than the rest: as in the paper, they are what both learned, and the others are mostly chance. A lower rank would keep what matters.`;
   return `${figures} They agree about as much in weak directions as in strong ones; two ranks from one seed share much of their start.`;
