@@ -231,7 +231,7 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
       "matrix           textbook.csv, 4 × 5 = 20 numbers\n",
       "singular values  22.16 0.9887 0 0\n",
       "rank             2 of at most 4 (singular values above 2.46e-14)\n",
-      "   1        9             45 %  0.9887       4.5 %         0.9887\n   2       18             90 %       0          0 %              0\n",
+      "   1        9             45 %  0.9887        4.5 %         0.9887\n   2       18             90 %       0          0 %              0\n",
       "It is a product (4 × 2) · (2 × 5): 18 numbers say all of its 20.\n",
       "C =\n  0.45000  0.55000  0.45000  0.55000  0.45000\n",
     ],
