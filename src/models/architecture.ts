@@ -137,6 +137,8 @@ export interface LanguageModelGraph extends ModelGraph {
   readonly sight: "causal";
   /** The weight [V, C] that turns hidden states into logits; it may be the embedding table. */
   readonly head: string;
+  /** How many tokens a block's token sees, itself the last of them; undefined for a block that sees all before it. Absent where all blocks do. */
+  readonly windows?: readonly (number | undefined)[];
   /** Logits z become cap·tanh(z/cap) (Gemma 2, Gemma Team 2024, section 2). */
   readonly logitSoftCap?: number | undefined;
 }

@@ -20,6 +20,7 @@ export const gemma2: Architecture = {
     const softCap = config.optionalPositive("attn_logit_softcapping", 50);
     return buildGemma(gemma, {
       prefix: "model",
+      windows,
       attention: (block, name) =>
         groupedAttention({
           name,

@@ -48,7 +48,7 @@ const checkpointForm: CheckpointForm = {
   ],
 };
 
-function build(json: Json, modelType: string, own: Omit<GemmaOwn, "attention">): LanguageModelGraph {
+function build(json: Json, modelType: string, own: Omit<GemmaOwn, "attention" | "windows">): LanguageModelGraph {
   const config = new ConfigReader(json);
   const gemma = readGemmaConfig(config, modelType, { vocabulary: 262_208, maxPositions: 131_072 });
   const { dimensions, scale, hasBias, epsilon } = gemma;
@@ -61,6 +61,7 @@ function build(json: Json, modelType: string, own: Omit<GemmaOwn, "attention">):
   const norm = (name: string, heads: number) => headNorm(heads, offsetNorm(name, headSize, epsilon));
   return buildGemma(gemma, {
     ...own,
+    windows,
     attention: (block, name) =>
       groupedAttention({
         name,
@@ -77,7 +78,7 @@ function build(json: Json, modelType: string, own: Omit<GemmaOwn, "attention">):
  * The frequencies of blocks that see all and of those with a window. In the new spelling each has a record of `rope_parameters`; in the
  * old one `rope_scaling` belongs to those that see all.
  */
-function readRotaries(json: Json, maxPositions: number): { readonly full: Rotary; readonly sliding: Rotary } {
+export function readRotaries(json: Json, maxPositions: number): { readonly full: Rotary; readonly sliding: Rotary } {
   const { full_attention, sliding_attention } = new ConfigReader(json).record("rope_parameters") ?? {};
   const read = (rope_theta: unknown, rope_parameters: unknown, theta: number) =>
     readRotary({ rope_theta, rope_parameters, max_position_embeddings: maxPositions }, { theta });

@@ -17,9 +17,10 @@ export const mistral: Architecture = {
     const rotate = rotation(readRotary(json), dimensions.headSize);
     // The first release's is the default; null means none.
     const window = config.optionalCount("sliding_window", 4096);
-    return preNormDecoder(decoder, (block, name) => ({
+    const graph = preNormDecoder(decoder, (block, name) => ({
       attention: groupedAttention({ name: `${name}.self_attn`, dimensions, rotate, use: { block, window } }),
       feedForward: gatedFeedForward({ name: `${name}.mlp`, hidden: dimensions.hidden, feedForward }),
     }));
+    return { ...graph, windows: Array.from({ length: dimensions.blocks }, () => window) };
   },
 };

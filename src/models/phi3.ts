@@ -25,15 +25,16 @@ export const phi3: Architecture = {
     const shortContext = rotary.scaling.kind === "longrope" ? Math.min(rotary.scaling.original, dimensions.maxPositions) : undefined;
     const rotate = rotation(rotary, dimensions.headSize, size);
     const window = config.optionalCount("sliding_window");
-    return preNormDecoder({ ...decoder, dimensions: { ...dimensions, shortContext } }, (block, name) => ({
+    const graph = preNormDecoder({ ...decoder, dimensions: { ...dimensions, shortContext } }, (block, name) => ({
       attention: fusedAttention(`${name}.self_attn`, dimensions, rotate, { block, window }),
       feedForward: fusedFeedForward(`${name}.mlp`, dimensions.hidden, feedForward),
     }));
+    return { ...graph, windows: Array.from({ length: dimensions.blocks }, () => window) };
   },
 };
 
 /** LongRoPE had other names before; it is the only stretching that Phi-3 has. */
-function readPhiRotary(json: Readonly<Record<string, unknown>>, size: number): Rotary {
+export function readPhiRotary(json: Readonly<Record<string, unknown>>, size: number): Rotary {
   const named = (field: string) => {
     const given = new ConfigReader(json).record(field);
     const kind = given?.rope_type ?? given?.type;

@@ -17,7 +17,7 @@ export const qwen2: Architecture = {
     const { dimensions, feedForward } = decoder;
     const rotate = rotation(readRotary(json), dimensions.headSize);
     const windows = qwenWindows(config, dimensions.blocks);
-    return preNormDecoder(decoder, (block, name) => ({
+    const graph = preNormDecoder(decoder, (block, name) => ({
       attention: groupedAttention({
         name: `${name}.self_attn`,
         dimensions,
@@ -27,5 +27,6 @@ export const qwen2: Architecture = {
       }),
       feedForward: gatedFeedForward({ name: `${name}.mlp`, hidden: dimensions.hidden, feedForward }),
     }));
+    return { ...graph, windows };
   },
 };

@@ -21,7 +21,7 @@ export const qwen3: Architecture = {
     const hasBias = config.flag("attention_bias", false);
     const rotate = rotation(readRotary(json), headSize);
     const windows = qwenWindows(config, blocks);
-    return preNormDecoder(decoder, (block, layer) => {
+    const graph = preNormDecoder(decoder, (block, layer) => {
       const name = `${layer}.self_attn`;
       const norms = {
         query: headNorm(heads, rootMeanSquareNorm(`${name}.q_norm`, headSize, epsilon)),
@@ -33,5 +33,6 @@ export const qwen3: Architecture = {
         feedForward: gatedFeedForward({ name: `${layer}.mlp`, hidden, feedForward }),
       };
     });
+    return { ...graph, windows };
   },
 };

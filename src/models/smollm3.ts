@@ -25,8 +25,8 @@ export const smollm3: Architecture = {
     });
     const attentionBias = config.flag("attention_bias", false);
     const hasBias = config.flag("mlp_bias", false);
-    const rotate = rotation(readRotary(json, { theta: 2_000_000 }), headSize);
-    return preNormDecoder(decoder, (block, name) => ({
+    const rotate = rotation(readRotary(json, rotaryDefaults), headSize);
+    const graph = preNormDecoder(decoder, (block, name) => ({
       attention: groupedAttention({
         name: `${name}.self_attn`,
         dimensions,
@@ -36,11 +36,15 @@ export const smollm3: Architecture = {
       }),
       feedForward: gatedFeedForward({ name: `${name}.mlp`, hidden, feedForward, hasBias }),
     }));
+    return { ...graph, windows };
   },
 };
 
+/** What a configuration leaves out. */
+export const rotaryDefaults = { theta: 2_000_000 };
+
 /** The blocks that turn their heads: those with a 1 in `no_rope_layers`, or all but each `no_rope_layer_interval`-th. */
-function turnedBlocks(config: ConfigReader, blocks: number): readonly boolean[] {
+export function turnedBlocks(config: ConfigReader, blocks: number): readonly boolean[] {
   const interval = config.count("no_rope_layer_interval", 4);
   const listed = config.list("no_rope_layers") ?? Array.from({ length: blocks }, (_, block) => Number((block + 1) % interval !== 0));
   if (listed.length === blocks && listed.every((turns) => turns === 0 || turns === 1)) return listed.map((turns) => turns === 1);

@@ -1,14 +1,18 @@
 import { InputError } from "../errors.js";
 import { encodeChat } from "./rendering.js";
 import { createTextCodec, type TextCodec, type TextSettings } from "./tokenizer.js";
-import { readTokenizerJson } from "./tokenizer-json.js";
+import { readTokenizerJson, type TokenizerJson } from "./tokenizer-json.js";
 
 /**
  * Builds the codec of a checkpoint, and asks its template which token closes an answer: that token ends generation even where
  * the checkpoint's configuration names another (a common slip in instruction-tuned models).
  */
 export function buildTextCodec(tokenizerJson: unknown, settings: TextSettings): TextCodec {
-  const json = readTokenizerJson(tokenizerJson, settings.file);
+  return textCodecOf(readTokenizerJson(tokenizerJson, settings.file), settings);
+}
+
+/** The same of a tokenizer.json that was read. */
+export function textCodecOf(json: TokenizerJson, settings: TextSettings): TextCodec {
   const codec = createTextCodec(json, settings);
   const closing = closingToken(codec);
   if (closing === undefined || settings.endOfTurnIds.includes(closing)) return codec;

@@ -53,8 +53,8 @@ const o200k = rule(words(o200kWords));
 
 /** Source of the names and of what else they say: `llama_vocab::impl::load` of llama.cpp. */
 const byName: Readonly<Record<string, GgufPreTokenizer>> = {
-  default: gpt2,
   "gpt-2": gpt2,
+  default: gpt2,
   "phi-2": gpt2,
   olmo: gpt2,
   "roberta-bpe": gpt2,
@@ -74,6 +74,11 @@ const byName: Readonly<Record<string, GgufPreTokenizer>> = {
   "gpt-4o": o200k,
   llama4: o200k,
 };
+
+/** Each rule once, by the first of its names. */
+export const ggufPreTokenizers: readonly (readonly [name: string, rule: GgufPreTokenizer])[] = Object.entries(byName).filter(
+  ([, one], index, all) => all.findIndex(([, other]) => other === one) === index,
+);
 
 /** @throws InputError listing the known names when the name is another. */
 export function ggufPreTokenizer(name: string, file: string): GgufPreTokenizer {

@@ -32,6 +32,8 @@ export interface GgufHeaderCheck {
   readonly byteLength: number;
   /** Strings that the library may read wrongly, as they stand in the file. */
   readonly corrections: readonly Correction[];
+  /** Where the value of each entry lies, its type in front. */
+  readonly values: ReadonlyMap<string, { readonly offset: number; readonly byteLength: number }>;
 }
 
 /**
@@ -62,11 +64,14 @@ export async function checkGgufHeader(source: ByteSource): Promise<GgufHeaderChe
 
   const corrections: Correction[] = [];
   const seen = new Set<string>();
+  const values = new Map<string, { readonly offset: number; readonly byteLength: number }>();
   for (let i = 0; i < keys; i++) {
     const key = await cursor.text(MAX_NAME_BYTES, "a metadata key");
     if (seen.has(key) || key === "__proto__") throw cursor.damaged(`metadata key ${JSON.stringify(key)} stands twice or is not allowed`);
     seen.add(key);
+    const offset = cursor.at;
     await skipValue(cursor, key, corrections);
+    values.set(key, { offset, byteLength: cursor.at - offset });
   }
   seen.clear();
   for (let i = 0; i < tensors; i++) {
@@ -75,7 +80,7 @@ export async function checkGgufHeader(source: ByteSource): Promise<GgufHeaderChe
     seen.add(name);
     await checkTensorEntry(cursor, name);
   }
-  return { byteLength: cursor.at, corrections };
+  return { byteLength: cursor.at, corrections, values };
 }
 
 /** The start of the tensor data: the header's end, rounded up to `general.alignment`. */

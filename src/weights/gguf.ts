@@ -12,6 +12,8 @@ export type GgufMetadata = Readonly<Record<string, unknown>>;
 /** A GGUF file as it stands: names, order of rows and all are llama.cpp's; shapes are row-major, [out, in]. */
 export interface RawGguf {
   readonly metadata: GgufMetadata;
+  /** The values of the entries in the bytes of the file, their types in front, in its order. */
+  readonly encodedEntries: () => Promise<readonly (readonly [key: string, value: Uint8Array])[]>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
@@ -26,13 +28,13 @@ export interface GgufModel {
 /** Reads the header of a GGUF model, or of all parts of one, in order. Weights are read when asked for. */
 export async function readGguf(...parts: readonly [ByteSource, ...ByteSource[]]): Promise<GgufModel> {
   const [{ name }] = parts;
-  const { metadata, tensors } = await readParts(parts);
+  const { metadata, tensors } = await readGgufParts(parts);
   const form = await huggingFaceForm(name, metadata, tensors);
   return { metadata, checkpoint: buildCheckpoint(form.tensors), config: form.config };
 }
 
-/** Only the first part has the metadata of the model. */
-async function readParts(parts: readonly [ByteSource, ...ByteSource[]]): Promise<RawGguf> {
+/** A model of one part or several as it stands. Only the first part has the metadata of the model. */
+export async function readGgufParts(parts: readonly [ByteSource, ...ByteSource[]]): Promise<RawGguf> {
   const first = await readRawGguf(parts[0]);
   const count = first.metadata["split.count"] ?? 1;
   if (count !== parts.length) {
@@ -57,12 +59,12 @@ async function readParts(parts: readonly [ByteSource, ...ByteSource[]]): Promise
   if (total !== tensors.size) {
     throw new InputError(`${parts[0].name}: the parts have ${tensors.size} tensors together, not ${String(total)}. Fetch the files again.`);
   }
-  return { metadata: first.metadata, tensors };
+  return { ...first, tensors };
 }
 
 /** Reads and checks metadata and the table of tensors: every tensor lies inside the file, none overlaps another. */
 export async function readRawGguf(source: ByteSource): Promise<RawGguf> {
-  const { byteLength, corrections } = await checkGgufHeader(source);
+  const { byteLength, corrections, values } = await checkGgufHeader(source);
   const parsed = await parseHeader(source);
   const metadata = correct(
     Object.fromEntries(Object.entries(parsed.metadata).map(([key, value]) => [key, plainNumbers(value)])),
@@ -89,7 +91,9 @@ export async function readRawGguf(source: ByteSource): Promise<RawGguf> {
     );
   }
   checkOverlap(source, [...tensors.values()]);
-  return { metadata, tensors };
+  const encodedEntries = () =>
+    Promise.all([...values].map(async ([key, { offset, byteLength }]) => [key, await source.read(offset, byteLength)] as const));
+  return { metadata, tensors, encodedEntries };
 }
 
 function placeTensor(

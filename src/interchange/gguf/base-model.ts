@@ -1,6 +1,6 @@
 import { InputError } from "../../errors.js";
 import type { ModelGraph } from "../../models/architecture.js";
-import type { GgufArchitecture } from "../../weights/gguf-architectures/architecture.js";
+import type { Conversion, GgufArchitecture } from "../../weights/gguf-architectures/architecture.js";
 import { ggufArchitectures } from "../../weights/gguf-architectures/index.js";
 import { GgufMetadataReader } from "../../weights/gguf-architectures/parts/metadata-reader.js";
 import { ggufName, huggingFaceName } from "../../weights/gguf-architectures/parts/tensor-names.js";
@@ -15,6 +15,10 @@ const PLAIN = "model.";
 /** How llama.cpp names the layers of a model, and orders their rows. */
 export interface GgufLayers {
   readonly architecture: GgufArchitecture;
+  /** GGUF's name of a tensor of the checkpoint; undefined where it has none. */
+  tensorName(name: string): string | undefined;
+  /** What llama.cpp's converter does to the values of a tensor of the checkpoint. */
+  conversion(name: string): Conversion;
   /** GGUF's name of a layer's weight, `blk.0.attn_q.weight`; undefined where it has none. */
   nameOf(layer: string): string | undefined;
   /** The layer whose weight has a name in GGUF. */
@@ -36,14 +40,18 @@ export function ggufLayers({ modelType, dimensions }: BaseModel): GgufLayers {
   const isNested = modelType === "gemma3";
   const plain = (layer: string) => (isNested && layer.startsWith(NESTED) ? PLAIN + layer.slice(NESTED.length) : layer);
   const nested = (layer: string) => (isNested && layer.startsWith(PLAIN) ? NESTED + layer.slice(PLAIN.length) : layer);
+  const tensorName = (tensor: string) => ggufName(names, plain(tensor));
+  const conversion = (tensor: string) => architecture.conversion?.(plain(tensor), reader) ?? {};
   return {
     architecture,
-    nameOf: (layer) => ggufName(names, `${plain(layer)}.weight`),
+    tensorName,
+    conversion,
+    nameOf: (layer) => tensorName(`${layer}.weight`),
     layerOf: (tensor) => {
       const found = layerIn(architecture, tensor);
       return found === undefined ? undefined : nested(found);
     },
-    interleavedHeads: (layer) => architecture.conversion?.(`${plain(layer)}.weight`, reader).interleavedHeads,
+    interleavedHeads: (layer) => conversion(`${layer}.weight`).interleavedHeads,
   };
 }
 

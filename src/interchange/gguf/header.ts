@@ -13,7 +13,9 @@ export type GgufValue =
   | { readonly type: "bool"; readonly value: boolean }
   | { readonly type: "uint32" | "int32" | "float32"; readonly value: number }
   | { readonly type: "strings"; readonly value: readonly string[] }
-  | { readonly type: "int32s" | "float32s"; readonly value: readonly number[] };
+  | { readonly type: "int32s" | "float32s"; readonly value: readonly number[] }
+  /** As another file has it, its type in front. */
+  | { readonly type: "encoded"; readonly value: Uint8Array };
 
 /** What the table says of a tensor; its shape is row-major, outermost first. */
 export interface GgufTensorInfo {
@@ -96,6 +98,9 @@ function writeValue(out: Bytes, entry: GgufValue): void {
     case "float32":
       out.uint32(GGUFValueType.FLOAT32);
       out.float32(entry.value);
+      break;
+    case "encoded":
+      out.raw(entry.value);
       break;
     case "strings":
       writeLength(out, GGUFValueType.STRING, entry.value.length);

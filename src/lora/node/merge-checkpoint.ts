@@ -3,20 +3,21 @@ import { dirname, join } from "node:path";
 import { InputError } from "../../errors.js";
 import { companionFiles } from "../../hub/model-files.js";
 import type { ModelGraph } from "../../models/architecture.js";
-import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../../weights/checkpoint.js";
+import { type Checkpoint, elementCount, type StoredTensor } from "../../weights/checkpoint.js";
 import { transposed } from "../../weights/kernels/transpose.js";
 import { writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
 import { exists } from "../../weights/node/exists.js";
 import { type TensorToWrite, writeSafetensors } from "../../weights/node/write-safetensors.js";
+import { storedFormats } from "../../weights/stored-types.js";
+import { encodeValues, type WrittenType } from "../../weights/written-types.js";
 import type { Adapter, AdapterLayer } from "../adapter.js";
 import { checkFit } from "../fit.js";
 import type { LinearLayer } from "../layer.js";
-import { mergedWeight } from "../merge.js";
-import { variantOf } from "../variants/index.js";
+import { layersByWeight, mergedTensor, mergedValues } from "../merged-values.js";
 
-/** Bytes of weights in one file; beyond it a model is written in shards, as browsers and some tools cannot map more than 2 GiB. */
+/** Bytes of weights in one file where nothing else is asked for; beyond it a model is written in shards, as browsers and some tools cannot map more than 2 GiB. */
 const MAX_SHARD_BYTES = 2e9;
 
 /** What a merged model takes over from its base beside what says how to use it. */
@@ -34,12 +35,14 @@ export interface MergeRequest {
   readonly out: string;
   /** What messages call the model. */
   readonly modelName: string;
-  /** config.json (its `dtype` becomes float32) and what the tokenizer needs; see `companionsOfFolder`. */
+  /** config.json (its `dtype` becomes that of the weights) and what the tokenizer needs; see `companionsOfFolder`. */
   readonly companions: readonly Companion[];
   /** Called after each tensor, with bytes. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
   readonly signal?: AbortSignal;
   readonly maxShardBytes?: number;
+  /** The type of all weights, or "original": that of each in the base, F32 where it is quantised there. F32 by default. */
+  readonly type?: FolderType | "original";
 }
 
 /** What merging asks of a model: its layers, and the head, which an adapter of PEFT may sit at too. */
@@ -55,9 +58,9 @@ export interface MergedFolder {
 }
 
 /**
- * Writes a model with an adapter folded into its weights, as a folder that transformers loads. Everything is written as F32: added to the
- * stored 16- or 4-bit numbers, a small change would be rounded away. Tensors are read, merged and written one at a time; the folder
- * appears whole or not at all.
+ * Writes a model with an adapter folded into its weights, as a folder that transformers loads. Sums are formed in double precision and
+ * rounded once to the type that is asked for; in 16 bits that rounding may be as large as a small change. Tensors are read, merged and
+ * written one at a time; the folder appears whole or not at all.
  */
 export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFolder> {
   checkFit(request.adapter, linearLayersOf(request.model), request.modelName);
@@ -69,12 +72,14 @@ export async function writeModel(request: MergeRequest): Promise<MergedFolder> {
   const { checkpoint, adapter } = request;
   refuseUnreadable(checkpoint, request.modelName);
 
-  const bytes = [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
-  const shards = splitIntoShards([...checkpoint.tensors.values()], request.maxShardBytes ?? MAX_SHARD_BYTES);
+  const tensors = [...checkpoint.tensors.values()];
+  const typeOf = typesOf(request.type ?? "F32");
+  const bytes = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor, typeOf), 0);
+  const shards = splitIntoShards(tensors, typeOf, request.maxShardBytes ?? MAX_SHARD_BYTES);
   const folder = await writeFolderAtomic(request.out, "the merged model", async (unfinished) => {
     await checkRoom(dirname(unfinished), "the merged model", bytes, "choose a folder on another disk");
-    await writeShards(unfinished, shards, request);
-    for (const companion of request.companions) await writeCompanion(unfinished, companion);
+    await writeShards(unfinished, shards, request, typeOf);
+    for (const companion of request.companions) await writeCompanion(unfinished, companion, prevailingType(tensors, typeOf));
   });
   return { folder, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, bytes };
 }
@@ -109,12 +114,15 @@ interface Shard {
   readonly tensors: readonly StoredTensor[];
 }
 
+/** The types of a folder that transformers loads. */
+export type FolderType = Exclude<WrittenType, "Q8_0">;
+
 /** Fills files in the order of the tensors; names as transformers gives them. */
-function splitIntoShards(tensors: readonly StoredTensor[], maxBytes: number): Shard[] {
+function splitIntoShards(tensors: readonly StoredTensor[], typeOf: TypeOf, maxBytes: number): Shard[] {
   const parts: StoredTensor[][] = [[]];
   let bytes = 0;
   for (const tensor of tensors) {
-    const size = byteLengthOf(tensor);
+    const size = byteLengthOf(tensor, typeOf);
     const last = parts[parts.length - 1];
     if (last !== undefined && (last.length === 0 || bytes + size <= maxBytes)) {
       last.push(tensor);
@@ -131,24 +139,32 @@ function splitIntoShards(tensors: readonly StoredTensor[], maxBytes: number): Sh
   }));
 }
 
-function byteLengthOf(tensor: StoredTensor): number {
-  return 4 * (elementCount(tensor.shape) ?? 0);
+type TypeOf = (tensor: StoredTensor) => FolderType;
+
+/** The type in which a tensor is written: a quantised one in F32 where the base's types are kept. */
+function typesOf(type: FolderType | "original"): TypeOf {
+  if (type !== "original") return () => type;
+  return (tensor) => (tensor.type === "F16" || tensor.type === "BF16" ? tensor.type : "F32");
 }
 
-async function writeShards(folder: string, shards: readonly Shard[], request: MergeRequest): Promise<void> {
-  const adapted = new Map(request.adapter.layers.map((layer) => [`${layer.name}.weight`, layer]));
+function byteLengthOf(tensor: StoredTensor, typeOf: TypeOf): number {
+  return storedFormats[typeOf(tensor)].bytes * (elementCount(tensor.shape) ?? 0);
+}
+
+async function writeShards(folder: string, shards: readonly Shard[], request: MergeRequest, typeOf: TypeOf): Promise<void> {
+  const adapted = layersByWeight(request.adapter);
   const conv1d = new Set(request.model.linearGroups.flat().flatMap(({ name, isConv1D }) => (isConv1D ? [`${name}.weight`] : [])));
-  const total = shards.flatMap((shard) => shard.tensors).reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  const total = shards.flatMap((shard) => shard.tensors).reduce((sum, tensor) => sum + byteLengthOf(tensor, typeOf), 0);
   let done = 0;
   const finished = (tensor: StoredTensor) => {
-    done += byteLengthOf(tensor);
+    done += byteLengthOf(tensor, typeOf);
     request.onProgress?.({ done, total });
   };
   for (const { file, tensors } of shards) {
     await writeSafetensors(
       join(folder, file),
       tensors.map((tensor) => {
-        const form = { adapter: adapted.get(tensor.name), isConv1D: conv1d.has(tensor.name) };
+        const form = { layer: adapted.get(tensor.name), isConv1D: conv1d.has(tensor.name), type: typeOf(tensor) };
         return tensorToWrite(tensor, request, form, finished);
       }),
     );
@@ -166,31 +182,38 @@ function nameInFile({ name, storedName }: StoredTensor): string {
 
 function tensorToWrite(
   tensor: StoredTensor,
-  { checkpoint, signal, adapter: { config } }: MergeRequest,
-  { adapter, isConv1D }: { readonly adapter: AdapterLayer | undefined; readonly isConv1D: boolean },
+  { checkpoint, signal, adapter }: MergeRequest,
+  { layer, isConv1D, type }: { readonly layer: AdapterLayer | undefined; readonly isConv1D: boolean; readonly type: FolderType },
   finished: (tensor: StoredTensor) => void,
 ): TensorToWrite {
   async function* values() {
     signal?.throwIfAborted();
-    if (adapter === undefined && !isConv1D) yield* readSlabs(tensor);
-    else {
-      const weight = await checkpoint.readFloat32(tensor.name); // [out, in]
-      const form = adapter && (await variantOf(config.method).inference(adapter, async () => weight));
-      const merged = adapter === undefined || form === undefined ? weight : mergedWeight(weight, adapter, form);
-      yield isConv1D ? transposed(merged, tensor.shape[1] ?? 1) : merged;
+    if (isConv1D) {
+      const weight = await mergedTensor(tensor, checkpoint, adapter, layer); // [out, in]
+      yield encodeValues(type, transposed(weight, tensor.shape[1] ?? 1), tensor.name);
+    } else {
+      for await (const slab of mergedValues(tensor, checkpoint, adapter, layer)) yield encodeValues(type, slab, tensor.name);
     }
     finished(tensor);
   }
   const shape = isConv1D ? tensor.shape.toReversed() : tensor.shape;
-  return { name: nameInFile(tensor), dtype: "F32", shape, data: values };
+  return { name: nameInFile(tensor), dtype: type, shape, data: values };
 }
 
-async function writeCompanion(folder: string, companion: Companion): Promise<void> {
+/** What most bytes are in, as configurations call it. */
+function prevailingType(tensors: readonly StoredTensor[], typeOf: TypeOf): string {
+  const bytes = { F32: 0, F16: 0, BF16: 0 };
+  for (const tensor of tensors) bytes[typeOf(tensor)] += byteLengthOf(tensor, typeOf);
+  const names = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+  return bytes.F16 > Math.max(bytes.F32, bytes.BF16) ? names.F16 : bytes.BF16 > bytes.F32 ? names.BF16 : names.F32;
+}
+
+async function writeCompanion(folder: string, companion: Companion, dtype: string): Promise<void> {
   const target = join(folder, companion.name);
   await mkdir(dirname(target), { recursive: true });
   if (companion.name === "config.json") {
     const text = "text" in companion ? companion.text : await readFile(companion.path, "utf8");
-    await writeFileAtomic(target, float32Config(text));
+    await writeFileAtomic(target, configWithType(text, dtype));
   } else if ("text" in companion) await writeFileAtomic(target, companion.text);
   else await copyFile(companion.path, target);
 }
@@ -198,12 +221,12 @@ async function writeCompanion(folder: string, companion: Companion): Promise<voi
 /** Fields that transformers 5 takes as floats alone: it refuses a Gemma 2 whose cap is 30, where the base had 30.0. */
 const floatFields = /^( *"(?:attn_logit_softcapping|final_logit_softcapping|initializer_range|initializer_cutoff_factor)": \d+)(,?)$/gm;
 
-/** The same configuration for weights in F32, without the note of how the base was quantised. Both spellings of the type are kept alike. */
-function float32Config(text: string): string {
+/** The same configuration for weights of another type, without the note of how the base was quantised. Both spellings of the type are kept alike. */
+function configWithType(text: string, dtype: string): string {
   try {
     const { quantization_config: _, ...config }: Record<string, unknown> = JSON.parse(text);
     const key = "torch_dtype" in config ? "torch_dtype" : "dtype";
-    return `${JSON.stringify({ ...config, [key]: "float32" }, null, 2).replace(floatFields, "$1.0$2")}\n`;
+    return `${JSON.stringify({ ...config, [key]: dtype }, null, 2).replace(floatFields, "$1.0$2")}\n`;
   } catch (cause) {
     throw new InputError("The model's config.json is not JSON, so that no merged model can be written. Fetch the model again.", { cause });
   }

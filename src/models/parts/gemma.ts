@@ -69,11 +69,12 @@ export interface GemmaOwn {
   /** The attention of a block whose module has this name. */
   readonly attention: (block: number, name: string) => Sublayer;
   readonly logitSoftCap?: number | undefined;
+  readonly windows: readonly (number | undefined)[];
   readonly checkpointForm?: CheckpointForm;
 }
 
 /** The model of a generation: its configuration, and what it alone has. */
-export function buildGemma(config: GemmaConfig, { prefix, attention, logitSoftCap, checkpointForm = {} }: GemmaOwn): LanguageModelGraph {
+export function buildGemma(config: GemmaConfig, { prefix, attention, logitSoftCap, windows, checkpointForm = {} }: GemmaOwn): LanguageModelGraph {
   const { dimensions, feedForward, activation, epsilon } = config;
   const { vocabulary, hidden } = dimensions;
   const norm = (name: string) => offsetNorm(name, hidden, epsilon);
@@ -97,7 +98,7 @@ export function buildGemma(config: GemmaConfig, { prefix, attention, logitSoftCa
     tied: config.tied,
     classificationHead: (task, labels) => scoreHead(task, hidden, labels, config.initialDeviation),
   });
-  return { ...graph, checkpointForm, logitSoftCap };
+  return { ...graph, checkpointForm, logitSoftCap, windows };
 }
 
 /** Rows of the table times √C. transformers rounds the factor to the type of the weights; here all is computed in float32. */

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
-import { buildTextCodec } from "../codec.js";
+import { textCodecOf } from "../codec.js";
 import { inputTemplateOf } from "../model-input.js";
-import type { TextCodec } from "../tokenizer.js";
-import { readTokenizerJson, vocabularyOf } from "../tokenizer-json.js";
+import type { TextCodec, TextSettings } from "../tokenizer.js";
+import { readTokenizerJson, type TokenizerJson, vocabularyOf } from "../tokenizer-json.js";
 import { defaultNames, tokenizerFamily, tokenizerOfMerges, tokenizerOfVocabTxt } from "../vocabulary-files.js";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -98,38 +98,44 @@ async function readNamedTokens(folder: string, family: ReturnType<typeof tokeniz
   return { ...Object.fromEntries(defaults), ...namedTokensOf(map), ...namedTokensOf(config) };
 }
 
+/** A tokenizer.json, read, and what else a folder says of its text. */
+export interface FolderText {
+  readonly tokenizerJson: TokenizerJson;
+  readonly settings: TextSettings;
+}
+
 /**
- * The tokenizer and chat template of a checkpoint folder: tokenizer.json (or older vocabulary files), tokenizer_config.json,
+ * What a checkpoint folder says of its text: tokenizer.json (or older vocabulary files), tokenizer_config.json,
  * special_tokens_map.json, the template from chat_template.jinja, chat_template.json or tokenizer_config.json (in this order), and
  * the ids that end an answer from generation_config.json and config.json.
  * @throws InputError when there is no vocabulary or a file is malformed.
  */
-export async function loadTextFromFolder(folder: string): Promise<TextCodec> {
+export async function readFolderText(folder: string): Promise<FolderText> {
   const configPath = join(folder, "tokenizer_config.json");
   const config = (await readJson(configPath)) ?? {};
   const model = await readJson(join(folder, "config.json"));
   const family = tokenizerFamily(config.tokenizer_class, model?.model_type);
   const listed = await readNamedTokens(folder, family, config);
-  const { file, json: tokenizerJson } = await readTokenizer(folder, family, config, listed);
+  const { file, json: whole } = await readTokenizer(folder, family, config, listed);
   const jinja = await readText(join(folder, "chat_template.jinja"));
   const templateJson = (await readJson(join(folder, "chat_template.json")))?.chat_template;
   const templates = jinja === undefined ? templatesOf(templateJson ?? config.chat_template, configPath) : { default: jinja };
 
-  const json = readTokenizerJson(tokenizerJson, file);
-  const added = new Map(json.added_tokens.map((token) => [token.content, token.id]));
-  const vocabulary = vocabularyOf(json.model);
+  const tokenizerJson = readTokenizerJson(whole, file);
+  const added = new Map(tokenizerJson.added_tokens.map((token) => [token.content, token.id]));
+  const vocabulary = vocabularyOf(tokenizerJson.model);
   const idOf = (token: string) => added.get(token) ?? vocabulary.get(token);
   const namedTokens = Object.fromEntries(Object.entries(listed).filter(([name, token]) => name in config || idOf(token) !== undefined));
   const generation = await readJson(join(folder, "generation_config.json"));
   const eos = namedTokens.eos_token === undefined ? undefined : idOf(namedTokens.eos_token);
   const endOfTurnIds = [...new Set([...idsOf(eos), ...idsOf(generation?.eos_token_id), ...idsOf(model?.eos_token_id)])];
-  const inputTemplate = inputTemplateOf(json.post_processor, idOf, file);
-  return buildTextCodec(tokenizerJson, {
-    file,
-    namedTokens,
-    endOfTurnIds,
-    inputTemplate,
-    chatTemplate: templates.default,
-    toolTemplate: templates.tool_use,
-  });
+  const inputTemplate = inputTemplateOf(tokenizerJson.post_processor, idOf, file);
+  const { default: chatTemplate, tool_use: toolTemplate } = templates;
+  return { tokenizerJson, settings: { file, namedTokens, endOfTurnIds, inputTemplate, chatTemplate, toolTemplate } };
+}
+
+/** The tokenizer and chat template of a checkpoint folder; see `readFolderText`. */
+export async function loadTextFromFolder(folder: string): Promise<TextCodec> {
+  const { tokenizerJson, settings } = await readFolderText(folder);
+  return textCodecOf(tokenizerJson, settings);
 }

@@ -49,3 +49,40 @@ export function convertBF16(bytes: Uint8Array, out: Float32Array): void {
 export function convertF32(bytes: Uint8Array, out: Float32Array): void {
   new Uint8Array(out.buffer, out.byteOffset, out.byteLength).set(bytes.subarray(0, out.byteLength));
 }
+
+/** Bits of the half that is nearest to a float32 with the given bits, of two as near the even one (IEEE 754, as numpy's `astype(float16)`). */
+function floatToHalfBits(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const size = bits & 0x7fffffff;
+  if (size > 0x7f800000) return sign | 0x7e00; // not a number
+  if (size >= 0x477ff000) return sign | 0x7c00; // from 65520 on the nearest is infinity
+  if (size >= 0x38800000) return sign | ((size + 0xfff + ((size >>> 13) & 1) - 0x38000000) >>> 13); // 0x38000000 = 112 << 23
+  if (size < 0x33000000) return sign; // below half of the smallest
+  // A subnormal: the fraction with its leading one, as a multiple of 2⁻²⁴.
+  const fraction = (size & 0x7fffff) | 0x800000;
+  const shift = 126 - (size >>> 23);
+  const half = 1 << (shift - 1);
+  return sign | ((fraction + half - 1 + ((fraction >>> shift) & 1)) >>> shift);
+}
+
+const one = new Float32Array(1);
+const oneBits = new Uint32Array(one.buffer);
+
+/** Bits of the half nearest to a number. */
+export function halfBitsOf(value: number): number {
+  one[0] = value;
+  return floatToHalfBits(oneBits[0]!);
+}
+
+const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
+
+/** float32 → F16, to nearest even. */
+export function encodeF16(values: Float32Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Uint16Array.from(bitsOf(values), floatToHalfBits).buffer);
+}
+
+/** float32 → BF16, to nearest even as PyTorch rounds; what is no number stays none. */
+export function encodeBF16(values: Float32Array): Uint8Array<ArrayBuffer> {
+  const round = (bits: number) => ((bits & 0x7fffffff) > 0x7f800000 ? (bits >>> 16) | 0x40 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
+  return new Uint8Array(Uint16Array.from(bitsOf(values), round).buffer);
+}

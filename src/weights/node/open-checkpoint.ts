@@ -1,8 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import type { ByteSource } from "../byte-source.js";
 import type { Checkpoint } from "../checkpoint.js";
-import { type GgufModel, readGguf } from "../gguf.js";
+import { type GgufModel, type RawGguf, readGguf, readGgufParts } from "../gguf.js";
 import { readSafetensors } from "../safetensors.js";
 import { exists } from "./exists.js";
 import { FileByteSource } from "./file-byte-source.js";
@@ -40,7 +41,16 @@ export async function openSafetensorsFile(path: string): Promise<Checkpoint> {
 }
 
 /** Opens a GGUF model, or all parts of one, in order. */
-export async function openGguf(first: string, ...more: readonly string[]): Promise<GgufModel> {
+export async function openGguf(...parts: readonly [string, ...string[]]): Promise<GgufModel> {
+  return await readGguf(...(await openParts(...parts)));
+}
+
+/** The same as it stands, with llama.cpp's names. */
+export async function openRawGguf(...parts: readonly [string, ...string[]]): Promise<RawGguf> {
+  return await readGgufParts(await openParts(...parts));
+}
+
+async function openParts(first: string, ...more: readonly string[]): Promise<[ByteSource, ...ByteSource[]]> {
   const missing: string[] = [];
   for (const path of more.length === 0 ? [] : [first, ...more]) if (!(await exists(path))) missing.push(path);
   if (missing.length > 0) {
@@ -48,7 +58,7 @@ export async function openGguf(first: string, ...more: readonly string[]): Promi
       `The model is in ${more.length + 1} files, of which these are missing: ${missing.join(", ")}. Fetch them into the same folder.`,
     );
   }
-  return await readGguf(await FileByteSource.open(first), ...(await Promise.all(more.map((path) => FileByteSource.open(path)))));
+  return [await FileByteSource.open(first), ...(await Promise.all(more.map((path) => FileByteSource.open(path))))];
 }
 
 /** Tensor → file, of an index whose files all lie in its own folder. */
