@@ -2,7 +2,8 @@
 export interface OllamaModel {
   /** The base: a GGUF file, or a folder with safetensors. */
   readonly from: string;
-  readonly adapter: string;
+  /** What is put beside it; none for a merged model. */
+  readonly adapter?: string;
   /** Texts of the tokens that end an answer. */
   readonly stops: readonly string[];
 }
@@ -14,9 +15,9 @@ export interface OllamaModel {
 export function modelfile({ from, adapter, stops }: OllamaModel): string {
   const lines = [
     "# ollama create NAME -f Modelfile",
-    "# FROM must be the very model that the adapter was trained for; its name in Ollama does as well.",
+    ...(adapter === undefined ? [] : ["# FROM must be the very model that the adapter was trained for; its name in Ollama does as well."]),
     `FROM ${from}`,
-    `ADAPTER ${adapter}`,
+    ...(adapter === undefined ? [] : [`ADAPTER ${adapter}`]),
     ...stops.map((stop) => `PARAMETER stop ${quoted(stop)}`),
   ];
   return `${lines.join("\n")}\n`;

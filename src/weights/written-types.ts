@@ -23,7 +23,8 @@ const encoders: Readonly<Record<WrittenType, (values: Float32Array) => Uint8Arra
  * @throws InputError where F16 would make a weight infinite.
  */
 export function encodeValues(type: WrittenType, values: Float32Array, where: string): Uint8Array {
-  if (values.length % storedFormats[type].weights !== 0) throw new RangeError(`${where}: ${values.length} weights are no whole blocks of ${type}`);
+  if (values.length % storedFormats[type].weights !== 0)
+    throw new RangeError(`${where}: ${values.length} weights are no whole blocks of ${type}`);
   if (type === "F16") refuseLarge(values, where);
   return encoders[type](values);
 }
@@ -31,5 +32,7 @@ export function encodeValues(type: WrittenType, values: Float32Array, where: str
 function refuseLarge(values: Float32Array, where: string): void {
   const large = values.find((value) => Number.isFinite(value) && Math.abs(value) > LARGEST_HALF);
   if (large === undefined) return;
-  throw new InputError(`${where} holds ${large}, which is more than 16-bit floating point has (${LARGEST_HALF}). Write it with --dtype bf16 or f32.`);
+  throw new InputError(
+    `${where} holds ${large}, which is more than 16-bit floating point has (${LARGEST_HALF}). Write it with --dtype bf16 or f32.`,
+  );
 }

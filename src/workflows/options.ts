@@ -5,6 +5,7 @@ export type { LayerSelection } from "../lora/targets.js";
 export { helpFor, type OptionInfo } from "./option.js";
 export { type ClassifyOptions, type ClassifySettings, classifySet } from "./options/classify.js";
 export { groups, json, type Precision, quiet } from "./options/common.js";
+export { isGguf, type MergeOptions, type MergeSettings, mergeSet } from "./options/merge.js";
 export {
   cacheSet,
   type DataOptions,
@@ -29,9 +30,6 @@ export {
   type InspectOptions,
   importSet,
   inspectSet,
-  type MergeOptions,
-  type MergeSettings,
-  mergeSet,
   pullSet,
 } from "./options/other.js";
 export { type RankOptions, type RankSettings, rankSet } from "./options/rank.js";

@@ -6,7 +6,8 @@ Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0 tokenizers==0.23.3 ggu
 
 BASE is the model's own folder; with --gguf it is the folder of the GGUF file, which transformers de-quantises. Compares the ids of
 hard texts between AutoTokenizer, tokenizers itself and (for a folder) the base's own tokenizer; the rendering of a conversation;
-and the logits of that conversation with those of base + adapter in PEFT. Prints what it found and ends with 1 where they differ.
+and the logits of that conversation with those of base + adapter in PEFT, whose merged weights are rounded where the folder is in 16
+bits. Prints what it found and ends with 1 where they differ.
 """
 
 import json
@@ -65,12 +66,19 @@ def main(merged, adapter, base, gguf_file=None):
     with torch.no_grad():
         model, info = AutoModelForCausalLM.from_pretrained(merged, output_loading_info=True)
         ours = model.eval()(ids).logits
-        expected = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **source), adapter).eval()(ids).logits
+        dtype = model.dtype
+        reference = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **source), adapter).eval()
+        if dtype != torch.float32:  # PEFT's merged weights, rounded as the folder's are; both compute in float32
+            reference = reference.merge_and_unload()
+            for weight in reference.parameters():
+                weight.copy_(weight.to(dtype))
+            ours = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32).eval()(ids).logits
+        expected = reference(ids).logits
     fine.append(check(f"no missing or unexpected weights {dict(info)}", not info["missing_keys"] and not info["unexpected_keys"]))
     gap = ((ours - expected).abs().max() / expected.abs().max()).item()
     fine.append(check(f"logits differ by {gap:.1e} of the largest at most (allowed {TOLERANCE})", gap <= TOLERANCE))
     ends = model.generation_config.eos_token_id
-    print("     generation ends at", ends, "dtype", model.dtype)
+    print("     generation ends at", ends, "dtype", dtype)
     return 0 if all(fine) else 1
 
 

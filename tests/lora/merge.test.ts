@@ -7,6 +7,8 @@ import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { companionsOfFolder, type MergeRequest, mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
 import { readModel } from "../../src/models/index.js";
 import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
+import { dequantise } from "../../src/weights/stored-types.js";
+import { encodeValues } from "../../src/weights/written-types.js";
 import { golden, goldenPath } from "../support/golden.js";
 
 const model = goldenPath("tiny-llama");
@@ -87,6 +89,51 @@ describe("a merged folder", () => {
     const index = JSON.parse(await readFile(join(out, "model.safetensors.index.json"), "utf8"));
     expect(index.metadata.total_size).toBe(result.bytes);
     expect(Object.keys(index.weight_map)).toHaveLength(written.tensors.size);
+  });
+
+  it.each(["BF16", "F16"] as const)("in %s holds PEFT's merged weights, rounded once", async (type) => {
+    const out = join(scratch, type);
+    const { files } = await mergeCheckpoint({ ...request, out, type });
+    expect(files).toEqual(["model.safetensors"]);
+    const written = await openSafetensorsFolder(out);
+    const expected = await openSafetensorsFile(goldenPath("lora/merged.safetensors"));
+    let [same, all] = [0, 0];
+    for (const name of expected.tensors.keys()) {
+      expect(written.tensors.get(name)?.type).toBe(type);
+      const want = encodeValues(type, await expected.readFloat32(name), name);
+      const rounded = dequantise(type, want, want.length / 2);
+      const found = await written.readFloat32(name);
+      // PEFT's own sums are rounded to float32 before: a value on an edge may fall to the other side.
+      const step = type === "BF16" ? 2 ** -7 : 2 ** -10;
+      for (const [index, value] of found.entries()) {
+        all++;
+        same += Number(value === rounded[index]);
+        expect(Math.abs(value - rounded[index]!)).toBeLessThanOrEqual(step * Math.abs(value));
+      }
+    }
+    expect(same / all).toBeGreaterThan(0.999);
+    const dtype = { BF16: "bfloat16", F16: "float16" }[type];
+    expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).toMatchObject({ dtype });
+  });
+
+  it("keeps the types of the base where they are asked for", async () => {
+    const bf16 = goldenPath("tiny-llama3");
+    const out = join(scratch, "original");
+    const checkpoint = await openSafetensorsFolder(bf16);
+    await mergeCheckpoint({
+      ...request,
+      checkpoint,
+      model: readModel(golden("tiny-llama3/config.json")),
+      adapter: await readAdapterFolder(join(bf16, "adapter")),
+      companions: await companionsOfFolder(bf16),
+      out,
+      type: "original",
+    });
+    const written = await openSafetensorsFolder(out);
+    expect([...written.tensors.values()].every(({ type }) => type === "BF16")).toBe(true);
+    const untouched = "model.embed_tokens.weight";
+    expect(await written.readFloat32(untouched)).toEqual(await checkpoint.readFloat32(untouched));
+    expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).toMatchObject({ dtype: "bfloat16" });
   });
 
   it("has whole numbers as floats where transformers takes nothing else", async () => {

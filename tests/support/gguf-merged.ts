@@ -23,7 +23,7 @@ export function firstText(folder: string): readonly number[] {
 }
 
 /** A vocabulary of so many tokens. WordPiece: of all kinds that llama.cpp knows, the one that is content with any few tokens. */
-function anyVocabulary(rows: number): readonly GgufEntry[] {
+export function anyVocabulary(rows: number): readonly GgufEntry[] {
   const special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"];
   const tokens = Array.from({ length: rows }, (_, id) => special[id] ?? `\u2581token${id}`);
   const id = (name: string, value: number): GgufEntry => [`tokenizer.ggml.${name}_token_id`, { type: "uint32", value }];

@@ -85,7 +85,7 @@ describe("a GGUF without a usable tokenizer is refused, by what is wrong", () =>
     [
       "an unknown splitting rule",
       { ...byteLevel, "tokenizer.ggml.pre": "klingon" },
-      /unknown pre-tokenizer "klingon".*known are default, gpt-2/,
+      /unknown pre-tokenizer "klingon".*known are gpt-2, default/,
     ],
     ["a rule named like a method", { ...byteLevel, "tokenizer.ggml.pre": "constructor" }, /unknown pre-tokenizer "constructor"/],
     ["another kind", { ...byteLevel, "tokenizer.ggml.model": "bert" }, /its tokenizer is of type "bert"; expected "gpt2".* or "llama"/],

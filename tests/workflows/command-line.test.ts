@@ -24,6 +24,25 @@ test("inspect, data, plan and merge, as a script uses them", async () => {
   expect(existsSync(join(out, "model.safetensors"))).toBe(true);
 });
 
+test("merge into shards, and into a GGUF", async () => {
+  const folder = await temporaryFolder();
+  const merge = (...more: string[]) => run("merge", "--model", TINY_CHAT, "--adapter", adapter, ...more);
+  const shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"];
+  expect(merge("--out", join(folder, "parts"), "--dtype", "bf16", "--max-shard-size", "50KB")).toMatchObject({
+    status: 0,
+    result: { files: expect.arrayContaining(shards) },
+  });
+  expect(merge("--out", join(folder, "m.gguf"), "--dtype", "q8_0")).toMatchObject({ status: 0, result: { files: ["m.gguf"] } });
+  expect(merge("--out", join(folder, "n.gguf"), "--max-shard-size", "1GB")).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("--max-shard-size is for a folder: a GGUF is one file"),
+  });
+  expect(merge("--out", join(folder, "q"), "--dtype", "q8_0", "--max-shard-size", "9")).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("--dtype q8_0 is a form of GGUF: name --out with .gguf"),
+  });
+});
+
 test("wrong input crosses the worker's border as what it is: exit code 2 and the message", () => {
   const { status, stderr } = run("inspect", join(TINY_CHAT, "../tiny-llama3/adapter/nowhere"));
   expect(status).toBe(2);

@@ -51,7 +51,8 @@ export function ggufOfFolder(
   const { model, type } = source;
   const layers = ggufLayers(model);
   const { name } = layers.architecture;
-  const text = model.modelType === "gemma3" ? { ...(config.text_config as object), tie_word_embeddings: config.tie_word_embeddings } : config;
+  const text =
+    model.modelType === "gemma3" ? { ...(config.text_config as object), tie_word_embeddings: config.tie_word_embeddings } : config;
   const { entries = [], tensors = [], problems = [], notes = [] } = parametersOf[name]?.({ model, config: text }) ?? {};
   const nameless = [...model.weights.keys()].filter((weight) => layers.tensorName(weight) === undefined);
   refuse([...problems, ...(nameless.length > 0 ? [`llama.cpp's ${name} has no place for ${nameless.slice(0, 3).join(", ")}`] : [])]);

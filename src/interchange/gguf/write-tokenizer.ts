@@ -146,7 +146,9 @@ function offices({ namedTokens, endOfTurnIds, inputTemplate, file }: TextSetting
     );
   }
   return [
-    ...Object.entries(ids).flatMap(([name, id]): GgufEntry[] => (id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, uint32(id)]])),
+    ...Object.entries(ids).flatMap(([name, id]): GgufEntry[] =>
+      id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, uint32(id)]],
+    ),
     ["tokenizer.ggml.add_bos_token", { type: "bool", value: before.length > 0 }],
     ["tokenizer.ggml.add_eos_token", { type: "bool", value: after.length > 0 }],
   ];

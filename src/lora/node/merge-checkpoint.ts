@@ -73,13 +73,14 @@ export async function writeModel(request: MergeRequest): Promise<MergedFolder> {
   refuseUnreadable(checkpoint, request.modelName);
 
   const tensors = [...checkpoint.tensors.values()];
-  const typeOf = typesOf(request.type ?? "F32");
+  const type = request.type ?? "F32";
+  const typeOf = typesOf(type);
   const bytes = tensors.reduce((sum, tensor) => sum + byteLengthOf(tensor, typeOf), 0);
   const shards = splitIntoShards(tensors, typeOf, request.maxShardBytes ?? MAX_SHARD_BYTES);
   const folder = await writeFolderAtomic(request.out, "the merged model", async (unfinished) => {
     await checkRoom(dirname(unfinished), "the merged model", bytes, "choose a folder on another disk");
     await writeShards(unfinished, shards, request, typeOf);
-    for (const companion of request.companions) await writeCompanion(unfinished, companion, prevailingType(tensors, typeOf));
+    for (const companion of request.companions) await writeCompanion(unfinished, companion, configNames[prevailingType(tensors, type)]);
   });
   return { folder, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, bytes };
 }
@@ -200,12 +201,15 @@ function tensorToWrite(
   return { name: nameInFile(tensor), dtype: type, shape, data: values };
 }
 
-/** What most bytes are in, as configurations call it. */
-function prevailingType(tensors: readonly StoredTensor[], typeOf: TypeOf): string {
-  const bytes = { F32: 0, F16: 0, BF16: 0 };
-  for (const tensor of tensors) bytes[typeOf(tensor)] += byteLengthOf(tensor, typeOf);
-  const names = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
-  return bytes.F16 > Math.max(bytes.F32, bytes.BF16) ? names.F16 : bytes.BF16 > bytes.F32 ? names.BF16 : names.F32;
+/** Types as configurations call them. */
+const configNames: Readonly<Record<FolderType, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
+/** The type that most weights of a checkpoint have where the base's types are kept. */
+export function prevailingType(tensors: Iterable<StoredTensor>, type: FolderType | "original" = "original"): FolderType {
+  const weights = { F32: 0, F16: 0, BF16: 0 };
+  const typeOf = typesOf(type);
+  for (const tensor of tensors) weights[typeOf(tensor)] += elementCount(tensor.shape) ?? 0;
+  return weights.F16 > Math.max(weights.F32, weights.BF16) ? "F16" : weights.BF16 > weights.F32 ? "BF16" : "F32";
 }
 
 async function writeCompanion(folder: string, companion: Companion, dtype: string): Promise<void> {

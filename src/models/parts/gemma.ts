@@ -74,7 +74,10 @@ export interface GemmaOwn {
 }
 
 /** The model of a generation: its configuration, and what it alone has. */
-export function buildGemma(config: GemmaConfig, { prefix, attention, logitSoftCap, windows, checkpointForm = {} }: GemmaOwn): LanguageModelGraph {
+export function buildGemma(
+  config: GemmaConfig,
+  { prefix, attention, logitSoftCap, windows, checkpointForm = {} }: GemmaOwn,
+): LanguageModelGraph {
   const { dimensions, feedForward, activation, epsilon } = config;
   const { vocabulary, hidden } = dimensions;
   const norm = (name: string) => offsetNorm(name, hidden, epsilon);

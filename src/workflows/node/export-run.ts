@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
 import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
@@ -13,6 +13,7 @@ import { exists } from "../../weights/node/exists.js";
 import type { ExportResult } from "../api.js";
 import { exportSet, inCode, parseOptions } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
+import { fileSizes, type WrittenFiles } from "./file-sizes.js";
 import { type DescribedModel, describeModel } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
@@ -33,24 +34,17 @@ export async function runExport(options: unknown, { signal, emit }: WorkerContex
   return { ...written, layers: adapter.layers.length, notes };
 }
 
-type Written = Pick<ExportResult, "out" | "files" | "bytes">;
-
-async function writeFile(out: string, { entries, tensors }: GgufAdapter): Promise<Written> {
+async function writeFile(out: string, { entries, tensors }: GgufAdapter): Promise<WrittenFiles> {
   if (await exists(out)) throw new InputError(`${out} exists already. Choose another name for the adapter, or remove it.`);
   await writeGguf(out, entries, tensors);
-  return { out, ...(await sizesOf(dirname(out), [basename(out)])) };
+  return { out, ...(await fileSizes(dirname(out), [basename(out)])) };
 }
 
-async function writeFolder(folder: string, { entries, tensors }: GgufAdapter, { path, codec }: DescribedModel): Promise<Written> {
+async function writeFolder(folder: string, { entries, tensors }: GgufAdapter, { path, codec }: DescribedModel): Promise<WrittenFiles> {
   const out = await writeFolderAtomic(folder, "the adapter", async (unfinished) => {
     await writeGguf(join(unfinished, ADAPTER), entries, tensors);
     const stops = codec.endOfTurnIds.map((id) => codec.decode([id]));
     await writeFileAtomic(join(unfinished, "Modelfile"), modelfile({ from: resolve(path), adapter: `./${ADAPTER}`, stops }));
   });
-  return { out, ...(await sizesOf(out, (await readdir(out)).sort())) };
-}
-
-async function sizesOf(folder: string, files: readonly string[]): Promise<Pick<Written, "files" | "bytes">> {
-  const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size));
-  return { files, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+  return { out, ...(await fileSizes(out, (await readdir(out)).sort())) };
 }

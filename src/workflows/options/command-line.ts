@@ -2,20 +2,8 @@ import { option, text } from "../option.js";
 import type { OptionSet, Shape } from "../parse-options.js";
 import { classifySet } from "./classify.js";
 import { groups, json, quiet } from "./common.js";
-import {
-  cacheSet,
-  dataSet,
-  demoSet,
-  doctorSet,
-  ejectSet,
-  embedSet,
-  evalSet,
-  exportSet,
-  importSet,
-  inspectSet,
-  mergeSet,
-  pullSet,
-} from "./other.js";
+import { mergeSet } from "./merge.js";
+import { cacheSet, dataSet, demoSet, doctorSet, ejectSet, embedSet, evalSet, exportSet, importSet, inspectSet, pullSet } from "./other.js";
 import { rankSet } from "./rank.js";
 import { chatSet, generateSet } from "./text.js";
 import { planSet, trainSet } from "./train.js";

@@ -20,6 +20,8 @@ export const groups = {
   output: "Output",
 } as const;
 
+export const adapterFolder = "a folder with adapter_config.json and adapter_model.safetensors, or a .gguf file of an adapter";
+
 export const dataFileWords = "a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input";
 
 /** What is wrong where both files of a run are to come from standard input, which can be read once. */

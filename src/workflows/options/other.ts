@@ -2,6 +2,7 @@ import { NORMALISER_NAMES } from "../../evaluation/exact-match.js";
 import { choice, integer, option, text, texts, toggle } from "../option.js";
 import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
 import {
+  adapterFolder,
   batchSize,
   dataFileWords,
   device,
@@ -15,8 +16,6 @@ import {
   standardInputTwice,
   threads,
 } from "./common.js";
-
-const adapterFolder = "a folder with adapter_config.json and adapter_model.safetensors, or a .gguf file of an adapter";
 
 export const evalSet = optionSet("eval", "Measure a model on a file, without and with an adapter side by side.", {
   model: model(),
@@ -106,12 +105,6 @@ export const dataSet = optionSet(
   },
   standardInputTwice,
 );
-
-export const mergeSet = optionSet("merge", "Fold an adapter into its model and write the result as a folder that transformers loads.", {
-  model: model(),
-  adapter: option(text(adapterFolder), { required: true, value: "DIR", group: groups.files, help: "The adapter to fold in." }),
-  out: option(text("a folder"), { required: true, value: "DIR", group: groups.files, help: "The folder that receives the merged model." }),
-});
 
 export const exportSet = optionSet("export", "Write an adapter for other tools: a GGUF file for llama.cpp, with a Modelfile for Ollama.", {
   model: model(),
@@ -249,8 +242,6 @@ export type EvaluateOptions = OptionsOf<(typeof evalSet)["shape"]>;
 export type EvaluateSettings = ValuesOf<(typeof evalSet)["shape"]>;
 export type DataOptions = OptionsOf<(typeof dataSet)["shape"]>;
 export type DataSettings = ValuesOf<(typeof dataSet)["shape"]>;
-export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
-export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;
 export type ExportOptions = OptionsOf<(typeof exportSet)["shape"]>;
 export type EjectOptions = OptionsOf<(typeof ejectSet)["shape"]>;
 export type ImportOptions = OptionsOf<typeof importShape>;

@@ -2,7 +2,17 @@ import { ConfigReader } from "../../../models/config-reader.js";
 import { readRotary, rotaryShare } from "../../../models/parts/rotary-tables.js";
 import { readPhiRotary } from "../../../models/phi3.js";
 import { rotaryDefaults, turnedBlocks } from "../../../models/smollm3.js";
-import { biasesBeyondQkv, type GgufParameters, groupedHeads, type ParameterSource, problemWhere, sizes, sizesWithinWindow, together, uint32 } from "./parameters.js";
+import {
+  biasesBeyondQkv,
+  type GgufParameters,
+  groupedHeads,
+  type ParameterSource,
+  problemWhere,
+  sizes,
+  sizesWithinWindow,
+  together,
+  uint32,
+} from "./parameters.js";
 import { rotaryParameters } from "./rotary.js";
 
 // Llama and what is built like it.                       llama.cpp: conversion/llama.py, qwen.py, smollm.py, phi.py
@@ -30,7 +40,10 @@ export function smollm3(source: ParameterSource): GgufParameters {
     groupedHeads(source),
     rotaryParameters({ rotary, size: headSize }),
     biasesBeyondQkv(source),
-    problemWhere(!isUsual, "its blocks without rotary embedding are not every fourth (`no_rope_layers`), which llama.cpp takes for granted"),
+    problemWhere(
+      !isUsual,
+      "its blocks without rotary embedding are not every fourth (`no_rope_layers`), which llama.cpp takes for granted",
+    ),
   );
 }
 
@@ -52,6 +65,9 @@ export function phi3(source: ParameterSource): GgufParameters {
       ? {}
       : { notes: [`llama.cpp does without the sliding window of Phi-3: beyond ${window} tokens its answers are others.`] },
     problemWhere(headSize * heads !== hidden, `its heads have ${headSize} values, where llama.cpp takes ${hidden} / ${heads}`),
-    problemWhere(rotary.scaling.kind === "linear" || rotary.scaling.kind === "yarn", `its rotary embedding is stretched by ${rotary.scaling.kind}, which llama.cpp does not know for this architecture`),
+    problemWhere(
+      rotary.scaling.kind === "linear" || rotary.scaling.kind === "yarn",
+      `its rotary embedding is stretched by ${rotary.scaling.kind}, which llama.cpp does not know for this architecture`,
+    ),
   );
 }

@@ -19,7 +19,9 @@ export function rotaryParameters({ rotary: { theta, scaling }, size, knows }: Tu
   return {
     entries: [["rope.dimension_count", uint32(size)], ["rope.freq_base", float32(theta)], ...entries],
     tensors,
-    problems: unknown ? [`its rotary embedding is stretched by ${scaling.kind}, which llama.cpp does not know for this architecture`] : problems,
+    problems: unknown
+      ? [`its rotary embedding is stretched by ${scaling.kind}, which llama.cpp does not know for this architecture`]
+      : problems,
   };
 }
 
@@ -31,7 +33,14 @@ function stretching(theta: number, scaling: RotaryScaling, size: number): Partia
       return { entries: [type("linear"), ["rope.scaling.factor", float32(scaling.factor)]] };
     case "llama3": {
       const frequencies = Array.from({ length: size / 2 }, (_, pair) => 1 / theta ** ((2 * pair) / size));
-      return { tensors: [factors("rope_freqs.weight", frequencies.map((frequency) => frequency / llama3Frequency(frequency, scaling)))] };
+      return {
+        tensors: [
+          factors(
+            "rope_freqs.weight",
+            frequencies.map((frequency) => frequency / llama3Frequency(frequency, scaling)),
+          ),
+        ],
+      };
     }
     case "yarn":
       return yarn(scaling);
@@ -57,7 +66,9 @@ function yarn({ factor, original, fast, slow, truncate, magnitude }: Extract<Rot
   const usual = factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1;
   const problems = [
     ...(truncate ? [] : ["its YaRN does not truncate (`truncate` is false)"]),
-    ...(Math.abs(magnitude - usual) > 1e-6 ? [`its YaRN multiplies queries and keys by ${magnitude}, where llama.cpp's factor is ${usual}`] : []),
+    ...(Math.abs(magnitude - usual) > 1e-6
+      ? [`its YaRN multiplies queries and keys by ${magnitude}, where llama.cpp's factor is ${usual}`]
+      : []),
   ];
   const entries = [
     type("yarn"),

@@ -1,0 +1,18 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+
+/** What a workflow wrote. */
+export interface WrittenFiles {
+  /** The folder or the file, absolute. */
+  readonly out: string;
+  readonly files: readonly string[];
+  readonly bytes: number;
+  /** What a person should know. */
+  readonly notes?: readonly string[];
+}
+
+/** Files of a folder, and their bytes together. */
+export async function fileSizes(folder: string, files: readonly string[]): Promise<Pick<WrittenFiles, "files" | "bytes">> {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size));
+  return { files, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}

@@ -1,0 +1,78 @@
+import { readdir } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { InputError } from "../../errors.js";
+import { ggufParts } from "../../hub/gguf-parts.js";
+import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
+import { writeGguf } from "../../interchange/gguf/node/write-gguf.js";
+import { type GgufModelFile, ggufOfFolder, ggufOfGguf, type MergedModelSource } from "../../interchange/gguf/write-model.js";
+import { ggufTokenizer } from "../../interchange/gguf/write-tokenizer.js";
+import { modelfile } from "../../interchange/ollama.js";
+import { checkFit } from "../../lora/fit.js";
+import { linearLayersOf, prevailingType } from "../../lora/node/merge-checkpoint.js";
+import { isLanguageModel } from "../../models/architecture.js";
+import { readFolderText } from "../../text/node/load.js";
+import { writeFileAtomic } from "../../weights/node/atomic-file.js";
+import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
+import { checkRoom } from "../../weights/node/disk-room.js";
+import { exists } from "../../weights/node/exists.js";
+import { openRawGguf } from "../../weights/node/open-checkpoint.js";
+import { fileSizes, type WrittenFiles } from "./file-sizes.js";
+import { type MergeWork, weightTypes } from "./merge-work.js";
+import type { WorkerContext } from "./worker/context.js";
+
+/** The model's name in a folder. */
+const MODEL = "model.gguf";
+
+/** Writes a merged model as a GGUF: a file, or a folder with a Modelfile for Ollama. */
+export async function mergeToGguf({ described, adapter, settings, context }: MergeWork): Promise<WrittenFiles> {
+  const { model, checkpoint, codec } = described;
+  if (!isLanguageModel(model)) {
+    throw new InputError(
+      `A model of architecture ${model.modelType} has no GGUF form here: it writes no text. Write a folder instead: --to folder.`,
+    );
+  }
+  checkFit(adapter, linearLayersOf(model), described.name);
+  const wanted = weightTypes[settings.dtype ?? "f16"];
+  const type = wanted === "original" ? prevailingType(checkpoint.tensors.values()) : wanted;
+  const file = watched(await contents({ model, checkpoint, adapter, type }, described), context);
+  const out = resolve(settings.out);
+  if (isGgufFile(out)) {
+    if (await exists(out)) throw new InputError(`${out} exists already. Choose another name for the model, or remove it.`);
+    await write(out, file);
+    return { out, ...(await fileSizes(dirname(out), [basename(out)])), notes: file.notes };
+  }
+  const folder = await writeFolderAtomic(settings.out, "the merged model", async (unfinished) => {
+    await write(join(unfinished, MODEL), file);
+    const stops = codec.endOfTurnIds.map((id) => codec.decode([id]));
+    await writeFileAtomic(join(unfinished, "Modelfile"), modelfile({ from: `./${MODEL}`, stops }));
+  });
+  return { out: folder, ...(await fileSizes(folder, (await readdir(folder)).sort())), notes: file.notes };
+}
+
+async function contents(source: MergedModelSource, { path, config, ggufMetadata }: MergeWork["described"]): Promise<GgufModelFile> {
+  if (ggufMetadata !== undefined) return await ggufOfGguf(source, await openRawGguf(...ggufParts(path)));
+  const tokenizer = ggufTokenizer(await readFolderText(path), source.model.dimensions.vocabulary);
+  return ggufOfFolder(source, config, tokenizer, basename(path));
+}
+
+async function write(path: string, { entries, tensors, bytes }: GgufModelFile): Promise<void> {
+  await checkRoom(dirname(path), "the merged model", bytes, "choose a folder on another disk");
+  await writeGguf(path, entries, tensors);
+}
+
+/** The same file, telling what has been written of it. */
+function watched(file: GgufModelFile, { signal, emit }: WorkerContext): GgufModelFile {
+  let done = 0;
+  const tensors = file.tensors.map((tensor) => ({
+    ...tensor,
+    data: async function* () {
+      for await (const piece of tensor.data()) {
+        signal.throwIfAborted();
+        yield piece;
+        done += piece.byteLength;
+        emit({ task: "merging", done, total: file.bytes, unit: "bytes" });
+      }
+    },
+  }));
+  return { ...file, tensors };
+}

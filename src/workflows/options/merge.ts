@@ -1,0 +1,72 @@
+import * as z from "zod";
+import { choice, option, text, type ValueKind } from "../option.js";
+import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
+import { adapterFolder, groups, model } from "./common.js";
+
+/** Bytes of the units that sizes are written in: those of a thousand, as transformers has them. */
+const units: Readonly<Record<string, number>> = { KB: 1e3, MB: 1e6, GB: 1e9 };
+
+/** A size of files: `500MB`, `5GB`. */
+function fileSize(): ValueKind<z.ZodType<number, string>> {
+  const schema = z.string().transform((written, context) => {
+    const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*(KB|MB|GB)$/i.exec(written.trim()) ?? [];
+    const bytes = Math.round(Number(number) * (units[unit.toUpperCase()] ?? 0));
+    if (bytes >= 1e3) return bytes;
+    context.addIssue({ code: "custom", message: "it has no KB, MB or GB, or is less than 1KB" });
+    return z.NEVER;
+  });
+  return { kind: "text", schema, expected: "a size such as 500MB or 5GB" };
+}
+
+/** Forms that a folder of safetensors has no place for. */
+const blockTypes: readonly unknown[] = ["q8_0"];
+
+/** Whether a merged model is to be a GGUF. */
+export const isGguf = ({ to, out }: { readonly to?: unknown; readonly out?: unknown }): boolean =>
+  to === undefined ? /\.gguf$/i.test(String(out)) : to === "gguf";
+
+export const mergeSet = optionSet(
+  "merge",
+  "Fold an adapter into its model and write the result: a folder that transformers loads, or a GGUF for llama.cpp and Ollama.",
+  {
+    model: model(),
+    adapter: option(text(adapterFolder), { required: true, value: "DIR", group: groups.files, help: "The adapter to fold in." }),
+    out: option(text("a folder, or a .gguf file"), {
+      required: true,
+      value: "PATH",
+      group: groups.files,
+      help: "What receives the merged model: a new folder, or a .gguf file.",
+    }),
+    to: option(choice(["folder", "gguf"]), {
+      value: "FORMAT",
+      group: groups.files,
+      without: "gguf where --out ends in .gguf, else folder",
+      help: "The form of the result: folder (safetensors with tokenizer and configuration, for transformers and what is like it) or gguf (for llama.cpp, Ollama and LM Studio; a folder gets a Modelfile beside it).",
+    }),
+    dtype: option(choice(["original", "f32", "f16", "bf16", "q8_0"]), {
+      value: "TYPE",
+      group: groups.files,
+      without: "original for a folder, f16 for a GGUF",
+      help: "How the weights are stored: original (as each was in the base; quantised ones as f32), f32 (no rounding), f16, bf16, or for a GGUF q8_0 (8 bits in blocks: half of f16). In 16 bits the rounding can be as large as a small change.",
+    }),
+    maxShardSize: option(fileSize(), {
+      default: "2GB",
+      value: "SIZE",
+      group: groups.files,
+      help: "Largest file of weights in a folder; a larger model is written in several. Browsers cannot map more than 2 GB.",
+    }),
+  },
+  (given, where) => [
+    ...(!isGguf(given) && blockTypes.includes(given.dtype)
+      ? [
+          `${where("dtype")} ${String(given.dtype)} is a form of GGUF: name ${where("out")} with .gguf, or choose f32, f16, bf16 or original`,
+        ]
+      : []),
+    ...(isGguf(given) && given.maxShardSize !== undefined
+      ? [`${where("maxShardSize")} is for a folder: a GGUF is one file (llama-gguf-split cuts one into several)`]
+      : []),
+  ],
+);
+
+export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
+export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;
