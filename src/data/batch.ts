@@ -1,5 +1,5 @@
 import { InputError } from "../errors.js";
-import { lessonOf, type TaughtTokens } from "./lesson.js";
+import { lessonOf, type TaughtTokens, textsOf, tokensOf } from "./lesson.js";
 import { bucketOf, longestOf, packRows } from "./packing.js";
 import { createRandom } from "./random.js";
 
@@ -22,6 +22,8 @@ export interface Batch {
    * examples in the order given.
    */
   readonly supervisedRows: BigInt64Array; // [S]
+  /** For each of them the row that stands for the example's other text, where examples are pairs; 0 in padding. */
+  readonly partnerRows?: BigInt64Array; // [S]
   /** The next token's id, or a class; 0 in padding, and where values are learned. */
   readonly targets: BigInt64Array; // [S]
   /** What a regression learns; absent elsewhere. */
@@ -31,7 +33,7 @@ export interface Batch {
   readonly supervisedCount: number;
   /** Tokens that the examples have, those that need not be read included. */
   readonly exampleTokens: number;
-  /** Those of the longest of them. */
+  /** Those of the longest text among them. */
   readonly longest: number;
 }
 
@@ -45,29 +47,34 @@ export interface BatchShape {
 /** The shape of the batch that `buildBatch` makes of these examples. */
 export function batchShape(examples: readonly TaughtTokens[]): BatchShape {
   const lessons = examples.map(lessonOf);
-  const { tokens, rows } = packRows(lessons.map(({ read }) => read));
+  const { tokens, rows } = packRows([...lessons.map(({ read }) => read), ...lessons.flatMap(({ partner }) => partner?.ids.length ?? [])]);
   return { batch: rows.length, tokens, supervised: bucketOf(lessons.reduce((sum, { places }) => sum + places.length, 0)) };
 }
 
 /** Lays examples out as one batch: the loss and its gradients are the sums of those of each example alone. */
 export function buildBatch(examples: readonly TaughtTokens[]): Batch {
   const lessons = examples.map(lessonOf);
-  const { tokens, rows } = packRows(lessons.map(({ read }) => read));
+  const partners = lessons.flatMap(({ partner }) => partner ?? []);
+  const texts = [
+    ...lessons.map(({ read, tokenTypes }, index) => ({ ids: examples[index]?.ids.subarray(0, read) ?? new Int32Array(), tokenTypes })),
+    ...partners.map(({ ids }) => ({ ids, tokenTypes: undefined })),
+  ];
+  const { tokens, rows } = packRows(texts.map(({ ids }) => ids.length));
   const size = rows.length * tokens;
   const ids = new BigInt64Array(size);
   const positions = new BigInt64Array(size);
   const segments = new Float32Array(size);
   const tokenTypes = examples.some((example) => "tokenTypes" in example) ? new BigInt64Array(size) : undefined;
-  const starts = examples.map(() => 0);
+  const starts = texts.map(() => 0);
   rows.forEach((row, b) => {
     let place = b * tokens;
     row.forEach((index, segment) => {
       starts[index] = place;
-      examples[index]?.ids.subarray(0, lessons[index]?.read).forEach((id, t) => {
+      texts[index]?.ids.forEach((id, t) => {
         ids[place] = BigInt(id);
         positions[place] = BigInt(t);
         segments[place] = segment + 1;
-        if (tokenTypes !== undefined) tokenTypes[place] = BigInt(lessons[index]?.tokenTypes?.[t] ?? 0);
+        if (tokenTypes !== undefined) tokenTypes[place] = BigInt(texts[index]?.tokenTypes?.[t] ?? 0);
         place++;
       });
     });
@@ -86,6 +93,10 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
     else targets[s] = BigInt(target);
     weights[s] = weight;
   });
+  const partnerRows = new BigInt64Array(partners.length === 0 ? 0 : supervisedRows.length);
+  partners.forEach(({ place }, index) => {
+    partnerRows[index] = BigInt((starts[examples.length + index] ?? 0) + place);
+  });
   return {
     batch: rows.length,
     tokens,
@@ -94,12 +105,13 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
     ...(tokenTypes === undefined ? {} : { tokenTypes }),
     segments,
     supervisedRows,
+    ...(partners.length === 0 ? {} : { partnerRows }),
     targets,
     ...(learnsValues ? { values } : {}),
     weights,
     supervisedCount: learned.length,
-    exampleTokens: examples.reduce((sum, { ids }) => sum + ids.length, 0),
-    longest: longestOf(examples),
+    exampleTokens: examples.reduce((sum, example) => sum + tokensOf(example), 0),
+    longest: longestOf(examples.flatMap(textsOf)),
   };
 }
 
@@ -117,6 +129,7 @@ export function padSupervised(batch: Batch, multiple: number): Batch {
   return {
     ...batch,
     supervisedRows: padded(batch.supervisedRows, new BigInt64Array(places)),
+    ...(batch.partnerRows === undefined ? {} : { partnerRows: padded(batch.partnerRows, new BigInt64Array(places)) }),
     targets: padded(batch.targets, new BigInt64Array(places)),
     ...(batch.values === undefined ? {} : { values: padded(batch.values, new Float32Array(places)) }),
     weights: padded(batch.weights, new Float32Array(places)),
@@ -184,7 +197,7 @@ export function openBatches(examples: readonly TaughtTokens[], options: { batchS
       `The data is not what the checkpoint was made with (${list}). Resume with the same file and options, or start anew.`,
     );
   }
-  const lengths = examples.map((example) => example.ids.length);
+  const lengths = examples.map(tokensOf);
   const batchesPerEpoch = epochPlan(lengths, batchSize, seed, 0).length;
   let { epoch, position } = start;
   let plan = epochPlan(lengths, batchSize, seed, epoch);

@@ -16,6 +16,14 @@ export interface LabelledTokens {
   readonly targets: Int32Array | Float32Array;
   /** What each of them counts for in the loss. */
   readonly weights: Float32Array;
+  /** A second text that the batch holds beside this one: the positive of a pair. All examples of a batch have one, or none has. */
+  readonly partner?: PartnerTokens;
+}
+
+/** The other text of a pair, and the place that stands for it. */
+export interface PartnerTokens {
+  readonly ids: Int32Array; // [T']
+  readonly place: number;
 }
 
 export type TaughtTokens = LearnedTokens | LabelledTokens;
@@ -30,6 +38,20 @@ export interface Lesson {
   readonly targets: ArrayLike<number>;
   /** 1 for each where absent. */
   readonly weights?: ArrayLike<number>;
+  readonly partner?: PartnerTokens;
+}
+
+const partnerOf = (example: TaughtTokens): PartnerTokens | undefined => ("partner" in example ? example.partner : undefined);
+
+/** Tokens of an example, both texts of a pair together. */
+export const tokensOf = (example: TaughtTokens): number => example.ids.length + (partnerOf(example)?.ids.length ?? 0);
+
+/** The texts of an example, each by itself. */
+export function textsOf(example: TaughtTokens): readonly TaughtTokens[] {
+  if (!("places" in example) || example.partner === undefined) return [example];
+  const { partner, ...first } = example;
+  const { targets, weights } = first;
+  return [first, { ids: partner.ids, places: Int32Array.of(partner.place), targets, weights }];
 }
 
 /** A token is predicted from the place before it, and the last target and what follows it need not be read. */

@@ -25,7 +25,7 @@ export interface Labelling {
 }
 
 /** The tasks whose adapters are read and written, by PEFT's names; an adapter without one is a language model's. */
-export const taskTypes = ["CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS"] as const;
+export const taskTypes = ["CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS", "FEATURE_EXTRACTION"] as const;
 export type TaskType = (typeof taskTypes)[number];
 
 /** What an adapter says of itself beside its matrices: what its configuration file stores. */

@@ -4,6 +4,24 @@ import type { Adapter } from "./adapter.js";
 /** What the bare BERT and RoBERTa of transformers have behind their states, and no vector of a text depends on. */
 const POOLER = /(^|\.)pooler\.dense$/;
 
+/** The decoders' prefix, where a model's files name no other. */
+const DECODER: readonly (readonly [string, string])[] = [["model.", ""]];
+
+const prefixesOf = (form: ModelGraph["checkpointForm"]): readonly (readonly [string, string])[] => form?.prefixes ?? DECODER;
+
+/** An adapter by the names of the bare model, as PEFT writes it beside an `AutoModel`. */
+export function toBareModel(adapter: Adapter, { checkpointForm }: Pick<ModelGraph, "checkpointForm">): Adapter {
+  const bareName = (name: string) => {
+    const [own, stored] = prefixesOf(checkpointForm).find(([prefix]) => name.startsWith(prefix)) ?? ["", ""];
+    return stored + name.slice(own.length);
+  };
+  return { ...adapter, layers: adapter.layers.map((layer) => ({ ...layer, name: bareName(layer.name) })) };
+}
+
+/** A layer that a bare model may have behind its states: names that stand for a choice of layers must not mean it too. */
+export const poolerOf = ({ checkpointForm }: Pick<ModelGraph, "checkpointForm">): readonly { readonly name: string }[] =>
+  prefixesOf(checkpointForm).map(([own]) => ({ name: `${own}pooler.dense` }));
+
 /**
  * An adapter that was trained beside a bare model, such as a BertModel, by the names of the model with a head: PEFT writes
  * `encoder.layer.0.…` for the one and `bert.encoder.layer.0.…` for the other. One of the pooler is left out.
@@ -16,7 +34,7 @@ export function fromBareModel(
   const ownName = (name: string) =>
     [
       name,
-      ...(checkpointForm?.prefixes ?? []).flatMap(([own, stored]) => (name.startsWith(stored) ? [own + name.slice(stored.length)] : [])),
+      ...prefixesOf(checkpointForm).flatMap(([own, stored]) => (name.startsWith(stored) ? [own + name.slice(stored.length)] : [])),
     ].find((one) => known.has(one)) ?? name;
   const layers = adapter.layers.filter(({ name }) => !POOLER.test(name)).map((layer) => ({ ...layer, name: ownName(layer.name) }));
   return { ...adapter, layers };

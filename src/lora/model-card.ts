@@ -5,6 +5,7 @@ const uses: Readonly<Record<TaskType, { readonly pipeline: string; readonly auto
   CAUSAL_LM: { pipeline: "text-generation", autoClass: "AutoModelForCausalLM", command: 'generate --prompt "…"' },
   SEQ_CLS: { pipeline: "text-classification", autoClass: "AutoModelForSequenceClassification", command: 'classify "…"' },
   TOKEN_CLS: { pipeline: "token-classification", autoClass: "AutoModelForTokenClassification", command: 'classify "…"' },
+  FEATURE_EXTRACTION: { pipeline: "sentence-similarity", autoClass: "AutoModel", command: 'embed --text "…"' },
 };
 
 /** A name that the Hub accepts as a model: `owner/name` or `name`; a local path or a file is none. */

@@ -126,7 +126,7 @@ function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: strin
   if (type !== "LORA") {
     throw new InputError(`${file}: peft_type is ${JSON.stringify(type) ?? "missing"}; only "LORA" adapters are read.`);
   }
-  const labels = taskTypeOf(value.task_type) !== "CAUSAL_LM"; // then the module that is trained whole is a head
+  const labels = ["SEQ_CLS", "TOKEN_CLS"].includes(taskTypeOf(value.task_type)); // then the module that is trained whole is a head
   const found = Object.entries(unsupportedFields).flatMap(([field, words]) =>
     isSet(value[field]) && !(labels && field === "modules_to_save") ? [words] : [],
   );

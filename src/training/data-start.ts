@@ -1,5 +1,5 @@
 import { type Batch, buildBatch } from "../data/batch.js";
-import type { TaughtTokens } from "../data/lesson.js";
+import { type TaughtTokens, textsOf } from "../data/lesson.js";
 import { InputError } from "../errors.js";
 import { type AdapterSpec, adaptGroups, withRanks } from "../lora/spec.js";
 import type { DataStart, InputDirections } from "../lora/variants/variant.js";
@@ -63,11 +63,11 @@ function checkPlaces(batches: readonly Batch[], directions: number): void {
 
 /**
  * The batch in which the learned tokens of examples are looked at where they are read themselves, not where they are predicted. An
- * example that has labels in place of learned tokens is looked at whole.
+ * example that has labels in place of learned tokens is looked at whole, and so are both texts of a pair.
  */
 export function lookedAt(examples: readonly TaughtTokens[]): Batch {
   return buildBatch(
-    examples.map((example) => {
+    examples.flatMap(textsOf).map((example) => {
       const { ids } = example;
       const wanted = "supervised" in example ? example.supervised : new Uint8Array(ids.length).fill(1);
       // A place is looked at from which the next token is predicted: each mark moves by one, to behind the last token.

@@ -7,13 +7,12 @@ import { poolRows } from "../ops/pool-rows.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import { batchDimensions, sequenceFeeds } from "./gradient-program.js";
+import { type Pooling, sharesOf } from "./objectives/embedding-pairs.js";
 import { hiddenStates } from "./objectives/hidden-states.js";
-import { meanShares } from "./objectives/labels.js";
 import { SUPERVISED } from "./objectives/objective.js";
 import { buildSequenceGraph } from "./sequence-graph.js";
 
-/** What of a text's hidden states becomes its vector: that of its first or last token, or the mean over all. */
-export type Pooling = "first" | "last" | "mean";
+export type { Pooling };
 
 /** How a model turns texts into vectors. */
 export interface Embedding {
@@ -53,7 +52,7 @@ export class EmbeddingProgram {
   /** @returns a vector for each text of a batch, whose one place is the token that is read, or any for a mean: [texts, C], row-major. */
   async run(batch: Batch): Promise<Float32Array> {
     const { model, embedding, adapter } = this.#options;
-    const shares = embedding.pooling === "mean" ? meanShares(batch) : placeShares(batch);
+    const shares = sharesOf(batch, embedding.pooling);
     const feeds: Record<string, HostData> = { ...sequenceFeeds(batch, model), shares };
     for (const [name, entry] of this.#inputs) feeds[name] = viewOf(adapter?.vector ?? new Float32Array(), entry);
     const { vectors } = await this.#program.run(feeds, batchDimensions(batch));
@@ -64,11 +63,4 @@ export class EmbeddingProgram {
   release(): Promise<void> {
     return this.#program.release();
   }
-}
-
-/** The one row that stands for each text, [S, N]. */
-function placeShares({ segments, supervisedRows, supervisedCount }: Batch): Float32Array {
-  const shares = new Float32Array(supervisedRows.length * segments.length);
-  for (let place = 0; place < supervisedCount; place++) shares[place * segments.length + Number(supervisedRows[place])] = 1;
-  return shares;
 }

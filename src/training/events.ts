@@ -130,4 +130,18 @@ export interface DoneEvent {
   /** Scores of the trained task and of the general probe; absent when nothing was measured. */
   readonly target?: BeforeAfter;
   readonly general?: BeforeAfter;
+  /** How anchors find their positives, of a task with pairs. */
+  readonly ranking?: { readonly before: Ranking; readonly after: Ranking };
+}
+
+/** How well held-out anchors find their own positives among all held-out ones, by the cosine; each text is counted once. */
+export interface Ranking {
+  readonly anchors: number;
+  readonly positives: number;
+  /** Share of anchors to which no wrong positive is as near as an own one (accuracy@1). */
+  readonly accuracy: number;
+  /** Mean of 1 / rank of the nearest own positive. */
+  readonly meanReciprocalRank: number;
+  /** Mean loss of the pairs, with all of them as one batch, nats. */
+  readonly loss: number;
 }

@@ -379,6 +379,22 @@ def heads_of_tasks():
     case("l2Normalise: zeros", {"n": 3}, dict(x=zeros), [], lambda x: F.normalize(x))
 
 
+def in_batch_loss():
+    """Five pairs; the third row of scores is far from level, the fourth anchor is not told from two positives, the last from none."""
+    anchors, positives = normal(5, 4), normal(5, 4)
+    anchors[2] *= 30
+    candidates = np.ones((5, 5), np.float32)
+    candidates[3, [0, 4]] = 0
+    candidates[4, :4] = 0
+
+    def compute(anchors, positives, candidates):
+        scores = (2 * anchors @ positives.T).masked_fill(candidates == 0, -math.inf)
+        return F.cross_entropy(scores, torch.arange(5), reduction="none")
+
+    inputs = dict(anchors=anchors, positives=positives, candidates=candidates)
+    case("inBatchLoss", {"pairs": 5}, inputs, ["anchors", "positives"], compute)
+
+
 def magnitude_gain():
     """DoRA's factor, from W itself; the norm is detached."""
     weight, a, b = normal(5, 4), normal(2, 4), normal(5, 2)
@@ -437,6 +453,7 @@ def main():
     rotary_part()
     magnitude_gain()
     case("splitRows", {}, dict(x=normal(3, 3)), [], lambda x: x.split([2, 1]))
+    in_batch_loss()
 
 
 if __name__ == "__main__":

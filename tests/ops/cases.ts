@@ -13,6 +13,7 @@ import { frozenLinear } from "../../src/ops/frozen-linear.js";
 import { gatherRows } from "../../src/ops/gather-rows.js";
 import { geglu } from "../../src/ops/geglu.js";
 import { type GeluKind, gelu } from "../../src/ops/gelu.js";
+import { inBatchLoss } from "../../src/ops/in-batch-loss.js";
 import { l2Normalise } from "../../src/ops/l2-normalise.js";
 import { layerNorm } from "../../src/ops/layer-norm.js";
 import { linear } from "../../src/ops/linear.js";
@@ -66,12 +67,13 @@ export function drawnExtent(random: Random): Extent {
 /** The longest sequence drawn; the engine wants rotary tables that are no shorter. */
 const TOKENS = 5;
 /** The largest values drawn for symbolic extents. */
-const largest: Dimensions = { n: 7, batch: 3, tokens: TOKENS, past: 6, uniforms: 80, [QUERIES]: 3 };
+const largest: Dimensions = { n: 7, pairs: 7, batch: 3, tokens: TOKENS, past: 6, uniforms: 80, [QUERIES]: 3 };
 /**
  * Dropout's window, of at most 5 + 7·7 numbers, lies in its table. The gradients of a few keys under many heads may nearly
- * cancel, so that round-off is large beside them: one query a chunk is left to each case's own smallest extents.
+ * cancel, so that round-off is large beside them: one query a chunk is left to each case's own smallest extents. A pair alone has no
+ * gradient.
  */
-const least: Dimensions = { uniforms: 54, [QUERIES]: 2 };
+const least: Dimensions = { pairs: 2, uniforms: 54, [QUERIES]: 2 };
 
 /** Values for the symbolic extents of a case, drawn. */
 export function drawDimensions({ dimensions: [first = {}] }: OpCase, random: Random): Dimensions {
@@ -456,6 +458,19 @@ function headCases(extent: Extent): OpCase[] {
       inputs: { x: { ...trained("n", columns), values: (random, count) => random.gaussians(count, 1, 2) } },
       dimensions: rows,
       build: ({ x }) => [l2Normalise(x!)],
+    },
+    {
+      name: "inBatchLoss",
+      inputs: {
+        anchors: trained("pairs", columns),
+        positives: trained("pairs", columns),
+        candidates: given(["pairs", "pairs"], (random, count) => {
+          const isOwn = (at: number) => at % (Math.sqrt(count) + 1) === 0;
+          return Array.from(random.gaussians(count), (value, at) => Number(isOwn(at) || value < 1));
+        }),
+      },
+      dimensions: [{ pairs: 2 }, { pairs: 7 }],
+      build: ({ anchors, positives, candidates }) => [inBatchLoss(anchors!, positives!, candidates!, { scale: 2 })],
     },
     {
       name: "l2Normalise: zeros",

@@ -16,6 +16,7 @@ const withoutGradient = [
   "FrozenLinearGradient",
   "GeGluGradient",
   "GeluGradient",
+  "InBatchLossGradient",
   "L2NormaliseGradient",
   "LayerNormGradient",
   "MatrixProduct",

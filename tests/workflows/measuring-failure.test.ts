@@ -45,7 +45,7 @@ test("a failure of the measuring costs the report alone: the adapter is saved, a
     /^the same 10 held-out examples that score the adapter at the end also choose it/,
   );
   expect(ofType(events, "warning").map(({ message }) => message)).toEqual([
-    "The adapter is saved, but measuring what it gained and lost failed: bad allocation. Resuming the run (--resume) measures again and writes the report; " +
+    "The adapter is saved, but measuring it failed: bad allocation. Resuming the run (--resume) measures again and writes the report; " +
       `\`lorikeet eval --model ${TINY_CHAT} --adapter ${adapter} --data FILE\` measures it on a file of examples that were not trained on.`,
   ]);
   const done = events.at(-1);
@@ -84,7 +84,7 @@ test("an abort while measuring is an interruption, and gives the sessions back",
   });
   expect(ofType(events, "warning").map(({ message }) => message)).toEqual([
     expect.stringContaining(
-      "The adapter is saved, but measuring what it gained and lost was interrupted. Resuming the run (--resume) measures",
+      "The adapter is saved, but measuring it was interrupted. Resuming the run (--resume) measures",
     ),
   ]);
   expect(events.at(-1)).toMatchObject({ type: "done", reason: "interrupted", steps: 2 });

@@ -126,3 +126,19 @@ test("what would lower the peak, with the total that a plan of it gives", async 
   const fewest = await planned({ maxLength: 64, batchSize: 1, gradientCheckpointing: "on", precision: "4bit" });
   expect(fewest.changes.map(({ options }) => options)).toEqual(["--max-length 32"]);
 });
+
+test("pairs: nothing advises to accumulate, with and without data; both texts of a pair count", async () => {
+  const pairs = Array.from({ length: 40 }, (_, row) => ({ anchor: `question ${row}`, positive: `answer to ${row}, with more words` }));
+  const task = { task: "embedding", maxLength: 64, batchSize: 8, precision: "fp32" };
+  const [assumed, known] = [await planned(task), await planned({ ...task, data: await jsonlFile(pairs) })];
+  for (const { changes } of [assumed, known]) {
+    expect(changes.map(({ options }) => options)).toContain("--batch-size 4");
+    expect(changes.map(({ options }) => options).join()).not.toContain("--accumulate");
+  }
+  expect(known).toMatchObject({ trainExamples: 30, validationExamples: 10, steps: 4 });
+  expect(known.trainableParameters).toBe(assumed.trainableParameters);
+  const shorter = await planned({ ...task, data: await jsonlFile(pairs.map((row) => ({ ...row, positive: "no" }))) });
+  expect(known.tokens).toBeGreaterThan((shorter.tokens ?? 0) + 30 * 3);
+  expect((await planned({ ...task, batchSize: 2 })).changes.map(({ options }) => options).join()).not.toContain("--batch-size");
+  await expect(planned({ ...task, accumulate: 2 })).rejects.toThrow("is 1 for the task embedding");
+});

@@ -35,6 +35,7 @@ const measureNames: Readonly<Record<string, string>> = {
   matthews: "Matthews",
   pearson: "Pearson",
   spearman: "Spearman",
+  meanReciprocalRank: "mean reciprocal rank",
   rootMeanSquare: "root mean square error",
 };
 

@@ -128,6 +128,7 @@ function endingText(
   const lines: string[] = [];
   if (report !== undefined) lines.push(anyReportText(report.report, screen.paint), "");
   else lines.push(...validationLines(done, curve));
+  if (done.ranking !== undefined) lines.push(rankingText(done.ranking));
   const best =
     done.bestLoss === undefined ? "" : `; lowest validation loss ${plainNumber(done.bestLoss)} after update ${done.bestStep ?? done.steps}`;
   lines.push(
@@ -137,6 +138,13 @@ function endingText(
   lines.push(`adapter  ${done.adapter}`);
   if (report !== undefined) lines.push(`report   ${report.path}`);
   return lines.join("\n");
+}
+
+function rankingText({ before, after }: NonNullable<DoneEvent["ranking"]>): string {
+  const right = ({ accuracy, anchors }: typeof before) => Math.round(accuracy * anchors);
+  const found = `${right(after)} of ${after.anchors} held-out anchors find a positive of their own first among ${after.positives}`;
+  const rank = ({ meanReciprocalRank }: typeof before) => meanReciprocalRank.toFixed(3);
+  return `${found} (${right(before)} without the adapter); mean reciprocal rank ${rank(after)} (${rank(before)}).`;
 }
 
 /** What the validation loss says, where no report says it. The best may lie before what this process saw of a resumed run. */

@@ -54,13 +54,18 @@ const pooled = ({ reads }: ClassificationHead, batch: Batch): Readonly<Record<st
   reads === "mean" ? { [SHARES]: meanShares(batch) } : {};
 
 /** How much each row counts in the mean over the example that each learned place belongs to, [S, N]. */
-export function meanShares({ segments, supervisedRows, supervisedCount, tokens }: Batch): Float32Array {
+export function meanShares(batch: Batch): Float32Array {
+  const { segments, supervisedRows, supervisedCount } = batch;
   const shares = new Float32Array(supervisedRows.length * segments.length);
   for (let place = 0; place < supervisedCount; place++) {
-    const row = Number(supervisedRows[place]);
-    const start = row - (row % tokens);
-    const own = Array.from({ length: tokens }, (_, t) => start + t).filter((other) => segments[other] === segments[row]);
+    const own = rowsOfText(batch, Number(supervisedRows[place]));
     for (const other of own) shares[place * segments.length + other] = 1 / own.length;
   }
   return shares;
+}
+
+/** The rows of [B·T] that hold the text which this one belongs to. */
+export function rowsOfText({ segments, tokens }: Batch, row: number): number[] {
+  const start = row - (row % tokens);
+  return Array.from({ length: tokens }, (_, t) => start + t).filter((other) => segments[other] === segments[row]);
 }

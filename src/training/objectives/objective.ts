@@ -37,6 +37,8 @@ export interface WrittenObjective {
 export interface Objective {
   /** What is trained whole beside the adapter: a head. */
   readonly parameters: readonly HeadParameter[];
+  /** The loss at a place depends on the others of the batch: the sums of small batches are not the sum of a large one. */
+  readonly inBatch?: true;
   write(context: ObjectiveContext): WrittenObjective;
   /** Its own inputs, out of a batch. */
   feeds(batch: Batch): Readonly<Record<string, HostData>>;

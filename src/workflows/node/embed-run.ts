@@ -1,5 +1,4 @@
 import { measuringBatches } from "../../data/batch.js";
-import type { LabelledTokens } from "../../data/lesson.js";
 import { readRows } from "../../data/node/read-rows.js";
 import { longestOf, longestRow } from "../../data/packing.js";
 import { InputError } from "../../errors.js";
@@ -8,16 +7,14 @@ import { fromBareModel } from "../../lora/bare-model.js";
 import { checkFit } from "../../lora/fit.js";
 import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import type { ModelGraph } from "../../models/architecture.js";
-import { readModel } from "../../models/index.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
-import type { TextCodec } from "../../text/tokenizer.js";
-import { EmbeddingProgram, type Pooling } from "../../training/embedding-program.js";
+import { EmbeddingProgram } from "../../training/embedding-program.js";
 import type { EmbedResult, Progress } from "../api.js";
 import { type EmbedSettings, embedSet, inCode, parseOptions } from "../options.js";
 import { findAdapter } from "./adapter-place.js";
 import { targetOf } from "./device.js";
-import { type DescribedModel, describeModelAs, mapModel } from "./open-model.js";
-import { readSentenceFiles } from "./sentence-files.js";
+import { describeEmbedding, encodedText } from "./embedded-text.js";
+import { type DescribedModel, mapModel } from "./open-model.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
 /** The work of `embed`, in its worker. */
@@ -25,13 +22,10 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   const settings: EmbedSettings = parseOptions(embedSet, given, inCode);
   const notes: string[] = [];
   const onProgress = (progress: Progress) => emit(progress);
-  const described = await describeModelAs(embeddingModel, settings.model, { signal, onProgress, onNotice: (note) => notes.push(note) });
-  if (described.ggufMetadata !== undefined)
-    throw new InputError(`${settings.model}: sentences are embedded by models in a folder, not by a GGUF.`);
+  const { described, embedding } = await describeEmbedding(settings.model, { signal, onProgress, onNotice: (note) => notes.push(note) });
   const adapter = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
-  const { maxLength, ...embedding } = await readSentenceFiles(described.path);
-  const longest = Math.min(maxLength ?? described.model.dimensions.maxPositions, described.model.dimensions.maxPositions);
-  const texts = (await textsOf(settings)).map((text) => encoded(described.codec, text, embedding.pooling, longest));
+  const longest = described.model.dimensions.maxPositions;
+  const texts = (await textsOf(settings)).map((text) => encodedText(described.codec, text, embedding.pooling, longest));
   const cut = texts.filter((text) => text.cut).length;
   if (cut > 0) notes.push(`${cut} of ${texts.length} texts are longer than ${longest} tokens and cut at their end`);
 
@@ -56,9 +50,6 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   }
 }
 
-/** A model up to its hidden states: of a language model the vocabulary's head is not read. */
-const embeddingModel = (config: Readonly<Record<string, unknown>>): ModelGraph => ({ ...readModel(config), head: undefined });
-
 /**
  * An adapter of a model that embeds, laid out beside it.
  *
@@ -82,21 +73,4 @@ async function textsOf({ text = [], data }: EmbedSettings): Promise<readonly str
   const texts = [...text, ...found];
   if (texts.length > 0) return texts;
   throw new InputError("There is no text to embed. Give some with --text, or a file of rows with --data.");
-}
-
-interface EncodedText extends LabelledTokens {
-  readonly cut: boolean;
-}
-
-/** A text as the model reads it; its one place is the token that pooling reads. */
-function encoded(codec: TextCodec, text: string, pooling: Pooling, maxLength: number): EncodedText {
-  const { ids, cut } = codec.encodeInput(text, undefined, { maxLength });
-  if (ids.length === 0) throw new InputError(`${JSON.stringify(text.slice(0, 40))}: the model's tokenizer makes no token of it.`);
-  return {
-    ids: Int32Array.from(ids),
-    places: Int32Array.of(pooling === "last" ? ids.length - 1 : 0),
-    targets: Int32Array.of(0),
-    weights: Float32Array.of(1),
-    cut: cut > 0,
-  };
 }

@@ -1,5 +1,5 @@
 import { type BatchShape, batchShape, epochPlan } from "../../data/batch.js";
-import { lessonOf } from "../../data/lesson.js";
+import { lessonOf, type TaughtTokens, textsOf, tokensOf } from "../../data/lesson.js";
 import type { AdapterLayout } from "../../lora/layout.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { SLICE_BYTES } from "../../ops/table.js";
@@ -28,35 +28,46 @@ export interface RunBatches {
 
 /** The batches that a run would take, by the rules of training. */
 export function planBatches(
-  model: ModelGraph,
+  task: Task,
   settings: Pick<PlanSettings, "batchSize" | "seed" | "maxLength">,
   data: TaughtData | undefined,
 ): RunBatches {
   const { batchSize, seed, maxLength } = settings;
   if (data === undefined) {
-    const length = Math.min(maxLength, model.dimensions.maxPositions);
-    const whole = { ids: new Int32Array(length), supervised: new Uint8Array(length).fill(1) };
-    const shape = batchShape(new Array<typeof whole>(batchSize).fill(whole));
+    const whole = longestOf(task, Math.min(maxLength, task.model.dimensions.maxPositions));
+    const together = new Array<TaughtTokens>(batchSize).fill(whole);
     return {
       known: false,
       perEpoch: 1,
-      tokensPerEpoch: batchSize * length,
-      shapes: tally([shape]),
-      maxSupervised: batchSize * length,
-      validation: shape,
+      tokensPerEpoch: batchSize * tokensOf(whole),
+      shapes: tally([batchShape(together)]),
+      maxSupervised: batchSize * lessonOf(whole).places.length,
+      validation: measuredShape(together, batchSize),
     };
   }
-  const lengths = data.train.map(({ ids }) => ids.length);
+  const lengths = data.train.map(tokensOf);
   const plan = epochPlan(lengths, batchSize, seed, 0);
-  const longest = [...data.validation].sort((a, b) => b.ids.length - a.ids.length).slice(0, batchSize);
   return {
     known: true,
     perEpoch: plan.length,
     tokensPerEpoch: lengths.reduce((sum, length) => sum + length, 0),
     shapes: tally(plan.map((indexes) => batchShape(indexes.flatMap((index) => data.train[index] ?? [])))),
     maxSupervised: batchSize * data.train.reduce((most, example) => Math.max(most, lessonOf(example).places.length), 0),
-    validation: longest.length === 0 ? undefined : batchShape(longest),
+    validation: data.validation.length === 0 ? undefined : measuredShape(data.validation, batchSize),
   };
+}
+
+/** An example of a task that is as long as may be: learned whole, or a pair. */
+function longestOf({ objective }: Task, length: number): TaughtTokens {
+  const ids = new Int32Array(length);
+  if (objective?.inBatch !== true) return { ids, supervised: new Uint8Array(length).fill(1) };
+  return { ids, places: Int32Array.of(0), targets: Int32Array.of(0), weights: Float32Array.of(1), partner: { ids, place: 0 } };
+}
+
+/** The largest batch of texts that are measured together. */
+function measuredShape(examples: readonly TaughtTokens[], batchSize: number): BatchShape {
+  const texts = examples.flatMap(textsOf).sort((a, b) => b.ids.length - a.ids.length);
+  return batchShape(texts.slice(0, batchSize));
 }
 
 function tally(shapes: readonly BatchShape[]): RunBatches["shapes"] {

@@ -7,6 +7,7 @@ import { labelledModel } from "../../models/labelled-model.js";
 import type { PlanResult } from "../api.js";
 import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
 import { targetOf, trainingPrecision } from "./device.js";
+import { describeEmbeddingTask } from "./embedded-text.js";
 import { bestProductSpeed, int8Support } from "./int8-support.js";
 import { graphTask, isLabelTask, labelObjective } from "./label-head.js";
 import { describeModel, describeModelAs, type OpenOptions } from "./open-model.js";
@@ -29,7 +30,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
 
   const target = targetOf(settings.device);
   const precision = await trainingPrecision(settings, described.model);
-  const batches = planBatches(described.model, settings, data);
+  const batches = planBatches(described, settings, data);
   const { gradientCheckpointing, note } = checkpointingOf(described, layout, { ...settings, precision }, data);
   const choice = { ...settings, precision, gradientCheckpointing };
   const costs = batchCosts(batches, described, layout, choice);
@@ -68,7 +69,8 @@ async function planned(settings: PlanSettings, opening: OpenOptions) {
     return { described: { ...described, objective }, task: undefined, layout };
   }
   if (settings.data === undefined) {
-    const described = await describeModel(settings.model, opening);
+    const described =
+      settings.task === "embedding" ? await describeEmbeddingTask(settings.model, opening) : await describeModel(settings.model, opening);
     const layout = buildLayout(adaptGroups(described.model.linearGroups, specOf(settings)), [], variantOf(settings.method));
     return { described, task: undefined, layout };
   }

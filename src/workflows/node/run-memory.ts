@@ -1,4 +1,5 @@
-import type { TaughtTokens } from "../../data/lesson.js";
+import { type TaughtTokens, textsOf } from "../../data/lesson.js";
+import { longestOf } from "../../data/packing.js";
 import type { AdapterLayout } from "../../lora/layout.js";
 import type { Task } from "../../training/sequence-graph.js";
 import { isMappedInPlace } from "../../weights/node/mapped-weights.js";
@@ -108,12 +109,15 @@ export function checkpointingOf(
 ): CheckpointingChoice {
   return chooseCheckpointing(settings.gradientCheckpointing, () => {
     const without = { ...settings, gradientCheckpointing: false };
-    const costs = batchCosts(planBatches(described.model, settings, data), described, layout, without);
+    const costs = batchCosts(planBatches(described, settings, data), described, layout, without);
     return memoryOf(described, layout, without, costs).needed;
   });
 }
 
-/** The total with each change that lowers the peak; most first. Fewer examples at a time are made up for by accumulation. */
+/**
+ * The total with each change that lowers the peak; most first. Fewer examples at a time are made up for by accumulation, but where a loss
+ * is that of a whole batch.
+ */
 export function memoryChanges(
   described: Described,
   layout: AdapterLayout,
@@ -123,15 +127,14 @@ export function memoryChanges(
 ): PlanResult["changes"] {
   const memoryWith = (change: Partial<MemoryChoice>) => {
     const changed = { ...choice, ...change };
-    const costs = batchCosts(planBatches(described.model, changed, data && shortened(data, changed.maxLength)), described, layout, changed);
+    const costs = batchCosts(planBatches(described, changed, data && shortened(data, changed.maxLength)), described, layout, changed);
     return memoryOf(described, layout, changed, costs, resident);
   };
-  const { batchSize, accumulate, gradientCheckpointing, precision, device } = choice;
-  const half = Math.ceil(batchSize / 2);
+  const { gradientCheckpointing, precision, device } = choice;
   const length = Math.ceil(Math.min(choice.maxLength, described.model.dimensions.maxPositions, longest(data)) / 2);
-  const candidates: readonly (readonly [string, Partial<MemoryChoice>] | undefined)[] = [
+  const candidates: readonly (Change | undefined)[] = [
     gradientCheckpointing ? undefined : ["--gradient-checkpointing on", { gradientCheckpointing: true }],
-    batchSize === 1 ? undefined : [`--batch-size ${half} --accumulate ${2 * accumulate}`, { batchSize: half, accumulate: 2 * accumulate }],
+    smallerBatch(described, choice),
     length < 16 ? undefined : [`--max-length ${length}`, { maxLength: length }],
     precision === "4bit" || device === "webgpu" ? undefined : ["--precision 4bit", { precision: "4bit" }],
     precision === "fp32" && device !== "webgpu" && isInt8Exact ? ["--precision int8", { precision: "int8" }] : undefined,
@@ -144,18 +147,30 @@ export function memoryChanges(
     .sort((a, b) => a.total - b.total);
 }
 
+/** Options as they are written, and what they change. */
+type Change = readonly [string, Partial<MemoryChoice>];
+
+function smallerBatch({ objective }: Described, { batchSize, accumulate }: MemoryChoice): Change | undefined {
+  const half = Math.ceil(batchSize / 2);
+  if (objective?.inBatch === true) return batchSize <= 2 ? undefined : [`--batch-size ${half}`, { batchSize: half }];
+  if (batchSize === 1) return undefined;
+  return [`--batch-size ${half} --accumulate ${2 * accumulate}`, { batchSize: half, accumulate: 2 * accumulate }];
+}
+
 function longest(data: TaughtData | undefined): number {
   if (data === undefined) return Number.POSITIVE_INFINITY;
-  return [...data.train, ...data.validation].reduce((most, { ids }) => Math.max(most, ids.length), 1);
+  return longestOf([...data.train, ...data.validation].flatMap(textsOf));
 }
 
 /** Examples as a smaller --max-length would cut them. */
 function shortened({ train, validation }: TaughtData, length: number): TaughtData {
+  const within = (place: number) => Math.min(place, length - 1);
   const cut = <Example extends TaughtTokens>(example: Example): Example => {
     const ids = example.ids.slice(0, length);
-    return "places" in example
-      ? { ...example, ids, places: example.places.map((place) => Math.min(place, length - 1)) }
-      : { ...example, ids, supervised: example.supervised.slice(0, length) };
+    if (!("places" in example)) return { ...example, ids, supervised: example.supervised.slice(0, length) };
+    const { partner, places } = example;
+    const other = partner && { ids: partner.ids.slice(0, length), place: within(partner.place) };
+    return { ...example, ids, places: places.map(within), ...(other === undefined ? {} : { partner: other }) };
   };
   return { train: train.map(cut), validation: validation.map(cut) };
 }

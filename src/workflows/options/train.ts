@@ -8,7 +8,7 @@ import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed, standardInputTwice } from "./common.js";
 import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
 
-const tasks = ["sft", "classification", "token-classification", "regression"] as const;
+const tasks = ["sft", "classification", "token-classification", "regression", "embedding"] as const;
 
 /** `none`, `balanced`, or weights by name as `spam=3,ham=1`. */
 function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
@@ -146,7 +146,7 @@ const trainShape = {
     default: "sft",
     value: "TASK",
     group: groups.training,
-    help: "What is learned: sft (to answer like the examples), classification (a label for each text), token-classification (a label for each word) or regression (a number for each text). docs/classification.md shows the rows of each.",
+    help: "What is learned: sft (to answer like the examples), classification (a label for each text), token-classification (a label for each word), regression (a number for each text) or embedding (vectors that lie near each other for the two texts of a pair). docs/classification.md and docs/sentence-embeddings.md show the rows of each.",
   }),
   classWeights: option(classWeighting(), {
     default: "none",
@@ -304,16 +304,29 @@ function trainRules(given: Readonly<Record<string, unknown>>, where: (name: stri
   const lengths = durations.filter((name) => name in given);
   if (lengths.length > 1) problems.push(`${lengths.map(where).join(" and ")} exclude one another: give one`);
   const task = given.task ?? "sft";
-  if ("classWeights" in given && (task === "sft" || task === "regression"))
+  if ("classWeights" in given && (task === "sft" || task === "regression" || task === "embedding"))
     problems.push(
       `${where("classWeights")} belongs to the tasks classification and token-classification; ${where("task")} is ${String(task)}`,
     );
+  if (task === "embedding") problems.push(...pairRules(given, where));
   problems.push(...methodRules(given, where));
   const optimizer = given.optimizer ?? "adamw";
   if ("momentum" in given && optimizer === "adamw")
     problems.push(`${where("momentum")} belongs to the optimizer sgd; adamw has ${where("betas")}`);
   if ("betas" in given && optimizer === "sgd")
     problems.push(`${where("betas")} belongs to the optimizer adamw; sgd has ${where("momentum")}`);
+  return problems;
+}
+
+/** What a loss over a whole batch asks of the batches. */
+function pairRules({ accumulate, batchSize }: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
+  const problems: string[] = [];
+  if (typeof accumulate === "number" && accumulate > 1)
+    problems.push(
+      `${where("accumulate")} is 1 for the task embedding: each pair is told from the others of its batch, so that small batches are another loss; raise ${where("batchSize")}`,
+    );
+  if (batchSize === 1)
+    problems.push(`${where("batchSize")} is 2 or more for the task embedding: a pair that is alone in its batch teaches nothing`);
   return problems;
 }
 

@@ -1,4 +1,5 @@
 import { epochPlan } from "../../../data/batch.js";
+import { tokensOf } from "../../../data/lesson.js";
 import { type AdapterSpec, withRanks } from "../../../lora/spec.js";
 import { variantOf } from "../../../lora/variants/index.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
@@ -36,12 +37,7 @@ export async function startedFromData(
 
   const examples = task.data.train;
   const { batchSize, seed, startBatches, svdRounds: rounds } = settings;
-  const plan = epochPlan(
-    examples.map(({ ids }) => ids.length),
-    batchSize,
-    seed,
-    0,
-  );
+  const plan = epochPlan(examples.map(tokensOf), batchSize, seed, 0);
   const batches = plan.slice(0, startBatches).map((indexes) => lookedAt(indexes.flatMap((index) => examples[index] ?? [])));
   const pause = async (done: number, total: number) => {
     onProgress?.({ task: "looking at what the layers read", done, total, unit: "items" });

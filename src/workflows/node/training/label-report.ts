@@ -12,6 +12,7 @@ import type { DoneEvent } from "../../api.js";
 import { predictLabels } from "../predict-labels.js";
 import { readMetrics } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
+import { BY_RESUMING, measureSaved } from "./measure-saved.js";
 import type { MeasureContext, TrainedRun } from "./run-task.js";
 import { curvesOf } from "./trade-off.js";
 
@@ -28,26 +29,25 @@ export interface TrainedLabels extends TrainedRun<LabelledExample> {
 
 /**
  * Measures the best adapter and head on held-out rows, writes the report and tells it. A head that was not trained says nothing, so
- * there is no "before": what is compared with is to say the most frequent label always. A failure is told as a warning, and costs the run
- * its report alone.
+ * there is no "before": what is compared with is to say the most frequent label always.
  */
-export async function measureLabels(run: TrainedLabels, { emit, signal }: MeasureContext): Promise<Pick<DoneEvent, "target"> | undefined> {
-  const warn = (message: string) => emit({ type: "warning", message });
+export async function measureLabels(run: TrainedLabels, context: MeasureContext): Promise<Pick<DoneEvent, "target"> | undefined> {
+  const { emit } = context;
   if (run.examples.length === 0) {
-    warn("Nothing was held out, so what was learned cannot be measured. Give examples of their own with --valid.");
+    emit({
+      type: "warning",
+      message: "Nothing was held out, so what was learned cannot be measured. Give examples of their own with --valid.",
+    });
     return undefined;
   }
-  try {
-    const report = await measured(run, { emit, signal });
+  const measure = async () => {
+    const report = await measured(run, context);
     const { html } = await writeLabelReport(run.folder.path, report);
     emit({ type: "report", report, path: html });
     const { results } = report;
     return results.kind === "classes" ? { target: { before: results.accuracy.before, after: results.accuracy.after } } : {};
-  } catch (error) {
-    const what = signal.aborted ? "was interrupted" : `failed: ${error instanceof Error ? error.message : String(error)}`;
-    warn(`The adapter is saved, but measuring it ${what}${/[.!?]$/.test(what) ? "" : "."} Resuming the run (--resume) measures again.`);
-    return undefined;
-  }
+  };
+  return measureSaved(measure, context, BY_RESUMING);
 }
 
 async function measured(run: TrainedLabels, { emit, signal }: MeasureContext): Promise<LabelReport> {

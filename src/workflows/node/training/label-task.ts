@@ -17,7 +17,7 @@ const MOST_SCORING = 2_000;
 /** To tell the label of a text, of each word, or a number: an adapter and a head are trained. */
 export const readLabelTask: TaskReader = async (settings, options) => {
   const { task } = settings;
-  if (task === "sft") throw new Error("the task sft has no labels");
+  if (task === "sft" || task === "embedding") throw new Error(`the task ${task} has no labels`);
   const rows = await readLabelledRun(settings, task);
   const described = await describeModelAs((config) => labelledModel(readModel(config), graphTask(task)), settings.model, options);
   const { model, codec, checkpoint } = described;

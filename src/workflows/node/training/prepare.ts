@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { cpus } from "node:os";
-import { lessonOf } from "../../../data/lesson.js";
+import { lessonOf, textsOf } from "../../../data/lesson.js";
 import { longestOf, longestRow } from "../../../data/packing.js";
 import { configOf } from "../../../lora/adapter.js";
 import { type AdapterLayout, buildLayout } from "../../../lora/layout.js";
@@ -16,6 +16,7 @@ import { targetOf, trainingPrecision } from "../device.js";
 import { mapModel, type OpenedModel, type OpenOptions } from "../open-model.js";
 import { checkpointingOf } from "../run-memory.js";
 import { startedFromData } from "./data-start.js";
+import { readEmbeddingTask } from "./embedding-task.js";
 import { readLabelTask } from "./label-task.js";
 import { readLanguageTask } from "./language-task.js";
 import { withOwnBase } from "./own-base.js";
@@ -27,6 +28,7 @@ const taskReaders: Readonly<Record<TrainSettings["task"], TaskReader>> = {
   classification: readLabelTask,
   "token-classification": readLabelTask,
   regression: readLabelTask,
+  embedding: readEmbeddingTask,
 };
 
 /** A run's files, and the description of its model. */
@@ -59,7 +61,7 @@ export async function prepareRun(
   const beside = await withOwnBase(described, { settings, spec: asked, layout: planned, config }, options);
   const opened = await mapModel(beside, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
   const examples = [...data.train, ...data.validation];
-  const maxTokens = longestRow(longestOf(examples));
+  const maxTokens = longestRow(longestOf(examples.flatMap(textsOf)));
   const fromData = await startedFromData({ settings, spec: asked, task, compile: opened.compile, maxTokens }, saved, options);
   const spec = fromData?.spec ?? asked;
   const layout = fromData === undefined ? planned : trainablesOf(task, spec);
@@ -174,6 +176,7 @@ function digestOf(examples: readonly TaughtExample[]): string {
   const hash = createHash("sha256");
   for (const example of examples) {
     hash.update(example.ids);
+    if ("partner" in example && example.partner !== undefined) hash.update(example.partner.ids);
     if ("places" in example) for (const values of [example.places, example.targets, example.weights]) hash.update(values);
     else hash.update(example.supervised);
     hash.update("|");

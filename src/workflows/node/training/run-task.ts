@@ -1,6 +1,7 @@
 import type { Example } from "../../../data/example.js";
 import type { LabelledExample } from "../../../data/labelled-example.js";
-import type { AdapterConfig, Labelling } from "../../../lora/adapter.js";
+import type { PairExample } from "../../../data/pair.js";
+import type { Adapter, AdapterConfig, Labelling } from "../../../lora/adapter.js";
 import type { LinearLayer } from "../../../lora/layer.js";
 import type { AdapterLayout } from "../../../lora/layout.js";
 import type { AdapterSpec } from "../../../lora/spec.js";
@@ -19,9 +20,12 @@ import type { CheckpointingChoice } from "../run-memory.js";
 import type { TargetSpec } from "./target.js";
 
 /** What the options of a run say of its data and task. */
-export type TaskSettings = Pick<TrainSettings, "model" | "data" | "valid" | "maxLength" | "overflow" | "seed" | "task" | "classWeights">;
+export type TaskSettings = Pick<
+  TrainSettings,
+  "model" | "data" | "valid" | "maxLength" | "overflow" | "seed" | "task" | "classWeights" | "batchSize"
+>;
 
-export type TaughtExample = Example | LabelledExample;
+export type TaughtExample = Example | LabelledExample | PairExample;
 
 /** What examples are measured with during training. */
 export interface Validation {
@@ -42,6 +46,8 @@ export interface RunTask<Taught extends TaughtExample = TaughtExample> {
   /** What the adapter's configuration says of the task. */
   readonly config: Pick<AdapterConfig, "taskType" | "trainedModules">;
   readonly labelling: Labelling | undefined;
+  /** The adapter as its folder names the layers, where these are not the model's own names. */
+  readonly saved?: (adapter: Adapter) => Adapter;
   /** Examples that score the adapter at the end, at most. */
   readonly mostScoring: number | undefined;
   /** Puts what is trained whole beside the adapter at its start. */
@@ -49,7 +55,7 @@ export interface RunTask<Taught extends TaughtExample = TaughtExample> {
   /** The loss of some validation examples, and what else the task measures of them. */
   validate(examples: readonly Taught[], validation: Validation): Promise<Evaluation>;
   /** Measures a run that has ended and writes its report; returns what the last event says of it. */
-  measure(run: TrainedRun<Taught>, context: MeasureContext): Promise<Pick<DoneEvent, "target" | "general"> | undefined>;
+  measure(run: TrainedRun<Taught>, context: MeasureContext): Promise<Pick<DoneEvent, "target" | "general" | "ranking"> | undefined>;
 }
 
 /** A task with the model that it was read for. */

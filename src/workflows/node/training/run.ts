@@ -250,8 +250,10 @@ async function saveAdapters(
   { trainables, best }: TrainerState,
   frozen: Float32Array,
 ): Promise<void> {
-  await writeAdapterFolder(folder.adapter, adapterFromVectors(config, layout, { trainables: best ?? trainables, frozen }, task.labelling));
-  await writeAdapterFolder(folder.last, adapterFromVectors(config, layout, { trainables, frozen }, task.labelling));
+  const { labelling, saved = (adapter) => adapter } = task;
+  const adapterOf = (values: Float32Array) => saved(adapterFromVectors(config, layout, { trainables: values, frozen }, labelling));
+  await writeAdapterFolder(folder.adapter, adapterOf(best ?? trainables));
+  await writeAdapterFolder(folder.last, adapterOf(trainables));
 }
 
 const layersOf = ({ groups }: AdapterLayout): number => groups.reduce((sum, { layers }) => sum + layers.length, 0);

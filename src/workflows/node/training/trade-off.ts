@@ -13,6 +13,7 @@ import type { OpenedModel } from "../open-model.js";
 import { PROBE_TOKENS, readProbe } from "../probe.js";
 import { readMetrics } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
+import { measureSaved } from "./measure-saved.js";
 import { compileMeasures } from "./programs.js";
 import type { MeasureContext, TrainedRun } from "./run-task.js";
 import { askTarget, LONGEST_ANSWER, SAMPLES, type TargetResult, type TargetTask, targetMeasure, targetTask } from "./target.js";
@@ -32,8 +33,7 @@ interface Measured {
 
 /**
  * Measures the model with the adapter off and on, writes the report and tells it. "Before" is measured here, after the
- * training, so that the first step need not wait for it. The training is over and its adapter saved: a failure is told as a
- * warning, and costs the run its report alone.
+ * training, so that the first step need not wait for it.
  *
  * @returns the scores for the last event; none where nothing could be measured, or the run was aborted meanwhile.
  */
@@ -41,22 +41,21 @@ export async function measureTradeOff(
   run: TrainedLanguageRun,
   context: MeasureContext,
 ): Promise<Pick<DoneEvent, "target" | "general"> | undefined> {
-  const { emit, signal } = context;
-  const warn = (message: string) => emit({ type: "warning", message });
-  try {
+  const { emit } = context;
+  const measureAll = async () => {
     const measured = await measure(run, context);
     if (measured === undefined) {
-      warn("Nothing was held out, so what the adapter gained cannot be measured. Give examples of their own with --valid.");
+      emit({
+        type: "warning",
+        message: "Nothing was held out, so what the adapter gained cannot be measured. Give examples of their own with --valid.",
+      });
       return undefined;
     }
     const { report, page } = measured;
     emit({ type: "report", report, path: page });
     return scores(report);
-  } catch (error) {
-    const what = signal.aborted ? "was interrupted" : `failed: ${error instanceof Error ? error.message : String(error)}`;
-    warn(`The adapter is saved, but measuring what it gained and lost ${what}${/[.!?]$/.test(what) ? "" : "."} ${againWords(run)}`);
-    return undefined;
-  }
+  };
+  return measureSaved(measureAll, context, againWords(run));
 }
 
 /** How a person measures later what was not measured now. */

@@ -1,0 +1,110 @@
+import type { ExampleCounts } from "../../data/example.js";
+import { type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
+import { type PairExample, type PairRow, recognisePair } from "../../data/pair.js";
+import { splitHeldOut } from "../../data/split.js";
+import { InputError } from "../../errors.js";
+import type { TextCodec } from "../../text/tokenizer.js";
+import type { Pooling } from "../../training/objectives/embedding-pairs.js";
+import { encodedText } from "./embedded-text.js";
+import {
+  countNotes,
+  type DataChoice,
+  filesNotes,
+  heldOutNote,
+  longestExample,
+  overlapNotes,
+  type RunRows,
+  type TaughtData,
+} from "./run-data.js";
+
+/** Fewer pairs have nothing to tell a positive from. */
+const FEWEST = 2;
+
+export async function readPairRun({ data, valid }: Pick<DataChoice, "data" | "valid">): Promise<RunRows<PairRow>> {
+  const read = (path: string): Promise<ReadRows<PairRow>> => readRowsAs<PairRow>(path, recognisePair);
+  return { data: await read(data), valid: valid === undefined ? undefined : await read(valid) };
+}
+
+/** How a run reads pairs. */
+export interface PairChoice extends DataChoice {
+  /** Pairs that are told from one another. */
+  readonly batchSize: number;
+}
+
+/** What of a model pairs are read by. */
+export interface PairReader {
+  readonly codec: TextCodec;
+  readonly pooling: Pooling;
+  readonly maxPositions: number;
+}
+
+/**
+ * Rows as a model's tokens, parted into what is learned and what measures it.
+ *
+ * @throws InputError where there are too few pairs.
+ */
+export function encodePairRun(
+  rows: RunRows<PairRow>,
+  choice: PairChoice,
+  reader: PairReader,
+): TaughtData<PairExample> & { readonly notes: readonly string[] } {
+  const options = { maxLength: longestExample(choice, reader.maxPositions), overflow: choice.overflow };
+  const encoded = encodePairs(reader, rows.data.rows, options);
+  const notes = [...filesNotes(choice.data, rows.data), ...negativesNote(choice.data, rows.data.rows), ...countNotes(choice.data, encoded)];
+  const parts = (): TaughtData<PairExample> => {
+    if (rows.valid === undefined) {
+      const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
+      const isMeasured = heldOut.length >= FEWEST && train.length >= FEWEST;
+      notes.push(heldOutNote(isMeasured ? heldOut.length : 0, encoded, choice));
+      return isMeasured ? { train, validation: heldOut } : { train: encoded.examples, validation: [] };
+    }
+    const validation = encodePairs(reader, rows.valid.rows, options);
+    const file = choice.valid ?? "";
+    notes.push(...filesNotes(file, rows.valid), ...overlapNotes(encoded, validation, choice), ...countNotes(file, validation));
+    checkCount(file, validation.examples, "to measure on: each positive is looked for among the others");
+    return { train: encoded.examples, validation: validation.examples };
+  };
+  const { train, validation } = parts();
+  checkCount(choice.data, train, "to train on: each is told from the others of its batch");
+  return { train: inFullBatches(train, choice, notes), validation, notes };
+}
+
+function negativesNote(file: string, rows: readonly PairRow[]): string[] {
+  const count = rows.filter(({ hasNegative }) => hasNegative).length;
+  return count === 0 ? [] : [`${file}: the negatives of ${count} rows are not learned from; those of a pair are the positives of its batch`];
+}
+
+function checkCount(file: string, { length }: readonly PairExample[], purpose: string): void {
+  if (length >= FEWEST) return;
+  const found = length === 0 ? "no pair is" : "1 pair is";
+  throw new InputError(`${file}: ${found} left ${purpose}. Give ${FEWEST} pairs at least, or a larger --max-length where they were too long.`);
+}
+
+/** The pair that would be alone at the end of each epoch is left out. */
+function inFullBatches(train: readonly PairExample[], { data, batchSize }: PairChoice, notes: string[]): readonly PairExample[] {
+  if (train.length % batchSize !== 1) return train;
+  notes.push(`${data}: the last pair is left out, since it would be alone in a batch of ${batchSize} and teach nothing`);
+  return train.slice(0, -1);
+}
+
+/** Rows as pairs of texts, each read by itself. */
+function encodePairs(
+  { codec, pooling }: PairReader,
+  rows: readonly PairRow[],
+  { maxLength, overflow }: Pick<DataChoice, "maxLength" | "overflow">,
+): { readonly examples: PairExample[]; readonly counts: ExampleCounts } {
+  const counts: ExampleCounts = { rows: rows.length, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
+  const examples = rows.flatMap((row): PairExample[] => {
+    const { cut, ...anchor } = encodedText(codec, row.anchor, pooling, maxLength);
+    const positive = encodedText(codec, row.positive, pooling, maxLength);
+    const isCut = cut || positive.cut;
+    if (isCut && overflow === "drop") {
+      counts.droppedTooLong++;
+      return [];
+    }
+    if (isCut) counts.cut++;
+    const partner = { ids: positive.ids, place: positive.places[0] ?? 0 };
+    return [{ ...anchor, partner, source: row.source, prompt: row.anchor.replace(/\s+/g, " ").trim() }];
+  });
+  return { examples, counts };
+}
