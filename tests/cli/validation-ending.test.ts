@@ -38,3 +38,11 @@ test("with a report it is said once, by the report", async () => {
   expect(out.split(RISING)).toHaveLength(2);
   expect(out).toContain(`${RISING} the report.`);
 });
+
+test("of pairs: how many anchors find their positive first, and the mean reciprocal rank", async () => {
+  const ranking = (accuracy: number, meanReciprocalRank: number) => ({ anchors: 40, positives: 30, accuracy, meanReciprocalRank, loss: 1 });
+  const out = await ending([], { ranking: { before: ranking(0.3, 0.4567), after: ranking(0.9, 0.95) } });
+  expect(out).toContain(
+    "36 of 40 held-out anchors find a positive of their own first among 30 (12 without the adapter); mean reciprocal rank 0.950 (0.457).\n",
+  );
+});

@@ -19,6 +19,8 @@ const documents = [
   "docs/precision.md",
   "docs/adding-an-architecture.md",
   "docs/methods.md",
+  "docs/classification.md",
+  "docs/sentence-embeddings.md",
 ];
 const texts = new Map(documents.map((path) => [path, readFileSync(path, "utf8")]));
 

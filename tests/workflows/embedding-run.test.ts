@@ -27,7 +27,9 @@ async function trained(more: Readonly<Record<string, unknown>> = {}, watch: Para
 const folderBytes = (out: string) => readFile(join(out, "last", "adapter_model.safetensors"));
 
 describe("training with pairs", () => {
-  test("anchors find their positives; embed reads the folder, and its cosines are those that were measured", { timeout: 120_000 }, async () => {
+  test("anchors find their positives; embed reads the folder, and its cosines are those that were measured", {
+    timeout: 120_000,
+  }, async () => {
     const { out, events } = await trained();
     const { ranking, target } = ofType(events, "done")[0]!;
     expect(ranking?.after).toMatchObject({ anchors: 6, positives: 6 });
@@ -44,7 +46,10 @@ describe("training with pairs", () => {
 
     const nearest = async (adapter?: string) => {
       const text = pairs(6).flatMap(({ anchor, positive }) => [anchor, positive]);
-      const { vectors } = await runEmbed({ model: TINY_CHAT, threads: 1, text, ...(adapter === undefined ? {} : { adapter }) }, fakeContext());
+      const { vectors } = await runEmbed(
+        { model: TINY_CHAT, threads: 1, text, ...(adapter === undefined ? {} : { adapter }) },
+        fakeContext(),
+      );
       const cosine = (a: Float32Array, b: Float32Array) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
       const right = Array.from({ length: 6 }, (_, own) => {
         const scores = Array.from({ length: 6 }, (_, other) => cosine(vectors[2 * own]!, vectors[2 * other + 1]!));

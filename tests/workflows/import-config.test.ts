@@ -80,6 +80,14 @@ describe("PEFT", () => {
     });
   });
 
+  test("the kinds of tasks are those of --task", async () => {
+    const task = async (task_type: string) => (await imported({ peft: { task_type } })).options.task;
+    expect(await task("CAUSAL_LM")).toBeUndefined(); // the default
+    expect(await task("TOKEN_CLS")).toBe("token-classification");
+    expect(await task("FEATURE_EXTRACTION")).toBe("embedding");
+    expect(reasons(await imported({ peft: { task_type: "SEQ_2_SEQ_LM" } })).task_type).toContain("regression and embedding");
+  });
+
   test("what has no equal is told with its reason, in the file too", async () => {
     const result = await imported({ peft: { peft_type: "IA3", init_lora_weights: "corda", layer_replication: [[0, 4]], r: 9999 } });
     expect(Object.keys(reasons(result))).toEqual(["init_lora_weights", "peft_type", "layer_replication", "rank"]);

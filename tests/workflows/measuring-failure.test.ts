@@ -83,9 +83,7 @@ test("an abort while measuring is an interruption, and gives the sessions back",
     onEvent: (event) => event.type === "progress" && event.task === "measuring with the adapter" && abort.abort(),
   });
   expect(ofType(events, "warning").map(({ message }) => message)).toEqual([
-    expect.stringContaining(
-      "The adapter is saved, but measuring it was interrupted. Resuming the run (--resume) measures",
-    ),
+    expect.stringContaining("The adapter is saved, but measuring it was interrupted. Resuming the run (--resume) measures"),
   ]);
   expect(events.at(-1)).toMatchObject({ type: "done", reason: "interrupted", steps: 2 });
   expect(sessions).toEqual({ made: 4, open: 0 });

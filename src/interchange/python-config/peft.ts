@@ -58,5 +58,6 @@ function taskOf(value: unknown): Fate {
   if (isUnset(value) || value === "CAUSAL_LM") return idle;
   if (value === "SEQ_CLS") return { kind: "options", options: { task: "classification" } };
   if (value === "TOKEN_CLS") return { kind: "options", options: { task: "token-classification" } };
-  return lost("Lorikeet has the tasks sft, classification, token-classification and regression");
+  if (value === "FEATURE_EXTRACTION") return { kind: "options", options: { task: "embedding" } };
+  return lost("Lorikeet has the tasks sft, classification, token-classification, regression and embedding");
 }

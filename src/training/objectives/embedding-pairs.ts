@@ -44,7 +44,10 @@ export function embeddingPairs(pooling: Pooling): Objective {
 /** The positives that each anchor is told its own from: its own, and those that no pair of the batch gives it, [S, S]. */
 function candidatesOf(batch: Batch): Float32Array {
   const { supervisedRows, partnerRows = supervisedRows, supervisedCount } = batch;
-  const textAt = (row: bigint | undefined) => rowsOfText(batch, Number(row)).map((other) => batch.ids[other]).join();
+  const textAt = (row: bigint | undefined) =>
+    rowsOfText(batch, Number(row))
+      .map((other) => batch.ids[other])
+      .join();
   const anchors = Array.from(supervisedRows.subarray(0, supervisedCount), textAt);
   const positives = Array.from(partnerRows.subarray(0, supervisedCount), textAt);
   const given = new Set(anchors.map((anchor, pair) => `${anchor}/${positives[pair]}`));

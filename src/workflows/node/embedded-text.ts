@@ -20,8 +20,7 @@ export interface DescribedEmbedding {
 /** Reads all of a model that embeds but its weights. */
 export async function describeEmbedding(name: string, options: OpenOptions): Promise<DescribedEmbedding> {
   const described = await describeModelAs(embeddingModel, name, options);
-  if (described.ggufMetadata !== undefined)
-    throw new InputError(`${name}: sentences are embedded by models in a folder, not by a GGUF.`);
+  if (described.ggufMetadata !== undefined) throw new InputError(`${name}: sentences are embedded by models in a folder, not by a GGUF.`);
   const { maxLength, ...embedding } = await readSentenceFiles(described.path);
   const { model } = described;
   const maxPositions = Math.min(maxLength ?? model.dimensions.maxPositions, model.dimensions.maxPositions);

@@ -71,13 +71,17 @@ export function encodePairRun(
 
 function negativesNote(file: string, rows: readonly PairRow[]): string[] {
   const count = rows.filter(({ hasNegative }) => hasNegative).length;
-  return count === 0 ? [] : [`${file}: the negatives of ${count} rows are not learned from; those of a pair are the positives of its batch`];
+  return count === 0
+    ? []
+    : [`${file}: the negatives of ${count} rows are not learned from; those of a pair are the positives of its batch`];
 }
 
 function checkCount(file: string, { length }: readonly PairExample[], purpose: string): void {
   if (length >= FEWEST) return;
   const found = length === 0 ? "no pair is" : "1 pair is";
-  throw new InputError(`${file}: ${found} left ${purpose}. Give ${FEWEST} pairs at least, or a larger --max-length where they were too long.`);
+  throw new InputError(
+    `${file}: ${found} left ${purpose}. Give ${FEWEST} pairs at least, or a larger --max-length where they were too long.`,
+  );
 }
 
 /** The pair that would be alone at the end of each epoch is left out. */
