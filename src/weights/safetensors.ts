@@ -172,7 +172,7 @@ function repeatedTopLevelKey(json: string): string | undefined {
 }
 
 function checkMetadata(file: string, value: unknown): Readonly<Record<string, string>> {
-  if (value === undefined) return {};
+  if (value === undefined || value === null) return {}; // mlx writes null where there is nothing to say
   if (!isRecord(value)) throw damaged(file, "its __metadata__ is not an object");
   const entries: [string, string][] = [];
   for (const [key, text] of Object.entries(value)) {

@@ -26,17 +26,20 @@ const sets = Object.values(commandOptions) as readonly { readonly set: OptionSet
 function sample(name: string, info: OptionInfo): { text: string | undefined; value: unknown } {
   switch (info.kind) {
     case "integer": {
-      const value = Number(/from (\d+)/.exec(info.expected)?.[1] ?? 0) + 7;
+      const seven = leastOf(info) + 7;
+      const value = seven === info.default ? seven + 1 : seven;
       return { text: String(value), value };
     }
-    case "number":
-      return { text: "0.25", value: 0.25 };
+    case "number": {
+      const value = leastOf(info) + 0.25;
+      return { text: String(value), value };
+    }
     case "numbers":
       return { text: "0.8,0.95", value: [0.8, 0.95] };
     case "switch":
       return { text: undefined, value: info.default !== true };
     case "choice": {
-      const words = info.expected.replace("one of ", "").split(", ");
+      const words = wordsOf(info);
       const value = words.find((word) => word !== info.default) ?? words[0]!;
       return { text: value, value };
     }
@@ -55,9 +58,16 @@ function sample(name: string, info: OptionInfo): { text: string | undefined; val
   }
 }
 
+const leastOf = (info: OptionInfo): number => Number(/from (\d+)/.exec(info.expected)?.[1] ?? 0);
+const wordsOf = (info: OptionInfo): string[] => info.expected.replace("one of ", "").split(", ");
+
 /** What an option needs beside it, and what it must not meet. */
 const company: Record<string, Record<string, unknown>> = {
   momentum: { optimizer: "sgd" },
+  svdRounds: { method: "pissa" },
+  rho: { method: "eva" },
+  loftqRounds: { method: "loftq", precision: "4bit" },
+  startBatches: { method: "eva" },
   classWeights: { task: "classification" },
   merged: { adapter: "a" },
   "rank out": { best: 2 },
@@ -68,7 +78,7 @@ function baseline(set: OptionSet<Shape, unknown, unknown>, without: readonly str
   const given: Record<string, unknown> = {};
   for (const name of Object.keys(set.shape)) {
     const info = infoOf(set.shape, name);
-    if (info.required) given[name] = info.kind === "choice" ? sample(name, info).value : "x";
+    if (info.required) given[name] = info.kind === "choice" ? wordsOf(info).at(-1) : "x";
   }
   if (set.name === "generate") given.prompt = "x";
   if (set.name === "import") given.peft = "y";

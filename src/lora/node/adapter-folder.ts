@@ -31,7 +31,7 @@ export async function holdsAdapter(folder: string): Promise<boolean> {
   return (await placeOf(folder, CONFIG)) !== undefined;
 }
 
-/** Bytes of an adapter's weights file. */
+/** Bytes of the weights file of an adapter that PEFT or this library saved. */
 export async function adapterBytes(folder: string): Promise<number> {
   const old = join(folder, OLD_WEIGHTS);
   const path = (await placeOf(folder, WEIGHTS)) ?? ((await exists(old)) ? old : undefined);

@@ -9,7 +9,8 @@ import { A, B, parameterA, parameterB, randomA, storedPair, valuesOf } from "./l
 import type { LayerRows, Variant } from "./variant.js";
 
 /** m, as PEFT writes it. */
-const MAGNITUDE = "lora_magnitude_vector";
+/** The lengths of the rows of W', as PEFT names them behind the layer. */
+export const MAGNITUDE = "lora_magnitude_vector";
 /** ‖w‖² of each row of the frozen W. */
 const SQUARES = "weight_squares";
 

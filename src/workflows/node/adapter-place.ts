@@ -3,9 +3,10 @@ import { join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
 import type { BaseModel } from "../../interchange/gguf/base-model.js";
 import { isGgufFile, readGgufAdapterFile } from "../../interchange/gguf/node/adapter-file.js";
+import { isMlxFolder, MLX_WEIGHTS, readMlxFolder } from "../../interchange/mlx/node/adapter-folder.js";
 import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
-import { holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import { adapterBytes, holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import type { DescribedModel } from "./open-model.js";
 import { runFolder } from "./run-folder.js";
 
@@ -30,7 +31,8 @@ export async function readFittingAdapter(directory: string, { name, model }: Des
 
 /** Reads an adapter where `findAdapter` found it. A GGUF adapter needs its model to be of use there; see `readGgufAdapter`. */
 export async function readPlacedAdapter(place: string, model?: BaseModel): Promise<Adapter> {
-  return isGgufFile(place) ? await readGgufAdapterFile(place, model) : await readAdapterFolder(place);
+  if (isGgufFile(place)) return readGgufAdapterFile(place, model);
+  return (await isMlxFolder(place)) ? readMlxFolder(place) : readAdapterFolder(place);
 }
 
 /**
@@ -44,6 +46,12 @@ export async function findAdapter(directory: string): Promise<string> {
   if (await holdsAdapter(directory)) return directory;
   if (await holdsAdapter(run.adapter)) return run.adapter;
   throw await noAdapter(directory);
+}
+
+/** Bytes of the file of weights of an adapter where `findAdapter` found it. */
+export async function placedBytes(place: string): Promise<number> {
+  if (isGgufFile(place)) return (await stat(place)).size;
+  return (await isMlxFolder(place)) ? (await stat(join(place, MLX_WEIGHTS))).size : adapterBytes(place);
 }
 
 async function noAdapter(directory: string): Promise<InputError> {

@@ -4,14 +4,17 @@ import { InputError } from "../../errors.js";
 import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
 import { writeGguf } from "../../interchange/gguf/node/write-gguf.js";
 import { type GgufAdapter, ggufAdapter } from "../../interchange/gguf/write-adapter.js";
+import { writeMlxFolder } from "../../interchange/mlx/node/adapter-folder.js";
+import { mlxAdapter } from "../../interchange/mlx/write-adapter.js";
 import { modelfile } from "../../interchange/ollama.js";
+import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { linearLayersOf } from "../../lora/node/merge-checkpoint.js";
 import { writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import { exists } from "../../weights/node/exists.js";
 import type { ExportResult } from "../api.js";
-import { exportSet, inCode, parseOptions } from "../options.js";
+import { type ExportSettings, exportSet, inCode, parseOptions } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
 import { fileSizes, type WrittenFiles } from "./file-sizes.js";
 import { type DescribedModel, describeModel } from "./open-model.js";
@@ -22,17 +25,37 @@ const ADAPTER = "adapter.gguf";
 
 /** The work of `export`, in its worker. */
 export async function runExport(options: unknown, { signal, emit }: WorkerContext): Promise<ExportResult> {
-  const { model, adapter: directory, out } = parseOptions(exportSet, options, inCode);
+  const { model, adapter: directory, to, out } = parseOptions(exportSet, options, inCode);
   const place = await findAdapter(directory);
   const notes: string[] = [];
   const described = await describeModel(model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const adapter = await readPlacedAdapter(place, described.model);
   checkFit(adapter, linearLayersOf(described.model), model);
-  const file = ggufAdapter(adapter, described.model, model);
   signal.throwIfAborted();
-  const written = isGgufFile(out) ? await writeFile(resolve(out), file) : await writeFolder(out, file, described);
+  const written = await writers[to]({ adapter, described, model, out });
   return { ...written, layers: adapter.layers.length, notes };
 }
+
+interface Writing {
+  readonly adapter: Adapter;
+  readonly described: DescribedModel;
+  /** Its name, as it was given. */
+  readonly model: string;
+  readonly out: string;
+}
+
+/** How each form of `--to` is written. */
+const writers: Readonly<Record<ExportSettings["to"], (writing: Writing) => Promise<WrittenFiles>>> = {
+  gguf: async ({ adapter, described, model, out }) => {
+    const file = ggufAdapter(adapter, described.model, model);
+    return isGgufFile(out) ? writeFile(resolve(out), file) : writeFolder(out, file, described);
+  },
+  mlx: async ({ adapter, described, out: folder }) => {
+    const form = mlxAdapter(adapter, described.model);
+    const out = await writeFolderAtomic(folder, "the adapter", (unfinished) => writeMlxFolder(unfinished, form));
+    return { out, ...(await fileSizes(out, (await readdir(out)).sort())) };
+  },
+};
 
 async function writeFile(out: string, { entries, tensors }: GgufAdapter): Promise<WrittenFiles> {
   if (await exists(out)) throw new InputError(`${out} exists already. Choose another name for the adapter, or remove it.`);

@@ -1,16 +1,13 @@
-import { stat } from "node:fs/promises";
 import { writeAdapterPage } from "../../evaluation/node/report-file.js";
-import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
 import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { inspectAdapter } from "../../lora/inspection.js";
-import { adapterBytes } from "../../lora/node/adapter-folder.js";
 import { variantOf } from "../../lora/variants/index.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
 import type { InspectResult, Progress } from "../api.js";
 import { inCode, inspectSet, parseOptions } from "../options.js";
-import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
+import { findAdapter, placedBytes, readPlacedAdapter } from "./adapter-place.js";
 import { weightsOf } from "./applied-adapter.js";
 import { type DescribedModel, describeModelAs } from "./open-model.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
@@ -37,7 +34,7 @@ export async function runInspect(options: unknown, { signal, emit }: WorkerConte
   const found = {
     ...inspection,
     directory,
-    bytes: isGgufFile(directory) ? (await stat(directory)).size : await adapterBytes(directory),
+    bytes: await placedBytes(directory),
     ...(otherDirectory === undefined ? {} : { with: otherDirectory }),
     notes: [...notices, ...notesOn(adapter, other)],
   };

@@ -20,7 +20,7 @@ export const groups = {
   output: "Output",
 } as const;
 
-export const adapterFolder = "a folder with adapter_config.json and adapter_model.safetensors, or a .gguf file of an adapter";
+export const adapterFolder = "the folder of an adapter (PEFT's, mlx-lm's, or that of a run), or a .gguf file of an adapter";
 
 export const dataFileWords = "a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input";
 

@@ -106,22 +106,26 @@ export const dataSet = optionSet(
   standardInputTwice,
 );
 
-export const exportSet = optionSet("export", "Write an adapter for other tools: a GGUF file for llama.cpp, with a Modelfile for Ollama.", {
-  model: model(),
-  adapter: option(text(adapterFolder), { required: true, value: "DIR", group: groups.files, help: "The adapter to write." }),
-  to: option(choice(["gguf"]), {
-    required: true,
-    value: "FORMAT",
-    group: groups.files,
-    help: "The form of the file: gguf, which llama.cpp, Ollama and LM Studio read.",
-  }),
-  out: option(text("a folder, or a .gguf file"), {
-    required: true,
-    value: "PATH",
-    group: groups.files,
-    help: "What receives the adapter: a new folder (adapter.gguf and a Modelfile), or a .gguf file alone.",
-  }),
-});
+export const exportSet = optionSet(
+  "export",
+  "Write an adapter for other tools: a GGUF file for llama.cpp, with a Modelfile for Ollama, or a folder for mlx-lm.",
+  {
+    model: model(),
+    adapter: option(text(adapterFolder), { required: true, value: "DIR", group: groups.files, help: "The adapter to write." }),
+    to: option(choice(["gguf", "mlx"]), {
+      required: true,
+      value: "FORMAT",
+      group: groups.files,
+      help: "The form of the adapter: gguf, which llama.cpp, Ollama and LM Studio read, or mlx, a folder for mlx-lm on Apple's processors.",
+    }),
+    out: option(text("a folder, or a .gguf file"), {
+      required: true,
+      value: "PATH",
+      group: groups.files,
+      help: "What receives the adapter: a new folder (adapter.gguf and a Modelfile), or a .gguf file alone.",
+    }),
+  },
+);
 
 export const ejectSet = optionSet("eject", "Write a run out as a program of your own: the same training with TRL and PEFT, in Python.", {
   run: option(text("the folder of a run, or its run.yaml"), {

@@ -3,7 +3,7 @@ import type { ClassWeighting } from "../../data/labels.js";
 import { MAX_RANK } from "../../lora/spec.js";
 import { methods, methodsTaking, variantOf } from "../../lora/variants/index.js";
 import type { OptimizerSettings } from "../../training/optimizer.js";
-import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
+import { choice, helpFor, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
 import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed, standardInputTwice } from "./common.js";
 import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
@@ -332,7 +332,7 @@ function pairRules({ accumulate, batchSize }: Readonly<Record<string, unknown>>,
 
 /** An option of some methods would do nothing beside another. */
 function methodRules(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
-  const chosen = given.method ?? trainShape.method.default;
+  const chosen = given.method ?? helpFor(trainShape.method).default;
   const only = methods.filter((method) => method === chosen).flatMap((method) => variantOf(method).precision ?? []);
   const unfit = only.filter((precision) => given.precision !== precision);
   const forms = unfit.map(
