@@ -32,7 +32,7 @@ export interface RunResult extends RunKey {
 
 export const sameRun = (a: RunKey, b: RunKey): boolean => a.stage === b.stage && a.id === b.id && a.seed === b.seed && a.lr === b.lr;
 
-/** The lines of earlier calls; none where the file is not there yet. A last line that a kill cut short is dropped. */
+/** The lines of earlier calls; none where the file is not there yet. A line that a kill cut short is passed over: its run is done again. */
 export async function readResults(file: string): Promise<RunResult[]> {
   const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return "";
@@ -44,16 +44,21 @@ export async function readResults(file: string): Promise<RunResult[]> {
     try {
       return [JSON.parse(line) as RunResult];
     } catch (cause) {
-      if (index === lines.length - 1) return [];
+      if (CUT_SHORT.test(line)) return [];
       throw new InputError(`${file}:${index + 1}: is no result of a run. Take the line out; its run is done again.`, { cause });
     }
   });
 }
 
+/** A line begins on its own even behind one that a kill cut short. */
 export async function appendResult(file: string, result: RunResult): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  await appendFile(file, `${JSON.stringify(result)}\n`);
+  const before = await readFile(file, "utf8").catch(() => "");
+  await appendFile(file, `${before === "" || before.endsWith("\n") ? "" : "\n"}${JSON.stringify(result)}\n`);
 }
+
+/** The beginning of a result without its end. */
+const CUT_SHORT = /^\{"stage":(?!.*\}$)/;
 
 /** A ten-thousandth of a nat is far below all noise, and keeps the file small. */
 const short = (value: number): number => Number(value.toFixed(4));
