@@ -42,7 +42,9 @@ export function rankText(result: RankResult): string {
 function wordsOf(rank: number, most: number, rows: number, columns: number): string {
   if (rank === 0) return "All numbers are zero.";
   const product = `(${rows} × ${rank}) · (${rank} × ${columns})`;
-  if (rank === most) return `The rank is full: only approximations have fewer numbers, as the error allows.`;
+  if (rank === most) return "The rank is full: only approximations have fewer numbers, at the price of their errors.";
+  if (rank * (rows + columns) >= rows * columns)
+    return `It is a product ${product}, but the two factors have more numbers than the matrix: only approximations have fewer.`;
   return `It is a product ${product}: ${(rank * (rows + columns)).toLocaleString("en")} numbers say all of its ${(rows * columns).toLocaleString("en")}.`;
 }
 
