@@ -43,7 +43,7 @@ export function recogniseLabelledText(value: unknown, { labels }: LabelChoice = 
   return recognise<LabelledText>(value, (fields) => {
     const text = textAt(fields, "text", '"text" and "label"');
     const textPair = fields.text_pair === undefined || fields.text_pair === null ? undefined : textAt(fields, "text_pair", "");
-    const has = fields.label !== undefined && fields.label !== null;
+    const has = fields.label !== undefined && fields.label !== null && !(labels === "optional" && fields.label === "");
     if (!has && labels === "required") fail(`expected "text" and "label", found ${keysOf(fields)}${adviceOf(fields, "label", labelNames)}`);
     return { kind: "text", text, textPair, label: has ? labelOf(fields.label, '"label"') : undefined };
   });
@@ -101,12 +101,20 @@ function listAt(fields: Fields, key: string, wanted: string): readonly unknown[]
   return fail(`expected "${key}" to be a list, found ${shown(value)}`);
 }
 
+/** What tables have where a value is missing, and no class is called. Words such as "None" and "NA" may be names. */
+const MISSING = /^(|[-+]?nan|<na>|#n\/a|null)$/i;
+
 /** A label as text. A whole number is written as such, so that 1, "1" and 1.0 are one label. */
 function labelOf(value: unknown, where: string): string {
-  if (typeof value === "string" && value.trim() !== "") return value.trim();
+  if (typeof value === "string") {
+    const label = value.trim();
+    if (!MISSING.test(label)) return label;
+    const found = label === "" ? "nothing" : `${shown(label)}, which tables have in place of a missing value`;
+    return fail(`expected ${where} to be a name or a number, found ${found}. Fill it in, or leave the row out`);
+  }
   if (typeof value === "number" && Number.isFinite(value)) return String(value);
   if (typeof value === "boolean") return String(value);
-  return fail(`expected ${where} to be a name or a number, found ${value === "" ? "nothing" : shown(value)}`);
+  return fail(`expected ${where} to be a name or a number, found ${shown(value)}`);
 }
 
 function keysOf(fields: Fields): string {

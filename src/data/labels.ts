@@ -20,7 +20,15 @@ export function collectLabels(rows: readonly LabelledRow[]): string[] {
   if (labels.length < 2) {
     throw new InputError(`${fileOf(rows)} has one label alone (${JSON.stringify(labels[0] ?? "")}): there is nothing to tell apart.`);
   }
-  return labels.every((label) => /^-?\d+$/.test(label)) ? labels.sort((a, b) => Number(a) - Number(b)) : labels.sort();
+  return labels.sort(labels.every((label) => /^-?\d+$/.test(label)) ? (a, b) => Number(a) - Number(b) : byCodePoints);
+}
+
+/** Python's order of strings. JavaScript's is that of UTF-16, in which what lies beyond U+FFFF comes before U+E000. */
+function byCodePoints(a: string, b: string): number {
+  const [ours, others] = [Array.from(a), Array.from(b)];
+  const at = ours.findIndex((character, index) => character !== others[index]);
+  if (at < 0) return ours.length - others.length;
+  return (ours[at]?.codePointAt(0) ?? -1) - (others[at]?.codePointAt(0) ?? -1);
 }
 
 /**
@@ -44,6 +52,19 @@ export function classesOf(rows: readonly LabelledRow[], labels: readonly string[
   );
   refuse(problems);
   return classes;
+}
+
+/**
+ * Refuses values that all are the same: a head would learn that number and nothing of the texts, and no correlation is defined.
+ *
+ * @throws InputError
+ */
+export function checkSpread(rows: readonly LabelledRow[]): void {
+  const [first, ...others] = new Set(rows.flatMap(labelsOf).map(Number));
+  if (first === undefined || others.length > 0) return;
+  throw new InputError(
+    `${fileOf(rows)} has the label ${first} in each of its ${rows.length} rows: there is nothing to learn. Check that "label" is the column that you mean.`,
+  );
 }
 
 /**

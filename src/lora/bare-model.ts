@@ -9,13 +9,28 @@ const DECODER: readonly (readonly [string, string])[] = [["model.", ""]];
 
 const prefixesOf = (form: ModelGraph["checkpointForm"]): readonly (readonly [string, string])[] => form?.prefixes ?? DECODER;
 
-/** An adapter by the names of the bare model, as PEFT writes it beside an `AutoModel`. */
+/** An adapter by the names of the bare model, as PEFT writes it beside an `AutoModel`; so are the layers that its configuration names. */
 export function toBareModel(adapter: Adapter, { checkpointForm }: Pick<ModelGraph, "checkpointForm">): Adapter {
   const bareName = (name: string) => {
     const [own, stored] = prefixesOf(checkpointForm).find(([prefix]) => name.startsWith(prefix)) ?? ["", ""];
     return stored + name.slice(own.length);
   };
-  return { ...adapter, layers: adapter.layers.map((layer) => ({ ...layer, name: bareName(layer.name) })) };
+  const bareNames = <Names extends string | readonly string[] | undefined>(names: Names) =>
+    (Array.isArray(names) ? names.map(bareName) : names) as Names; // an expression matches whatever it matches
+  const bareKeys = (pattern: Readonly<Record<string, number>>) =>
+    Object.fromEntries(Object.entries(pattern).map(([name, value]) => [bareName(name), value]));
+  const { targetModules, excludeModules, rankPattern, alphaPattern } = adapter.config;
+  return {
+    ...adapter,
+    config: {
+      ...adapter.config,
+      targetModules: bareNames(targetModules),
+      excludeModules: bareNames(excludeModules),
+      rankPattern: bareKeys(rankPattern),
+      alphaPattern: bareKeys(alphaPattern),
+    },
+    layers: adapter.layers.map((layer) => ({ ...layer, name: bareName(layer.name) })),
+  };
 }
 
 /** A layer that a bare model may have behind its states: names that stand for a choice of layers must not mean it too. */

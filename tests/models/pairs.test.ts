@@ -1,11 +1,14 @@
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { buildBatch } from "../../src/data/batch.js";
-import { vectorFromAdapter } from "../../src/lora/adapter.js";
-import { fromBareModel, toBareModel } from "../../src/lora/bare-model.js";
-import { viewOf } from "../../src/lora/layout.js";
-import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { adapterFromVectors, configOf, vectorFromAdapter } from "../../src/lora/adapter.js";
+import { fromBareModel, poolerOf, toBareModel } from "../../src/lora/bare-model.js";
+import { buildLayout, viewOf } from "../../src/lora/layout.js";
+import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { adaptGroups } from "../../src/lora/spec.js";
+import { variantOf } from "../../src/lora/variants/index.js";
 import { readModel } from "../../src/models/index.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
@@ -82,4 +85,28 @@ test("the loss, every gradient and ten steps of AdamW are those of sentence-tran
   expect(relativeError(taken.loss, facts.trajectory.loss)).toBeLessThan(TOLERANCE);
   expect(relativeError(taken.gradientNorm, facts.trajectory.gradientNorm)).toBeLessThan(TOLERANCE);
   expect(await unlike(taken.trainables, "final/")).toEqual([]);
+});
+
+test("the folder of a new adapter is read again: its configuration names the layers as the bare model does, without the pooler", async () => {
+  const model = readModel(golden<Record<string, unknown>>("bert/config.json"));
+  const layers = [...model.linearGroups.flat(), ...(model.otherLayers ?? []), ...poolerOf(model)];
+  for (const [chosen, rankPattern, targets] of [
+    [{ kind: "all-linear" }, { "bert.encoder.layer.1.output.dense": 3 }, undefined],
+    [{ kind: "names", names: ["query", "value"] }, { query: 3 }, ["query", "value"]],
+  ] as const) {
+    const spec = { rank: 2, alpha: 4, dropout: 0, layers: chosen, initialisation: "gaussian", rankPattern } as const;
+    const layout = buildLayout(adaptGroups(model.linearGroups, spec), [], variantOf("lora"));
+    const config = configOf(spec, layout, layers, "bert", { taskType: "FEATURE_EXTRACTION", trainedModules: [] });
+    const vectors = { trainables: new Float32Array(layout.length).fill(0.5), frozen: new Float32Array() };
+    const folder = await mkdtemp(join(tmpdir(), "lorikeet-pairs-"));
+    const saved = toBareModel(adapterFromVectors(config, layout, vectors), model);
+    await writeAdapterFolder(folder, saved);
+    const read = await readAdapterFolder(folder);
+    await rm(folder, { recursive: true });
+    expect(read.layers.map(({ name }) => name).sort()).toEqual(saved.layers.map(({ name }) => name).sort());
+    const names = read.layers.map(({ name }) => name);
+    const { target_modules: theirs } = golden<{ readonly target_modules: readonly string[] }>("bert/embedding-adapter/adapter_config.json");
+    expect([...read.config.targetModules].sort()).toEqual([...(targets ?? theirs.filter((name) => names.includes(name)))].sort());
+    if (targets === undefined) expect(read.config.rankPattern).toEqual({ "encoder.layer.1.output.dense": 3 });
+  }
 });

@@ -207,6 +207,12 @@ describe("other tasks", () => {
     );
   });
 
+  test("values that all are the same are refused before anything is trained", async () => {
+    const data = await jsonlFile(letters(24).map(({ text }) => ({ text, label: 2 })));
+    const run = runHere({ ...options, out: join(await temporaryFolder(), "run"), data, task: "regression" });
+    await expect(run).rejects.toThrow(`${data} has the label 2 in each of its 24 rows: there is nothing to learn.`);
+  });
+
   test("labels called like what every object has are labels like others", { timeout: 60_000 }, async () => {
     const rows = letters(64).map(({ text, label }) => ({ text, label: label === "ants" ? "__proto__" : "constructor" }));
     const loss = async (classWeights: string) => {

@@ -1,6 +1,6 @@
 import { encodeLabelled, type LabelledExample, type RowTargets } from "../../data/labelled-example.js";
 import { type LabelChoice, type LabelledRow, recogniseLabelledText, recogniseTaggedWords } from "../../data/labelled-row.js";
-import { type ClassWeighting, classCounts, classesOf, classWeights, valuesOf } from "../../data/labels.js";
+import { type ClassWeighting, checkSpread, classCounts, classesOf, classWeights, valuesOf } from "../../data/labels.js";
 import { type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
 import { splitHeldOut } from "../../data/split.js";
 import { InputError } from "../../errors.js";
@@ -63,6 +63,7 @@ export function encodeLabelledRun(
   head: Pick<ClassificationHead, "reads">,
 ): LabelledRun {
   const maxLength = longestExample(choice, choice.maxPositions);
+  if (labelling.task === "regression") checkSpread(rows.data.rows);
   const classes = labelling.task === "regression" ? [] : classesOf(rows.data.rows, labelling.labels);
   const weights = classWeights(choice.classWeights, labelling.labels, classes);
   const encode = (some: readonly LabelledRow[]) => {
