@@ -2,6 +2,9 @@
 
 export { InputError, RunError } from "./errors.js";
 export type {
+  BatchOptions,
+  BatchPiece,
+  BatchRequest,
   Change,
   Classified,
   ClassifyOptions,
@@ -53,11 +56,11 @@ export { eject } from "./workflows/node/eject.js";
 export { embed } from "./workflows/node/embed.js";
 export { evaluate } from "./workflows/node/evaluate.js";
 export { exportAdapter } from "./workflows/node/export-adapter.js";
-export { generate } from "./workflows/node/generate.js";
+export { generate, generateBatch } from "./workflows/node/generate.js";
 export { importConfig } from "./workflows/node/import-config.js";
 export { inspect } from "./workflows/node/inspect.js";
 export { inspectData } from "./workflows/node/inspect-data.js";
-export { loadAdapter, loadModel } from "./workflows/node/load-model.js";
+export { loadAdapter, loadModel, unloadAdapter } from "./workflows/node/load-model.js";
 export { merge } from "./workflows/node/merge.js";
 export { plan } from "./workflows/node/plan.js";
 export { pull } from "./workflows/node/pull.js";

@@ -11,8 +11,12 @@ export const workflows: Workflows = {
   async *generate(model, request) {
     yield* (await import("../workflows/node/generate.js")).generate(model, request);
   },
+  async *generateBatch(model, requests, options) {
+    yield* (await import("../workflows/node/generate.js")).generateBatch(model, requests, options);
+  },
   loadModel: async (model, options) => (await import("../workflows/node/load-model.js")).loadModel(model, options),
-  loadAdapter: async (model, directory) => (await import("../workflows/node/load-model.js")).loadAdapter(model, directory),
+  loadAdapter: async (model, directory, options) =>
+    (await import("../workflows/node/load-model.js")).loadAdapter(model, directory, options),
   classify: async (options) => (await import("../workflows/node/classify.js")).classify(options),
   evaluate: async (options) => (await import("../workflows/node/evaluate.js")).evaluate(options),
   embed: async (options) => (await import("../workflows/node/embed.js")).embed(options),

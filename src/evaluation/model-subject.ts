@@ -1,6 +1,6 @@
 import { measuringBatches } from "../data/batch.js";
+import { completeBatch } from "../generation/answer-batch.js";
 import type { GenerationProgram } from "../generation/generation-program.js";
-import { completeBatch } from "../generation/generator.js";
 import type { TextCodec } from "../text/tokenizer.js";
 import type { LossProgram } from "../training/loss-program.js";
 import type { ScoredSequence, Subject, TokenLoss } from "./subject.js";

@@ -1,6 +1,8 @@
 import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout } from "../lora/layout.js";
+import { attachRows } from "../lora/serving/attach-rows.js";
+import type { AdapterSites } from "../lora/serving/sites.js";
 import type { LanguageModelGraph, LinearGroup, LinearLayer } from "../models/architecture.js";
 import { frozenLayersOf, throughFrozen } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
@@ -24,7 +26,10 @@ export function pastDimensions(window: number | undefined, past: number, tokens:
 
 export interface GenerationGraphOptions {
   readonly model: LanguageModelGraph;
+  /** Of one adapter that all sequences have. */
   readonly layout?: AdapterLayout | undefined;
+  /** Instead of it: where each sequence may have an adapter of its own. */
+  readonly sites?: AdapterSites | undefined;
   /** Most tokens of prompt and answer together. */
   readonly maxPositions: number;
   /** What is fed: many new tokens or few, or a single one of a single sequence that has begun. */
@@ -35,10 +40,10 @@ export interface GenerationGraphOptions {
  * Writes prefill and decode as one graph, or decode alone: new tokens [B, T] after P rows of a cache. Inputs: `ids` int64 [B·T],
  * `positions` int64 [B, T], `last` int64 [B] (the row of [B·T] whose successor is wanted), `bias` [B, 1, T, P + T] (0 where a
  * new token sees a row of the cache or a new token, else masked), and `past.i.key` and `past.i.value` [P, B, K, D] of each
- * block. Blocks with a window w have a P of their own, and the mask `biasw`. Outputs: `logits` [B, V], and the new rows `new.i.key`, `new.i.value` [B, T, K·D]. The cache itself never leaves the
+ * block. Blocks with a window w have a P of their own, and the mask `biasw`. With an adapter its matrices are inputs too. Outputs: `logits` [B, V], and the new rows `new.i.key`, `new.i.value` [B, T, K·D]. The cache itself never leaves the
  * host.
  */
-export function buildGenerationGraph({ model, layout, maxPositions, use }: GenerationGraphOptions): {
+export function buildGenerationGraph({ model, layout, sites, maxPositions, use }: GenerationGraphOptions): {
   graph: Graph;
   adapter: AttachedAdapter | undefined;
   /** The window of each block. */
@@ -66,13 +71,14 @@ export function buildGenerationGraph({ model, layout, maxPositions, use }: Gener
   );
   const base = frozenLayersOf(products, weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base);
+  const byRow = sites === undefined ? undefined : attachRows(graph, sites, base, { oneRow: use === "oneToken" });
   const hidden = model.hidden({
     graph,
     ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions,
     weight,
-    linear: adapter?.linear ?? plainLinear((x, layer) => throughFrozen(base, x, layer)),
+    linear: adapter?.linear ?? byRow ?? plainLinear((x, layer) => throughFrozen(base, x, layer)),
     attend: (q, k, v, { block, scale = 1 / Math.sqrt(headSize), window: given, softCap }) => {
       const window = given === undefined || given >= maxPositions ? undefined : given; // it holds the longest sequence
       windows[block] = window;

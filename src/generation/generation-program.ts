@@ -1,5 +1,7 @@
 import { InputError } from "../errors.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
+import type { AdapterRows } from "../lora/serving/adapter-rows.js";
+import type { AdapterSites } from "../lora/serving/sites.js";
 import type { LanguageModelGraph } from "../models/architecture.js";
 import { positionOffset } from "../models/parts/position-offset.js";
 import type { CacheUse } from "../ops/cached-attention.js";
@@ -16,8 +18,24 @@ export interface AppliedAdapter {
 
 export interface GenerationProgramOptions {
   readonly model: LanguageModelGraph;
+  /** An adapter that all sequences have. */
   readonly adapter?: AppliedAdapter | undefined;
+  /** Instead of it: where each sequence may have an adapter of its own, which a step is handed. */
+  readonly sites?: AdapterSites | undefined;
   readonly maxPositions: number;
+}
+
+/** What answers are computed with: a program, or one whose sequences have adapters; see `withAdapters`. */
+export type Stepper = Pick<GenerationProgram, "vocabulary" | "maxPositions" | "cache" | "step">;
+
+/** A program with sites, the adapters of its sequences given. */
+export function withAdapters(program: GenerationProgram, adapters: AdapterRows): Stepper {
+  return {
+    vocabulary: program.vocabulary,
+    maxPositions: program.maxPositions,
+    cache: (batch, expectedLength) => program.cache(batch, expectedLength),
+    step: (cache, sequences) => program.step(cache, sequences, adapters),
+  };
 }
 
 /**
@@ -37,6 +55,8 @@ interface Programs {
 export class GenerationProgram {
   readonly vocabulary: number;
   readonly maxPositions: number;
+  /** Where each sequence may have an adapter of its own; undefined for a program that takes none, or one for all. */
+  readonly sites: AdapterSites | undefined;
   readonly #program: Program;
   /** For a single token of a single sequence, where that is a program of its own. */
   readonly #oneToken: Program | undefined;
@@ -54,6 +74,7 @@ export class GenerationProgram {
     this.#adapter = options.adapter;
     this.vocabulary = options.model.dimensions.vocabulary;
     this.maxPositions = options.maxPositions;
+    this.sites = options.sites;
   }
 
   static async compile(engine: Engine, options: GenerationProgramOptions, compile: CompileOptions): Promise<GenerationProgram> {
@@ -79,18 +100,19 @@ export class GenerationProgram {
    * Feeds each sequence its new tokens, a piece of all of them at a time, and takes them into the cache. A sequence that has begun
    * may be given none: it stays as it is, and its row of the result means nothing.
    *
+   * @param adapters the adapters of the sequences, for a program with sites
    * @returns the logits [B, V] of the token after each sequence's last
    * @throws InputError when a sequence is empty or becomes longer than the program's positions; the cache is then unchanged.
    */
-  async step(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
+  async step(cache: KeyValueCache, sequences: readonly (readonly number[])[], adapters?: AdapterRows): Promise<Float32Array> {
     for (const [sequence, ids] of sequences.entries()) this.#checkLength(cache.length(sequence) + ids.length);
     const fed = sequences.map((ids, sequence) => this.#fed(cache, sequence, ids));
     const longest = Math.max(...fed.map(({ length }) => length));
     const piece = Math.ceil(longest / Math.ceil(longest / TOKENS_PER_PIECE)); // as equal as can be
     const tokensFrom = (from: number) => fed.map((ids) => ids.slice(from, from + piece));
-    const result = await this.#run(cache, tokensFrom(0));
+    const result = await this.#run(cache, tokensFrom(0), adapters);
     for (let from = piece; from < longest; from += piece) {
-      const logits = await this.#run(cache, tokensFrom(from));
+      const logits = await this.#run(cache, tokensFrom(from), adapters);
       for (const [sequence, { length }] of fed.entries()) {
         const row = [sequence * this.vocabulary, (sequence + 1) * this.vocabulary] as const;
         if (length > from) result.set(logits.subarray(...row), row[0]);
@@ -108,7 +130,7 @@ export class GenerationProgram {
     return all;
   }
 
-  async #run(cache: KeyValueCache, sequences: readonly (readonly number[])[]): Promise<Float32Array> {
+  async #run(cache: KeyValueCache, sequences: readonly (readonly number[])[], given: AdapterRows | undefined): Promise<Float32Array> {
     const counts = sequences.map(({ length }) => length);
     const tokens = Math.max(...counts);
     const size = sequences.length * tokens;
@@ -128,7 +150,9 @@ export class GenerationProgram {
       feeds,
       cache.feeds((block) => this.#windows[block]),
     );
-    const dimensions: Record<string, number> = { batch: sequences.length, tokens };
+    const adapters = given?.feeds(tokens);
+    Object.assign(feeds, adapters?.feeds);
+    const dimensions: Record<string, number> = { batch: sequences.length, tokens, ...adapters?.dimensions };
     for (const window of new Set(this.#windows)) {
       Object.assign(dimensions, pastDimensions(window, cache.rows(window), tokens));
       if (alone === undefined) feeds[maskName(window)] = cache.bias(counts, window);

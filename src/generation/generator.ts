@@ -1,7 +1,7 @@
 import type { Random } from "../data/random.js";
-import type { GenerationProgram } from "./generation-program.js";
+import type { Stepper } from "./generation-program.js";
 import type { KeyValueCache } from "./key-value-cache.js";
-import { argMax, assertNumbers, chooseToken, type SamplingSettings } from "./sampling.js";
+import { assertNumbers, chooseToken, type SamplingSettings } from "./sampling.js";
 
 export interface GenerateTokensOptions {
   readonly prompt: readonly number[];
@@ -15,10 +15,10 @@ export interface GenerateTokensOptions {
 
 /** A conversation whose beginning stays in the cache: what a new prompt shares with the last one is not computed again. */
 export class GenerationSession {
-  readonly #program: GenerationProgram;
+  readonly #program: Stepper;
   #cache: KeyValueCache | undefined;
 
-  constructor(program: GenerationProgram) {
+  constructor(program: Stepper) {
     this.#program = program;
   }
 
@@ -50,46 +50,4 @@ function newPart(prompt: readonly number[], cache: KeyValueCache): readonly numb
   while (shared < prompt.length - 1 && held[shared] === prompt[shared]) shared++;
   cache.truncate(shared);
   return prompt.slice(shared);
-}
-
-export interface CompleteOptions {
-  readonly maxNewTokens: number;
-  readonly endIds: ReadonlySet<number>;
-  readonly signal?: AbortSignal | undefined;
-  /** Lets other work of the thread happen between two tokens. */
-  readonly breathe?: (() => Promise<void>) | undefined;
-}
-
-/**
- * Greedy answers of a batch of prompts at once: one reading of the weights serves all of them. Each answer has the limits that
- * it would have alone.
- *
- * @throws InputError when a prompt is empty or longer than the program's positions; RunError when the model computes NaN.
- */
-export async function completeBatch(
-  program: GenerationProgram,
-  prompts: readonly (readonly number[])[],
-  { maxNewTokens, endIds, signal, breathe }: CompleteOptions,
-): Promise<number[][]> {
-  const limits = prompts.map(({ length }) => Math.min(maxNewTokens, program.maxPositions - length));
-  const cache = program.cache(prompts.length, Math.max(0, ...prompts.map(({ length }, sequence) => length + (limits[sequence] ?? 0))));
-  const answers: number[][] = prompts.map(() => []);
-  const done = limits.map((limit) => limit === 0);
-  let feed = prompts;
-  while (done.includes(false)) {
-    await breathe?.();
-    signal?.throwIfAborted();
-    const logits = await program.step(cache, feed);
-    feed = answers.map((answer, sequence) => {
-      if (done[sequence]) return [];
-      const own = logits.subarray(sequence * program.vocabulary, (sequence + 1) * program.vocabulary);
-      assertNumbers(own, answer.length + 1);
-      const id = argMax(own);
-      const ended = endIds.has(id);
-      if (!ended) answer.push(id);
-      done[sequence] = ended || answer.length === limits[sequence];
-      return done[sequence] ? [] : [id];
-    });
-  }
-  return answers;
 }

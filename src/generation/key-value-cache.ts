@@ -124,6 +124,22 @@ export class KeyValueCache {
     }
   }
 
+  /** Takes what another cache of the same model holds of one of its sequences in place of what a sequence of this one held. */
+  adopt(sequence: number, other: KeyValueCache, from: number): void {
+    const length = other.length(from);
+    if (length > this.#capacity) this.#grow(roundUp(length));
+    const [size, to] = [this.#sequenceSize(), this.#shape.batch];
+    for (const [source, target] of [...zip(other.#keys, this.#keys), ...zip(other.#values, this.#values)]) {
+      for (let token = 0; token < length; token++) {
+        const at = (token * other.#shape.batch + from) * size;
+        target.set(source.subarray(at, at + size), (token * to + sequence) * size);
+      }
+    }
+    this.#lengths[sequence] = length;
+    this.#offsets[sequence] = other.offset(from);
+    this.#ids[sequence] = [...other.ids(from)];
+  }
+
   /** Forgets all but the first tokens of every sequence: the conversation took another turn. */
   truncate(length: number): void {
     for (const [sequence, ids] of this.#ids.entries()) {
@@ -141,8 +157,12 @@ export class KeyValueCache {
 
   /** Values of one row, a token of every sequence. */
   #rowSize(): number {
-    const { batch, kvHeads, headSize } = this.#shape;
-    return batch * kvHeads * headSize;
+    return this.#shape.batch * this.#sequenceSize();
+  }
+
+  /** Values of a token of one sequence. */
+  #sequenceSize(): number {
+    return this.#shape.kvHeads * this.#shape.headSize;
   }
 
   #block(store: readonly Float32Array[], block: number): Float32Array {
@@ -157,8 +177,8 @@ export class KeyValueCache {
 
   #copyRows(rows: HostTensor | undefined, target: Float32Array, counts: readonly number[]): void {
     if (!(rows?.data instanceof Float32Array)) throw new Error("the program returned no new rows of the cache");
-    const { batch, kvHeads, headSize } = this.#shape;
-    const size = kvHeads * headSize;
+    const { batch } = this.#shape;
+    const size = this.#sequenceSize();
     const tokens = rows.dims[1] ?? 0;
     for (const [sequence, count] of counts.entries()) {
       // The rows of a single sequence lie as they are kept.
@@ -182,6 +202,8 @@ export class KeyValueCache {
     return wide;
   }
 }
+
+const zip = <T>(a: readonly T[], b: readonly T[]) => a.flatMap((first, index) => [[first, b[index] as T] as const]);
 
 function roundUp(length: number): number {
   return Math.max(1, Math.ceil(length / CAPACITY_STEP)) * CAPACITY_STEP;

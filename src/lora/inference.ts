@@ -8,7 +8,7 @@ import { A, B, parameterA, parameterB, storedPair } from "./variants/lora.js";
 import type { InferenceForm, Variant, VariantParameter } from "./variants/variant.js";
 
 /** The name of what an answering layer may have beside A and B. */
-const GAIN = "gain";
+export const GAIN = "gain";
 
 /** An adapter as a program that answers or measures applies it. */
 export interface InferenceAdapter {

@@ -7,6 +7,7 @@ import type { Message } from "../text/tokenizer.js";
 import type * as training from "../training/events.js";
 import type { LoadOptions } from "./options/load-model.js";
 import type {
+  BatchSettings,
   ClassifyOptions,
   DataOptions,
   DemoOptions,
@@ -96,9 +97,26 @@ export interface GenerateRequest extends SamplingOptions {
   readonly messages?: readonly Message[];
   /** Tools in the form that chat templates take. */
   readonly tools?: readonly unknown[];
-  /** Absent: the first adapter of the model, if it has one. Null: the model as it is. */
-  readonly adapter?: LoadedAdapter | null;
+  /** A loaded adapter, or its name. Absent: the first that the model was loaded with, if any. Null: the model as it is. */
+  readonly adapter?: LoadedAdapter | string | null;
   readonly signal?: AbortSignal;
+}
+
+/** One of several requests that are answered together. */
+export type BatchRequest = Omit<GenerateRequest, "signal">;
+
+/** How requests are answered together. */
+export interface BatchOptions extends Partial<BatchSettings> {
+  readonly signal?: AbortSignal;
+}
+
+/** More of the answer to one of several requests. */
+export interface BatchPiece {
+  /** Which of the requests, from 0. */
+  readonly row: number;
+  readonly text: string;
+  /** In the last piece of a row: whether the model or a stop text ended the answer, or the longest answer was reached. */
+  readonly ended?: "stop" | "length";
 }
 
 /** One measure of a model, and of the same with an adapter on the same examples. */
@@ -333,8 +351,9 @@ export interface Workflows {
   train(options: TrainOptions & { readonly signal?: AbortSignal }): AsyncGenerator<TrainEvent>;
   demo(options: DemoOptions & { readonly signal?: AbortSignal }): AsyncGenerator<TrainEvent>;
   loadModel(model: string, options?: LoadModelOptions): Promise<LanguageModel>;
-  loadAdapter(model: LanguageModel, directory: string): Promise<LoadedAdapter>;
+  loadAdapter(model: LanguageModel, directory: string, options?: { name?: string }): Promise<LoadedAdapter>;
   generate(model: LanguageModel, request: GenerateRequest): AsyncGenerator<string>;
+  generateBatch(model: LanguageModel, requests: readonly BatchRequest[], options?: BatchOptions): AsyncGenerator<BatchPiece>;
   classify(options: ClassifyOptions & { readonly texts?: readonly TextToLabel[] } & Controls): Promise<ClassifyResult>;
   evaluate(options: EvaluateOptions & Controls): Promise<EvaluationResult>;
   embed(options: EmbedOptions & Controls): Promise<EmbedResult>;

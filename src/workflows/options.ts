@@ -34,6 +34,8 @@ export {
 } from "./options/other.js";
 export { type RankOptions, type RankSettings, rankSet } from "./options/rank.js";
 export {
+  type BatchSettings,
+  batchSet,
   type ChatOptions,
   chatSet,
   type GenerateOptions,

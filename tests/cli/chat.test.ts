@@ -62,7 +62,7 @@ describe("chat", () => {
       ["a", "/base", "b", "/adapter", "c", "/adapter y", "d", "/base", "/adapter", "e", "/adapter new", "f"],
       ["--adapter", "x", "--adapter", "y"],
     );
-    expect(seen.map((request) => request.adapter?.name)).toEqual(["x", undefined, "x", "y", "y", "new"]);
+    expect(seen.map((request) => (request.adapter as LoadedAdapter | null)?.name)).toEqual(["x", undefined, "x", "y", "y", "new"]);
     expect(seen[1]?.adapter).toBeNull();
     expect(seen[5]?.messages).toHaveLength(11);
     expect(err).toContain("y answers (rank 16, 210 layers).");

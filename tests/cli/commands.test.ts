@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type {
+  BatchRequest,
   DataReport,
   DoctorReport,
   EvaluationResult,
@@ -409,6 +410,92 @@ describe("generate", () => {
     const argv = ["generate", "--model", "m", "--adapter", "a", "--adapter", "b", "--prompt", "hi", "--json"];
     const { out } = await runWith(argv, workflows([], []));
     expect(out).toBe('{"adapter":"a","text":"0 9 * * *"}\n{"adapter":"b","text":"0 9 * * *"}\n');
+  });
+
+  describe("a file of prompts", () => {
+    const folder = mkdtempSync(join(tmpdir(), "prompts-"));
+    const file = join(folder, "prompts.jsonl");
+    afterAll(() => rmSync(folder, { recursive: true }));
+    /** Runs with lines of a file and two adapters, `x` and `y`; the second row is answered before the first. */
+    async function run(lines: readonly unknown[], ...flags: string[]) {
+      writeFileSync(file, lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join(""));
+      const loads: unknown[] = [];
+      const batches: { requests: readonly BatchRequest[]; batchSize: number | undefined }[] = [];
+      const ran = await runWith(["generate", "--model", "m", "--adapter", "x", "--adapter", "y", "--prompts", file, ...flags], {
+        ...workflows(loads, []),
+        async *generateBatch(_model, requests, { batchSize } = {}) {
+          batches.push({ requests, batchSize });
+          yield { row: 1, text: "se" };
+          yield { row: 0, text: "fi" };
+          yield { row: 1, text: "cond", ended: "length" };
+          yield { row: 0, text: "rst", ended: "stop" };
+          yield { row: 2, text: "third", ended: "stop" };
+        },
+      });
+      return { ...ran, loads, batches };
+    }
+
+    test("is answered in its order, each row by the adapter that it names", async () => {
+      const lines = [
+        { prompt: "a", adapter: "y", system: "s" },
+        { messages: [{ role: "user", content: "b" }], adapter: null },
+        "",
+        { prompt: "c" },
+      ];
+      const { out, err, code, batches } = await run(lines, "--batch-size", "2", "--seed", "3");
+      expect({ out, code }).toEqual({ out: "first\nsecond\nthird\n", code: 0 });
+      expect(err).toBe("── 1: y\n── 2: no adapter\n── 3: x\n");
+      const user = (content: string) => ({ role: "user", content });
+      expect(batches).toMatchObject([
+        {
+          batchSize: 2,
+          requests: [
+            { messages: [{ role: "system", content: "s" }, user("a")], adapter: { name: "y" }, seed: 3 },
+            { messages: [user("b")], adapter: null, seed: 3 },
+            { messages: [user("c")], adapter: { name: "x" }, seed: 3 },
+          ],
+        },
+      ]);
+      const json = (await run(lines, "--json", "--quiet")).out.trim().split("\n");
+      expect(json.map((line) => JSON.parse(line))).toEqual([
+        { row: 1, adapter: "y", text: "first", ended: "stop" },
+        { row: 2, adapter: null, text: "second", ended: "length" },
+        { row: 3, adapter: "x", text: "third", ended: "stop" },
+      ]);
+    });
+
+    test("with lines that are no prompts is refused with all of them, before the model is loaded", async () => {
+      const { code, err, loads } = await run([{ prompt: "a" }, "hello", { prompt: "a", adaptor: "x" }, { messages: [] }, { prompt: 5 }, 7]);
+      expect(code).toBe(2);
+      expect(loads).toEqual([]);
+      expect(err).toContain(`${file}, line 2: expected a JSON object on this line, found "hello"`);
+      expect(err).toContain(`${file}, line 3: expected {"prompt": text} with an optional "system"`);
+      expect(err).toContain('found {"prompt":"a","adaptor":"x"}');
+      for (const line of [4, 5, 6]) expect(err).toContain(`${file}, line ${line}: expected`);
+      expect((await run([])).err).toContain(`${file}: holds no prompts`);
+      expect((await runWith(["generate", "--model", "m", "--prompts", join(folder, "none")], workflows([], []))).err).toContain(
+        "no such file",
+      );
+    });
+
+    test("that names an adapter that is not there is refused, and the model disposed of", async () => {
+      const { code, err, loads, batches } = await run([
+        { prompt: "a", adapter: "yy" },
+        { prompt: "b", adapter: "zebra" },
+      ]);
+      expect(code).toBe(2);
+      expect(err).toContain(`${file}, line 1: no adapter is called "yy"; did you mean y?`);
+      expect(err).toContain(`${file}, line 2: no adapter is called "zebra"; there are x, y`);
+      expect(batches).toEqual([]);
+      expect(loads.at(-1)).toBe("disposed");
+    });
+
+    test("stands alone, and alone has a batch size", async () => {
+      expect((await run([{ prompt: "a" }], "--prompt", "b")).err).toContain("give either --prompt, --messages or --prompts");
+      expect((await run([{ prompt: "a" }], "--system", "b")).err).toContain("--system belongs to --prompt");
+      const { err } = await runWith(["generate", "--model", "m", "--prompt", "a", "--batch-size", "3"], workflows([], []));
+      expect(err).toContain("--batch-size belongs to --prompts");
+    });
   });
 
   test("a conversation from a file, checked", async () => {

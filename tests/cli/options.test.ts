@@ -71,8 +71,9 @@ const company: Record<string, Record<string, unknown>> = {
   classWeights: { task: "classification" },
   merged: { adapter: "a" },
   "rank out": { best: 2 },
+  "generate batchSize": { prompts: "f" },
 };
-const alone: Record<string, readonly string[]> = { messages: ["prompt"] };
+const alone: Record<string, readonly string[]> = { messages: ["prompt"], prompts: ["prompt"], "generate batchSize": ["prompt"] };
 
 function baseline(set: OptionSet<Shape, unknown, unknown>, without: readonly string[]): Record<string, unknown> {
   const given: Record<string, unknown> = {};
@@ -107,13 +108,14 @@ describe("every option reaches the parsed record, the same from command line and
   test.each(cases)("%s %s", (_, name, set) => {
     const info = infoOf(set.shape, name);
     const { text, value } = sample(name, info);
-    const base = { ...baseline(set, alone[name] ?? []), ...(company[`${set.name} ${name}`] ?? company[name]) };
+    const here = `${set.name} ${name}`;
+    const base = { ...baseline(set, alone[here] ?? alone[name] ?? []), ...(company[here] ?? company[name]) };
     const fromCode = parseOptions(set, { ...base, [name]: value }, inCode);
     const flags = throughFlags(set.shape, argvOf(set.shape, { ...base, [name]: text ?? true }));
     expect(parseOptions(set, flags, onCommandLine)).toEqual(fromCode);
     // A single-word choice has no other value; everything else must make a difference.
     const onlyChoice = info.kind === "choice" && !info.expected.startsWith("one of");
-    if (!onlyChoice && name !== "messages") expect(fromCode).not.toEqual(parseOptions(set, base, inCode));
+    if (!onlyChoice && !["messages", "prompts"].includes(name)) expect(fromCode).not.toEqual(parseOptions(set, base, inCode));
   });
 });
 

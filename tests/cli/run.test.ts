@@ -31,7 +31,7 @@ describe("exit codes and messages", () => {
     [["pull", "a", "b"], "error: too many arguments for 'pull'"],
     [[...train, "--batch-size", "many"], 'error: --batch-size: expected a whole number from 1 to 4096; found "many"'],
     [[...train, "--epochs", "1", "--steps", "2"], "error: --epochs and --steps exclude one another: give one"],
-    [["generate", "--model", "m"], "error: give either --prompt or --messages"],
+    [["generate", "--model", "m"], "error: give either --prompt, --messages or --prompts"],
     [["generate", "--model", "m", "--messages", "f", "--system", "s"], "error: --system belongs to --prompt"],
     [["generate", "--model", "m", "--prompt", "p", "--merged"], "error: --merged takes exactly one --adapter; found 0"],
     [["generate", "--model", "m", "--messages", "/no/such.json"], "error: /no/such.json: expected a .json file: ENOENT"],

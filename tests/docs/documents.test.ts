@@ -21,6 +21,7 @@ const documents = [
   "docs/methods.md",
   "docs/classification.md",
   "docs/sentence-embeddings.md",
+  "docs/serving-adapters.md",
 ];
 const texts = new Map(documents.map((path) => [path, readFileSync(path, "utf8")]));
 

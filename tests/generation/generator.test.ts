@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { InputError, RunError } from "../../src/errors.js";
+import { completeBatch } from "../../src/generation/answer-batch.js";
 import type { GenerationProgram } from "../../src/generation/generation-program.js";
-import { completeBatch, GenerationSession } from "../../src/generation/generator.js";
+import { GenerationSession } from "../../src/generation/generator.js";
 import { loadTinyModel, type TinyModel } from "../support/tiny-model.js";
 import { answer, answerAlone, openGeneration, randomIds } from "./support.js";
 

@@ -61,7 +61,7 @@ describe("an adapter folded into the weights", () => {
   test("leaves no model without it, and takes no other beside it", async () => {
     await loadHostedModel(TINY_CHAT, { adapters: [ADAPTER], merged: true, scratch: await temporaryFolder() }, fakeContext());
     await expect(answer(null)).rejects.toThrow(/folded into this model, so it cannot answer without it/);
-    await expect(loadHostedAdapter(ADAPTER)).rejects.toThrow(/folded into this model, so no other can be loaded beside it/);
+    await expect(loadHostedAdapter({ directory: ADAPTER })).rejects.toThrow(/folded into this model, so no other can be loaded beside it/);
   });
 
   test("on a disk that is too small writes nothing and says what to do", async () => {

@@ -408,6 +408,29 @@ def magnitude_gain():
     case("magnitudeGain", {}, inputs, ["magnitude"], gain)
 
 
+def row_adapters():
+    """Two parts of three rows, each with a stack of two adapters of rank 1 beside two layers; and a single row with one."""
+
+    def compute(x, a, mask, firstB, firstAddend, secondB, secondAddend):
+        own = torch.einsum("gmi,gri->gmr", x.reshape(2, 3, 4), a) * mask
+        parts = zip(own.split(2, 2), (firstB, secondB), (firstAddend, secondAddend))
+        return [addend + (part @ b).reshape(6, -1) for part, b, addend in parts]
+
+    mask = np.zeros((2, 3, 4), np.float32)
+    for part, row, rank in [(0, 0, 0), (0, 2, 1), (1, 0, 1), (1, 1, 0)]:  # the other rows have no adapter
+        mask[part, row, [rank, 2 + rank]] = 1
+    stacks = dict(a=normal(2, 4, 4), mask=mask)
+    layers = dict(firstB=normal(2, 2, 3), firstAddend=normal(6, 3), secondB=normal(2, 2, 5), secondAddend=normal(6, 5))
+    case("rowAdapters", {"parts": 2, "members": 3, "ranks": 2}, dict(x=normal(6, 4), **stacks, **layers), [], compute)
+    alone = dict(x=normal(1, 4), a=normal(4, 4), firstB=normal(2, 3), firstAddend=normal(1, 3), secondB=normal(2, 5), secondAddend=normal(1, 5))
+
+    def one(x, a, firstB, firstAddend, secondB, secondAddend):
+        first, second = (x @ a.T).split(2, 1)
+        return [firstAddend + first @ firstB, secondAddend + second @ secondB]
+
+    case("rowAdapters: a single row", {"ranks": 2}, alone, [], one)
+
+
 def main():
     elementwise("add", lambda a, b: a + b)
     elementwise("mul", lambda a, b: a * b)
@@ -454,6 +477,7 @@ def main():
     magnitude_gain()
     case("splitRows", {}, dict(x=normal(3, 3)), [], lambda x: x.split([2, 1]))
     in_batch_loss()
+    row_adapters()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import { poolRows } from "../../src/ops/pool-rows.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { rmsNorm } from "../../src/ops/rms-norm.js";
 import { rotaryEmbedding } from "../../src/ops/rotary-embedding.js";
+import { rowAdapters } from "../../src/ops/row-adapters.js";
 import { rowsFrom } from "../../src/ops/rows-from.js";
 import { softCap, tanh } from "../../src/ops/soft-cap.js";
 import { splitColumns } from "../../src/ops/split-columns.js";
@@ -197,6 +198,42 @@ function allAttentionCases(extent: Extent): OpCase[] {
     ...attentionCases("both sides, window and soft cap", [1, extent(2), extent(2)], { sight: "both", window: 2, softCap: 2 }),
   ];
 }
+
+/** Rows in parts with stacks of adapters beside two layers, and a single row. */
+function rowAdaptersCases(extent: Extent): OpCase[] {
+  const [columns, first, second] = [extent(4), extent(3), extent(5)];
+  const both = product(2, "ranks");
+  const caseOf = (name: string, parts: Shape, rows: Dimension, dimensions: readonly Dimensions[]): OpCase => ({
+    name,
+    inputs: {
+      x: fixed(rows, columns),
+      a: fixed(...parts, both, columns),
+      ...(parts.length === 0 ? {} : { mask: given([...parts, "members", both], (random, count) => bits(random, count)) }),
+      firstB: fixed(...parts, "ranks", first),
+      firstAddend: fixed(rows, first),
+      secondB: fixed(...parts, "ranks", second),
+      secondAddend: fixed(rows, second),
+    },
+    dimensions,
+    build: (inputs) => {
+      const x = use(inputs);
+      const layers = [
+        { b: x("firstB"), addend: x("firstAddend") },
+        { b: x("secondB"), addend: x("secondAddend") },
+      ];
+      return [...rowAdapters({ x: x("x"), a: x("a"), mask: inputs.mask, layers })];
+    },
+  });
+  return [
+    caseOf("rowAdapters", ["parts"], product("parts", "members"), [
+      { parts: 1, members: 1, ranks: 1 },
+      { parts: 3, members: 2, ranks: 2 },
+    ]),
+    caseOf("rowAdapters: a single row", [], 1, [{ ranks: 1 }, { ranks: 3 }]),
+  ];
+}
+
+const bits = (random: Random, count: number) => Array.from({ length: count }, () => random.below(2));
 
 /** What attention's masks are made of, for sequences of so many chunks of queries. */
 function chunkedSequences(chunks: number): { readonly segments: CaseInput; readonly order: CaseInput } {
@@ -542,6 +579,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
       dimensions: rows,
       build: ({ x, first, second }) => frozenLayers(x!, [first!, second!]),
     },
+    ...rowAdaptersCases(extent),
     {
       name: "attentionBias",
       inputs: { segments, order },

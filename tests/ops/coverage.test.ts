@@ -21,6 +21,7 @@ const withoutGradient = [
   "LayerNormGradient",
   "MatrixProduct",
   "RmsNormGradient",
+  "RowAdapters",
   "RowsFromGradient",
   "ScatterRows",
   "SoftCapGradient",

@@ -74,6 +74,7 @@ test("the front door lists exactly these names", () => {
     "evaluate",
     "exportAdapter",
     "generate",
+    "generateBatch",
     "importConfig",
     "inspect",
     "inspectData",
@@ -83,6 +84,7 @@ test("the front door lists exactly these names", () => {
     "plan",
     "pull",
     "train",
+    "unloadAdapter",
   ]);
   writeFileSync(join(project, "deep.mjs"), 'await import("lorikeet/dist/index.js");');
   expect(() => runInProject("node", "deep.mjs")).toThrow(/ERR_PACKAGE_PATH_NOT_EXPORTED/);

@@ -1,15 +1,31 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
 import { InputError } from "../../errors.js";
-import type { GenerateOptions, LoadedAdapter, Message } from "../../workflows/api.js";
+import type { GenerateOptions, GenerateRequest, LanguageModel, LoadedAdapter, Message, Workflows } from "../../workflows/api.js";
 import type { CommandBody } from "../context.js";
 import { exitCodes } from "../failure.js";
 import { progressReporter } from "../render/progress.js";
+import type { Screen } from "../screen.js";
+import { adaptersOf, readPromptRows, showRows } from "./generate-rows.js";
 
-/** `lorikeet generate`: streams the answer; with several adapters each answers in turn. */
+/** `lorikeet generate`: streams the answer; with several adapters each answers in turn, or each row of a file that names it. */
 export const body: CommandBody<GenerateOptions> = async (options, { screen, interrupts, workflows }) => {
-  const { model: name, adapter, prompt, system, messages: file, merged, precision, device, threads, ...sampling } = options;
+  const {
+    model: name,
+    adapter,
+    prompt,
+    system,
+    messages: file,
+    prompts,
+    batchSize,
+    merged,
+    precision,
+    device,
+    threads,
+    ...sampling
+  } = options;
   const { signal } = interrupts;
+  const rows = prompts === undefined ? undefined : await readPromptRows(prompts);
   const messages = file === undefined ? promptMessages(prompt ?? "", system) : readMessages(file);
   const adapters = adapterList(adapter);
   const onProgress = progressReporter(screen);
@@ -17,22 +33,36 @@ export const body: CommandBody<GenerateOptions> = async (options, { screen, inte
   screen.endLive();
   for (const note of model.notes) screen.warn(note);
   try {
-    const choices: readonly (LoadedAdapter | null)[] = model.adapters.length === 0 ? [null] : model.adapters;
-    for (const choice of choices) {
-      if (choices.length > 1) screen.note(screen.paintNotes("bold", `── ${choice?.name ?? name}`));
-      let text = "";
-      for await (const piece of workflows.generate(model, { ...sampling, messages, adapter: choice, signal })) {
-        text += piece;
-        screen.stream(piece);
-      }
-      screen.stream("\n");
-      screen.json({ adapter: choice?.directory ?? null, text });
+    if (rows === undefined || prompts === undefined) await inTurn(model, { ...sampling, messages, signal }, screen, workflows);
+    else {
+      const chosen = adaptersOf(rows, model, prompts);
+      const requests = rows.map(({ asked }, row) => ({ ...sampling, ...asked, adapter: chosen[row] ?? null }));
+      await showRows(
+        workflows.generateBatch(model, requests, { ...(batchSize === undefined ? {} : { batchSize }), signal }),
+        chosen,
+        screen,
+      );
     }
   } finally {
     await model.dispose();
   }
   return signal.aborted ? exitCodes.interrupted : exitCodes.done;
 };
+
+/** Each adapter of the model answers, or the model alone. */
+async function inTurn(model: LanguageModel, request: GenerateRequest, screen: Screen, workflows: Workflows): Promise<void> {
+  const choices: readonly (LoadedAdapter | null)[] = model.adapters.length === 0 ? [null] : model.adapters;
+  for (const choice of choices) {
+    if (choices.length > 1) screen.note(screen.paintNotes("bold", `── ${choice?.name ?? model.name}`));
+    let text = "";
+    for await (const piece of workflows.generate(model, { ...request, adapter: choice })) {
+      text += piece;
+      screen.stream(piece);
+    }
+    screen.stream("\n");
+    screen.json({ adapter: choice?.directory ?? null, text });
+  }
+}
 
 /** The option that may be given once or several times, as a list. */
 export function adapterList(adapter: string | readonly string[] | undefined): readonly string[] {

@@ -40,13 +40,25 @@ export async function loadModel(name: string, { signal, onProgress, ...options }
 }
 
 /**
- * Loads one more adapter beside a model.
+ * Loads one more adapter beside a model. Nothing is compiled for it where it sits at layers that an adapter sat at before.
  *
  * @param directory a folder that PEFT or Lorikeet wrote, or the folder of a training run
- * @throws InputError where it does not fit the model, with every mismatch.
+ * @param options.name what requests call it; by default the end of its path
+ * @throws InputError where it does not fit the model, with every mismatch, or where another has its name.
  */
-export async function loadAdapter(model: LanguageModel, directory: string): Promise<LoadedAdapter> {
-  return (await clientOf(model).call("loadAdapter", directory, () => {})) as LoadedAdapter;
+export async function loadAdapter(model: LanguageModel, directory: string, { name }: { name?: string } = {}): Promise<LoadedAdapter> {
+  return (await clientOf(model).call("loadAdapter", { directory, name }, () => {})) as LoadedAdapter;
+}
+
+/**
+ * Takes an adapter away from a model. Requests that were made before are answered with it. To swap one for another, or for what its folder
+ * holds since, unload it and load the other.
+ *
+ * @param adapter a loaded adapter, or its name
+ * @throws InputError where it is not loaded.
+ */
+export async function unloadAdapter(model: LanguageModel, adapter: LoadedAdapter | string): Promise<void> {
+  await clientOf(model).call("unloadAdapter", typeof adapter === "string" ? adapter : adapter.directory, () => {});
 }
 
 /** The worker of a loaded model. */

@@ -56,6 +56,16 @@ const system = () =>
     help: "Instruction that stands before the conversation. Use the one that the adapter was trained with.",
   });
 
+const batchShape = {
+  batchSize: option(integer({ min: 1, max: 4096 }), {
+    default: 8,
+    value: "N",
+    unit: "rows",
+    group,
+    help: "How many of --prompts are answered together at most. More are faster in all, and take more memory.",
+  }),
+};
+
 const generateShape = {
   model: model(),
   adapter: adapters("An adapter to apply. May be given several times: each adapter then answers in turn."),
@@ -66,6 +76,12 @@ const generateShape = {
     group,
     help: 'A conversation to continue, instead of --prompt: a .json file with a list of {"role", "content"}.',
   }),
+  prompts: option(text("a .jsonl file of prompts, or - for standard input"), {
+    value: "FILE",
+    group,
+    help: 'Many prompts, answered together, instead of --prompt: a .jsonl file with a {"prompt"} or {"messages"} a line, which may name its "adapter" (null for none), or - for standard input.',
+  }),
+  ...batchShape,
   ...samplingShape,
   merged: option(toggle(), {
     default: false,
@@ -81,12 +97,12 @@ export const generateSet = optionSet(
   generateShape,
   (given, where) => {
     const problems: string[] = [];
-    if ("prompt" in given === "messages" in given) problems.push(`give either ${where("prompt")} or ${where("messages")}`);
-    if ("messages" in given && "system" in given) {
-      problems.push(
-        `${where("system")} belongs to ${where("prompt")}; with ${where("messages")} write it as the first message of the file`,
-      );
+    const asked = ["prompt", "messages", "prompts"].filter((name) => name in given);
+    if (asked.length !== 1) problems.push(`give either ${where("prompt")}, ${where("messages")} or ${where("prompts")}`);
+    for (const name of asked.filter((each) => each !== "prompt" && "system" in given)) {
+      problems.push(`${where("system")} belongs to ${where("prompt")}; with ${where(name)} write it as the first message of the file`);
     }
+    if ("batchSize" in given && !("prompts" in given)) problems.push(`${where("batchSize")} belongs to ${where("prompts")}`);
     const count = Array.isArray(given.adapter) ? given.adapter.length : given.adapter === undefined ? 0 : 1;
     if (given.merged === true && count !== 1) problems.push(`${where("merged")} takes exactly one ${where("adapter")}; found ${count}`);
     return problems;
@@ -106,5 +122,8 @@ export type SamplingOptions = OptionsOf<typeof samplingShape>;
 export type SamplingSettings = ValuesOf<typeof samplingShape>;
 /** The sampling options alone, for the library's `generate`. */
 export const samplingSet = optionSet("generate", "Write an answer.", samplingShape);
+/** How several requests are answered together, in the library. */
+export const batchSet = optionSet("generateBatch", "Answer several requests together.", batchShape);
+export type BatchSettings = ValuesOf<typeof batchShape>;
 export type GenerateOptions = OptionsOf<typeof generateShape>;
 export type ChatOptions = OptionsOf<(typeof chatSet)["shape"]>;

@@ -1,6 +1,6 @@
 import type { LoadModelOptions } from "../../api.js";
 import type { ClassifyRequest } from "../classify-run.js";
-import type { HostedRequest } from "../model-host.js";
+import type { HostedBatch, HostedRequest } from "../model-host.js";
 import type { TrainingRequest } from "../training/run.js";
 import type { WorkerContext } from "./context.js";
 
@@ -13,10 +13,12 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
     const { name, options } = params as { name: string; options: LoadModelOptions };
     return (await import("../model-host.js")).loadHostedModel(name, options, context);
   },
-  loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as string),
   eject: async (params, context) => (await import("../eject-run.js")).runEject(params, context),
+  loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as { directory: string; name?: string }),
+  unloadAdapter: async (params) => (await import("../model-host.js")).unloadHostedAdapter(params as string),
   exportAdapter: async (params, context) => (await import("../export-run.js")).runExport(params, context),
   generate: async (params, context) => (await import("../model-host.js")).generateHosted(params as HostedRequest, context),
+  generateBatch: async (params, context) => (await import("../model-host.js")).generateHostedBatch(params as HostedBatch, context),
   classify: async (params, context) => (await import("../classify-run.js")).runClassify(params as ClassifyRequest, context),
   embed: async (params, context) => (await import("../embed-run.js")).runEmbed(params, context),
   evaluate: async (params, context) => (await import("../evaluation-run.js")).runEvaluation(params, context),
