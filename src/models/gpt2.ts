@@ -15,6 +15,7 @@ import type {
   ModelDimensions,
 } from "./architecture.js";
 import { ConfigReader } from "./config-reader.js";
+import { requireCausalSight } from "./parts/causal-sight.js";
 import { decoderGraph } from "./parts/decoder-graph.js";
 import { readGeluKind } from "./parts/gelu-kind.js";
 import { linearHead, scoreHead } from "./parts/label-scores.js";
@@ -55,6 +56,7 @@ const checkpointForm: CheckpointForm = {
 
 function readConfig(json: Readonly<Record<string, unknown>>): Gpt2Config {
   const config = new ConfigReader(json);
+  requireCausalSight(config, "gpt2");
   const hidden = config.count("n_embd", 768);
   const heads = config.count("n_head", 12);
   if (hidden % heads !== 0) throw new InputError(`config.json: ${heads} heads cannot share ${hidden} columns evenly`);

@@ -38,9 +38,22 @@ const architectures: readonly Architecture[] = [
 export function readModel(config: Readonly<Record<string, unknown>>): ModelGraph {
   const modelType = String(config.model_type);
   const architecture = architectures.find(({ modelTypes }) => modelTypes.includes(modelType));
-  if (architecture !== undefined) return architecture.read(config);
+  if (architecture !== undefined) {
+    requirePlainWeights(config);
+    return architecture.read(config);
+  }
   const supported = architectures.flatMap(({ modelTypes }) => modelTypes).sort((a, b) => leven(a, modelType) - leven(b, modelType));
   throw new InputError(`config.json: the architecture "${modelType}" is not supported. Supported are: ${supported.join(", ")}.`);
+}
+
+/** Files whose weights are codes with scales beside them (GPTQ, AWQ, bitsandbytes, fp8): their names and types are each tool's own. */
+function requirePlainWeights({ quantization_config: quantised }: Readonly<Record<string, unknown>>): void {
+  if (quantised === undefined || quantised === null) return;
+  const method = (quantised as { readonly quant_method?: unknown }).quant_method;
+  throw new InputError(
+    `config.json: the weights are quantised (${String(method ?? "quantization_config")}), which is not supported in safetensors. Take the model ` +
+      "that they were made of (--precision int8 or 4bit lowers its memory), or a GGUF of it.",
+  );
 }
 
 /**

@@ -64,6 +64,19 @@ describe("config.json", () => {
       { rope_scaling: { rope_type: "longrope", short_factor: [1], long_factor: [1] } },
       'rope type "longrope" is supported in models of type phi3 alone',
     ],
+    ...["llama", "gemma2", "gpt2"].map(
+      (model_type) =>
+        [
+          `a ${model_type} without the causal mask`,
+          { model_type, is_causal: false },
+          `"is_causal" is false; a ${model_type} whose tokens see later ones is not supported`,
+        ] as const,
+    ),
+    [
+      "a quantised checkpoint",
+      { quantization_config: { quant_method: "gptq", bits: 4 } },
+      "the weights are quantised (gptq), which is not supported in safetensors. Take the model that they were made of",
+    ],
     ["heads that turn in part", { partial_rotary_factor: 0.5 }, '"partial_rotary_factor" is 0.5; models of this type turn whole heads'],
     [
       "factors of another number",

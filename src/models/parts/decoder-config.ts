@@ -1,6 +1,7 @@
 import { InputError } from "../../errors.js";
 import type { ModelDimensions } from "../architecture.js";
 import type { ConfigReader } from "../config-reader.js";
+import { requireCausalSight } from "./causal-sight.js";
 
 /** What a decoder of Llama's build is made of, but for its attention's ways. */
 export interface DecoderConfig {
@@ -26,6 +27,7 @@ export interface DecoderDefaults {
 /** Reads the fields that decoders of Llama's build share. Throws InputError where they do not fit together. */
 export function readDecoderConfig(config: ConfigReader, defaults: DecoderDefaults): DecoderConfig {
   const modelType = config.text("model_type");
+  requireCausalSight(config, modelType);
   const hidden = config.count("hidden_size");
   const heads = config.count("num_attention_heads");
   const kvHeads = config.count("num_key_value_heads", heads);

@@ -8,6 +8,7 @@ import { mul } from "../../ops/mul.js";
 import { rmsNorm } from "../../ops/rms-norm.js";
 import type { CheckpointForm, LanguageModelGraph, ModelContext } from "../architecture.js";
 import type { ConfigReader } from "../config-reader.js";
+import { requireCausalSight } from "./causal-sight.js";
 import type { DecoderConfig } from "./decoder-config.js";
 import { decoderGraph } from "./decoder-graph.js";
 import { gatedFeedForward } from "./gated-feed-forward.js";
@@ -38,9 +39,7 @@ export function readGemmaConfig(config: ConfigReader, modelType: string, default
   const headSize = config.count("head_dim", 256);
   if (heads % kvHeads !== 0) throw new InputError(`config.json: ${heads} heads cannot share ${kvHeads} key-value heads evenly`);
   if (headSize % 2 !== 0) throw new InputError(`config.json: head size ${headSize} is odd; rotary embeddings turn pairs`);
-  if (config.flag("use_bidirectional_attention", false)) {
-    throw new InputError(`config.json: "use_bidirectional_attention" is true; a ${modelType} whose tokens see later ones is not supported`);
-  }
+  requireCausalSight(config, modelType);
   return {
     modelType,
     dimensions: {

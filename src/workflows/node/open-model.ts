@@ -41,6 +41,8 @@ export async function describeModelAs<Model extends ModelGraph>(
   const model = read(config);
   const checkpoint = files.kind === "gguf" ? stored : modelCheckpoint(stored, model);
   checkWeights(name, model, checkpoint);
+  const unread = unreadWeights(model, checkpoint);
+  if (unread.length > 0) onNotice?.(unreadNote(name, unread));
   const bounded = withinTable(codec, model.dimensions.vocabulary, name);
   return { name, path: files.path, config, model, codec: bounded, checkpoint, ggufMetadata, parameters: countParameters(model) };
 }
@@ -108,6 +110,22 @@ function checkWeights(name: string, model: ModelGraph, checkpoint: Checkpoint): 
   const more = problems.length > 10 ? [`… and ${problems.length - 10} more`] : [];
   throw new InputError([`${name}: the weights do not fit the configuration:`, ...problems.slice(0, 10), ...more, ...advice].join("\n  "));
 }
+
+/** What stands before the number of a block: `model.layers`. */
+const stemOf = (weight: string): string | undefined => /^(.*?)\.\d+\./.exec(weight)?.[1];
+
+/** Weights that lie in the blocks of the file, or in more of them, and that the configuration says nothing of. */
+function unreadWeights({ weights }: ModelGraph, { tensors, unreadable }: Checkpoint): string[] {
+  const stems = new Set([...weights.keys()].map(stemOf));
+  const stored = [...tensors.keys(), ...unreadable.keys()];
+  return stored.filter(
+    (name) => !weights.has(name) && stemOf(name) !== undefined && stems.has(stemOf(name)) && /\.(weight|bias)$/.test(name),
+  );
+}
+
+const unreadNote = (name: string, [first, ...others]: readonly string[]): string =>
+  `${name}: ${others.length + 1} weights of its layers are not read, because config.json does not speak of them, such as ${first}. ` +
+  "Do the two belong together?";
 
 function countParameters(model: ModelGraph): number {
   let count = 0;
