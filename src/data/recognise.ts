@@ -1,9 +1,9 @@
 import leven from "leven";
 import type { Message } from "../text/tokenizer.js";
-import type { Row, RowForm } from "./row.js";
+import type { Row, RowForm, SourceRow } from "./row.js";
 
 /** A row that was understood, or what is wrong with it ("expected …, found …"). */
-export type Recognised = { readonly row: Row; readonly form: RowForm } | { readonly problem: string };
+export type Recognised = Omit<SourceRow, "source"> | { readonly problem: string };
 
 /** What a wrong row throws inside this file; `recogniseRow` turns it into the row's problem. */
 class RowProblem extends Error {}
@@ -223,6 +223,12 @@ const otherNames: Readonly<Record<string, string>> = {
   document: "text",
 };
 
+/** Rows that other tasks than answering have. */
+const otherTasks: readonly { readonly keys: readonly string[]; readonly task: string }[] = [
+  { keys: ["anchor", "positive"], task: "embedding" },
+  { keys: ["tokens", "labels"], task: "token-classification" },
+];
+
 /** How many letters a name may be off to count as a slip. */
 const slip = 2;
 
@@ -251,7 +257,9 @@ function unknownForm(fields: Fields): string {
   }
   const all = forms.map(({ keys }) => `{${listed(keys)}}`).join(" or ");
   const wanted = forms.flatMap(({ keys }) => keys);
-  return `expected the keys ${all}, found ${shown}${adviceFor(found, wanted)}`;
+  const task = otherTasks.find(({ keys }) => keys.every((key) => key in fields));
+  const advice = task === undefined ? adviceFor(found, wanted) : `; rows of this form are learned with --task ${task.task}`;
+  return `expected the keys ${all}, found ${shown}${advice}`;
 }
 
 /** Recognises a parsed row by its keys. */
@@ -260,7 +268,8 @@ export function recogniseRow(value: unknown): Recognised {
   const form = forms.find(({ keys }) => keys.every((key) => key in value));
   if (form === undefined) return { problem: unknownForm(value) };
   try {
-    return { row: form.read(value), form: form.form };
+    const hasLabel = form.form === "text" && value.label !== undefined && value.label !== null;
+    return { row: form.read(value), form: form.form, ...(hasLabel ? { hasLabel: true } : {}) };
   } catch (error) {
     if (error instanceof RowProblem) return { problem: error.message };
     throw error;

@@ -1,6 +1,6 @@
 import { renderChat } from "../text/template.js";
 import type { TextCodec } from "../text/tokenizer.js";
-import { type EncodedRows, type Example, longExampleRules, type Overflow } from "./example.js";
+import { type EncodedRows, type Example, type ExampleCounts, longExampleRules, type Overflow } from "./example.js";
 import type { RowForm } from "./row.js";
 
 /** A stretch of a rendered example, and whether the model learns it. */
@@ -20,12 +20,15 @@ export interface LengthStatistics {
   readonly histogram: readonly { readonly from: number; readonly to: number; readonly count: number }[];
 }
 
+/** Forms of rows: those of conversations and documents, and one for each kind of label. */
+export type DataForm = RowForm | "text-label" | "text-pair-label" | "tokens-labels" | "anchor-positive";
+
 /** What `lorikeet data` says of a file. Plain JSON. */
 export interface DataReport {
   readonly file: string;
   readonly format: string;
   /** Rows of each form. */
-  readonly forms: Readonly<Partial<Record<RowForm, number>>>;
+  readonly forms: Readonly<Partial<Record<DataForm, number>>>;
   readonly rows: number;
   readonly examples: number;
   readonly cut: number;
@@ -33,10 +36,15 @@ export interface DataReport {
   readonly droppedEmpty: number;
   readonly maxLength: number;
   readonly longExampleRule: string;
-  /** Tokens an example, after cutting. */
+  /** Tokens an example, after cutting; of pairs, tokens a text. */
   readonly lengths: LengthStatistics;
   readonly tokens: number;
+  /** Of a task with labels: places that have one. */
   readonly supervisedTokens: number;
+  /** How many texts or words have each label, of a classification: in the order in which the classes are numbered. */
+  readonly labels?: readonly { readonly label: string; readonly count: number }[];
+  /** What the numbers of a regression range over. */
+  readonly values?: { readonly least: number; readonly mean: number; readonly most: number };
   readonly train: number;
   readonly heldOut: number;
   /** Distinct prompts among the examples. */
@@ -46,6 +54,8 @@ export interface DataReport {
     readonly line: number;
     readonly tokens: number;
     readonly segments: readonly MaskedText[];
+    /** What the example tells beside its text: a label, one for each word, or the positive of an anchor. */
+    readonly tells?: string;
   }[];
   /** In plain words, what a reader should look at. */
   readonly notes: readonly string[];
@@ -123,38 +133,54 @@ function notesOf(encoded: EncodedRows, codec: TextCodec, supervisedShare: number
   return notes;
 }
 
-const sampleCount = 3;
+/** Examples that a report shows. */
+export const SAMPLES = 3;
+
+/** What the reports of all tasks are made of. */
+export interface ReportParts {
+  readonly encoded: { readonly examples: readonly { readonly prompt: string }[]; readonly counts: Readonly<ExampleCounts> };
+  readonly split: { readonly train: readonly unknown[]; readonly heldOut: readonly unknown[] };
+  readonly options: { readonly file: string; readonly format: string; readonly maxLength: number; readonly overflow?: Overflow };
+  /** Tokens of each example or text. */
+  readonly lengths: readonly number[];
+}
+
+/** What a report says of examples of any task. */
+export function countsReport({ encoded: { examples, counts }, split, options, lengths }: ReportParts) {
+  const { overflow = "cut", ...file } = options;
+  return {
+    ...file,
+    ...counts,
+    examples: examples.length,
+    longExampleRule: longExampleRules[overflow],
+    lengths: lengthStatistics(lengths),
+    tokens: lengths.reduce((sum, length) => sum + length, 0),
+    train: split.train.length,
+    heldOut: split.heldOut.length,
+    prompts: new Set(examples.map((example) => example.prompt)).size,
+  };
+}
 
 /** Gathers what there is to say of a file: what it was taken for, lengths, what is cut or left out, and samples with their mask. */
 export function buildDataReport(
   codec: TextCodec,
   encoded: EncodedRows,
   split: { readonly train: readonly Example[]; readonly heldOut: readonly Example[] },
-  options: { readonly file: string; readonly format: string; readonly maxLength: number; readonly overflow?: Overflow },
+  options: ReportParts["options"],
 ): DataReport {
-  const { examples, counts, forms } = encoded;
-  const lengths = examples.map((example) => example.ids.length);
-  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  const { examples, forms } = encoded;
+  const counted = countsReport({ encoded, split, options, lengths: examples.map(({ ids }) => ids.length) });
   const supervisedTokens = examples.reduce((sum, example) => sum + example.supervised.reduce((some, one) => some + one, 0), 0);
-  const { overflow = "cut", ...file } = options;
   return {
-    ...file,
+    ...counted,
     forms,
-    ...counts,
-    examples: examples.length,
-    longExampleRule: longExampleRules[overflow],
-    lengths: lengthStatistics(lengths),
-    tokens,
     supervisedTokens,
-    train: split.train.length,
-    heldOut: split.heldOut.length,
-    prompts: new Set(examples.map((example) => example.prompt)).size,
-    samples: examples.slice(0, sampleCount).map((example) => ({
+    samples: examples.slice(0, SAMPLES).map((example) => ({
       file: example.source.file,
       line: example.source.line,
       tokens: example.ids.length,
       segments: maskedText(codec, example),
     })),
-    notes: notesOf(encoded, codec, supervisedTokens / Math.max(1, tokens), split.heldOut.length),
+    notes: notesOf(encoded, codec, supervisedTokens / Math.max(1, counted.tokens), split.heldOut.length),
   };
 }

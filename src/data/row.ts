@@ -28,6 +28,8 @@ export type Row =
 export interface SourceRow {
   readonly row: Row;
   readonly form: RowForm;
+  /** The row of a document has a label too, of which an answer knows nothing. */
+  readonly hasLabel?: true;
   readonly source: RowSource;
 }
 

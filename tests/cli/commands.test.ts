@@ -150,6 +150,17 @@ const data: DataReport = {
   ],
   notes: ["100 of 1000 rows are held out."],
 };
+
+const labelledData: DataReport = {
+  ...data,
+  forms: { "text-label": 1000 },
+  supervisedTokens: 1000,
+  labels: [
+    { label: "ham", count: 700 },
+    { label: "spam", count: 300 },
+  ],
+  samples: [{ file: "d.jsonl", line: 7, tokens: 31, segments: [{ text: "Win a prize", supervised: false }], tells: "spam" }],
+};
 const doctor: DoctorReport = {
   lorikeet: "0.1.0",
   node: "20.20.2",
@@ -260,6 +271,12 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
       "    1 to 32  ██████████████████████████████ 900\n   33 to 64  ████ 97\n  65 to 128   0\n",
       "Long examples are cut.\n100 of 1000 rows are held out.\n",
     ],
+  ],
+  [
+    ["data", "d.jsonl", "--model", "m", "--task", "classification"],
+    { inspectData: async () => labelledData },
+    labelledData,
+    ["d.jsonl:7 31 tokens\nWin a prize\n  → spam\n\nfile ", "tokens    90.0 k\nlabels    ham 700 (70 %), spam 300 (30 %)\ncut"],
   ],
   [
     ["doctor"],

@@ -6,27 +6,51 @@ import { facts } from "./table.js";
 /** Longest text of one example that is printed, characters; a long document is shown by its beginning. */
 const shownCharacters = 4000;
 
-/** What a file is taken for, its examples with the learned part in colour, and what would be left out. */
+/** What a file is taken for, its examples with the learned part in colour or with their labels, and what would be left out. */
 export function dataText(report: DataReport, paint: Paint): string {
   const forms = Object.entries(report.forms).map(([form, count]) => `${count} ${form}`);
-  const share = (100 * report.supervisedTokens) / Math.max(1, report.tokens);
   const summary = facts([
     ["file", `${report.file}: ${report.format}, ${report.rows} rows (${forms.join(", ")})`],
     ["examples", `${report.train} to learn from, ${report.heldOut} held out; ${report.prompts} different prompts`],
-    ["tokens", `${countText(report.tokens)}, of which ${countText(report.supervisedTokens)} are learned (${plainNumber(share)} %)`],
+    ["tokens", tokensText(report)],
+    ...toldFacts(report),
     ["cut", `${report.cut} of more than ${report.maxLength} tokens`],
     ["left out", `${report.droppedTooLong} too long, ${report.droppedEmpty} with nothing to learn`],
     ["length", lengthsText(report.lengths)],
   ]);
-  const legend = paint.hasColour
+  const samples = report.samples.map(({ file, line, tokens, segments, tells }) => {
+    const told = tells === undefined ? [] : [`  ${paint("dim", "→")} ${paint("green", printable(tells))}`];
+    return [`${paint("bold", `${file}:${line}`)} ${paint("dim", `${tokens} tokens`)}`, maskedText(segments, paint), ...told, ""].join("\n");
+  });
+  const isMasked = report.samples.some(({ tells }) => tells === undefined);
+  const ending = [summary, histogramText(report.lengths), "", report.longExampleRule, ...report.notes];
+  return [...samples, ...(isMasked ? [legendText(paint), ""] : []), ...ending].join("\n");
+}
+
+const legendText = (paint: Paint): string =>
+  paint.hasColour
     ? `${paint("green", "Green")} is learned, the rest is read only.`
     : "What stands between ⟦ and ⟧ is learned, the rest is read only.";
-  const samples = report.samples.map(
-    ({ file, line, tokens, segments }) =>
-      `${paint("bold", `${file}:${line}`)} ${paint("dim", `${tokens} tokens`)}\n${maskedText(segments, paint)}\n`,
-  );
-  const ending = [summary, histogramText(report.lengths), "", report.longExampleRule, ...report.notes];
-  return [...samples, ...(samples.length > 0 ? [legend, ""] : []), ...ending].join("\n");
+
+/** Of a mask, how much is learned. */
+function tokensText({ tokens, supervisedTokens, samples }: DataReport): string {
+  if (samples.some(({ tells }) => tells !== undefined)) return `${countText(tokens)}`;
+  const share = (100 * supervisedTokens) / Math.max(1, tokens);
+  return `${countText(tokens)}, of which ${countText(supervisedTokens)} are learned (${plainNumber(share)} %)`;
+}
+
+/** Labels that are listed. */
+const SHOWN_LABELS = 20;
+
+function toldFacts({ labels, values, supervisedTokens }: DataReport): readonly (readonly [string, string])[] {
+  if (values !== undefined)
+    return [["values", `${plainNumber(values.least)} to ${plainNumber(values.most)}, mean ${plainNumber(values.mean)}`]];
+  if (labels === undefined) return [];
+  const shown = labels.slice(0, SHOWN_LABELS).map(({ label, count }) => {
+    const share = (100 * count) / Math.max(1, supervisedTokens);
+    return `${printable(label)} ${count} (${plainNumber(share)} %)`;
+  });
+  return [["labels", `${shown.join(", ")}${labels.length > SHOWN_LABELS ? `, and ${labels.length - SHOWN_LABELS} more` : ""}`]];
 }
 
 /** A text with its learned parts in green, or in brackets where there is no colour. */

@@ -1,4 +1,4 @@
-import { encodeLabelled, type LabelledExample, type RowTargets } from "../../data/labelled-example.js";
+import { type EncodedLabels, encodeLabelled, type LabelledExample, type RowTargets } from "../../data/labelled-example.js";
 import { type LabelChoice, type LabelledRow, recogniseLabelledText, recogniseTaggedWords } from "../../data/labelled-row.js";
 import { type ClassWeighting, checkSpread, classCounts, classesOf, classWeights, valuesOf } from "../../data/labels.js";
 import { type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
@@ -52,6 +52,10 @@ export function placeOf({ reads }: Pick<ClassificationHead, "reads">): "first" |
 
 export interface LabelledRun extends TaughtData<LabelledExample> {
   readonly notes: readonly string[];
+  /** Those of the notes that a report of the file lacks. */
+  readonly furtherNotes: readonly string[];
+  /** Every example of `data` before any was held out, with what was cut and left out. */
+  readonly encoded: EncodedLabels;
 }
 
 /** Rows as a model's tokens, parted into what is learned and what measures it. */
@@ -78,11 +82,17 @@ export function encodeLabelledRun(
   const own = [...filesNotes(choice.data, rows.data), ...labelNotes(labelling, classes), ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
     const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
-    return { train, validation: heldOut, notes: [...own, heldOutNote(heldOut.length, encoded, choice)] };
+    return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], furtherNotes: [] };
   }
   const validation = encode(rows.valid.rows);
-  const notes = [...own, ...overlapNotes(encoded, validation, choice), ...countNotes(choice.valid ?? "", validation)];
-  return { train: encoded.examples, validation: validation.examples, notes };
+  const validationNotes = [...overlapNotes(encoded, validation, choice), ...countNotes(choice.valid ?? "", validation)];
+  return {
+    train: encoded.examples,
+    validation: validation.examples,
+    encoded,
+    notes: [...own, ...validationNotes],
+    furtherNotes: validationNotes,
+  };
 }
 
 /** Labels that a note lists. */

@@ -1,6 +1,7 @@
 import type { ExampleCounts } from "../../data/example.js";
 import { type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
 import { type PairExample, type PairRow, recognisePair } from "../../data/pair.js";
+import type { EncodedPairs } from "../../data/pair-report.js";
 import { splitHeldOut } from "../../data/split.js";
 import { InputError } from "../../errors.js";
 import type { TextCodec } from "../../text/tokenizer.js";
@@ -38,35 +39,43 @@ export interface PairReader {
   readonly maxPositions: number;
 }
 
+export interface PairRun extends TaughtData<PairExample> {
+  readonly notes: readonly string[];
+  /** Those of the notes that a report of the file lacks. */
+  readonly furtherNotes: readonly string[];
+  /** Every pair of `data` before any was held out, with what was cut and left out. */
+  readonly encoded: EncodedPairs;
+}
+
 /**
  * Rows as a model's tokens, parted into what is learned and what measures it.
  *
  * @throws InputError where there are too few pairs.
  */
-export function encodePairRun(
-  rows: RunRows<PairRow>,
-  choice: PairChoice,
-  reader: PairReader,
-): TaughtData<PairExample> & { readonly notes: readonly string[] } {
+export function encodePairRun(rows: RunRows<PairRow>, choice: PairChoice, reader: PairReader): PairRun {
   const options = { maxLength: longestExample(choice, reader.maxPositions), overflow: choice.overflow };
   const encoded = encodePairs(reader, rows.data.rows, options);
-  const notes = [...filesNotes(choice.data, rows.data), ...negativesNote(choice.data, rows.data.rows), ...countNotes(choice.data, encoded)];
-  const parts = (): TaughtData<PairExample> => {
-    if (rows.valid === undefined) {
-      const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
-      const isMeasured = heldOut.length >= FEWEST && train.length >= FEWEST;
-      notes.push(heldOutNote(isMeasured ? heldOut.length : 0, encoded, choice));
-      return isMeasured ? { train, validation: heldOut } : { train: encoded.examples, validation: [] };
-    }
-    const validation = encodePairs(reader, rows.valid.rows, options);
-    const file = choice.valid ?? "";
-    notes.push(...filesNotes(file, rows.valid), ...overlapNotes(encoded, validation, choice), ...countNotes(file, validation));
-    checkCount(file, validation.examples, "to measure on: each positive is looked for among the others");
-    return { train: encoded.examples, validation: validation.examples };
+  const negatives = negativesNote(choice.data, rows.data.rows);
+  const notes = [...filesNotes(choice.data, rows.data), ...negatives, ...countNotes(choice.data, encoded)];
+  if (rows.valid === undefined) {
+    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
+    const isMeasured = heldOut.length >= FEWEST && train.length >= FEWEST;
+    notes.push(heldOutNote(isMeasured ? heldOut.length : 0, encoded, choice));
+    const learned = inFullBatches(isMeasured ? train : encoded.examples, choice, notes);
+    return { train: learned, validation: isMeasured ? heldOut : [], encoded, notes, furtherNotes: negatives };
+  }
+  const validation = encodePairs(reader, rows.valid.rows, options);
+  const file = choice.valid ?? "";
+  const furtherNotes = [...filesNotes(file, rows.valid), ...overlapNotes(encoded, validation, choice), ...countNotes(file, validation)];
+  notes.push(...furtherNotes);
+  checkCount(file, validation.examples, "to measure on: each positive is looked for among the others");
+  return {
+    train: inFullBatches(encoded.examples, choice, notes),
+    validation: validation.examples,
+    encoded,
+    notes,
+    furtherNotes: [...negatives, ...furtherNotes],
   };
-  const { train, validation } = parts();
-  checkCount(choice.data, train, "to train on: each is told from the others of its batch");
-  return { train: inFullBatches(train, choice, notes), validation, notes };
 }
 
 function negativesNote(file: string, rows: readonly PairRow[]): string[] {
@@ -86,6 +95,7 @@ function checkCount(file: string, { length }: readonly PairExample[], purpose: s
 
 /** The pair that would be alone at the end of each epoch is left out. */
 function inFullBatches(train: readonly PairExample[], { data, batchSize }: PairChoice, notes: string[]): readonly PairExample[] {
+  checkCount(data, train, "to train on: each is told from the others of its batch");
   if (train.length % batchSize !== 1) return train;
   notes.push(`${data}: the last pair is left out, since it would be alone in a batch of ${batchSize} and teach nothing`);
   return train.slice(0, -1);
@@ -96,7 +106,7 @@ function encodePairs(
   { codec, pooling }: PairReader,
   rows: readonly PairRow[],
   { maxLength, overflow }: Pick<DataChoice, "maxLength" | "overflow">,
-): { readonly examples: PairExample[]; readonly counts: ExampleCounts } {
+): EncodedPairs {
   const counts: ExampleCounts = { rows: rows.length, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
   const examples = rows.flatMap((row): PairExample[] => {
     const { cut, ...anchor } = encodedText(codec, row.anchor, pooling, maxLength);

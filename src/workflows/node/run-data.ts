@@ -31,8 +31,8 @@ export interface TaughtData<Example extends TaughtTokens = TaughtTokens> {
 /** Examples of a run, and what a person should know of them. */
 export interface RunData extends TaughtData<Example> {
   readonly notes: readonly string[];
-  /** Those of the notes that speak of the validation file. */
-  readonly validationNotes: readonly string[];
+  /** Those of the notes that a report of the file lacks. */
+  readonly furtherNotes: readonly string[];
   /** Every example of `data` before any was held out, with what was cut and left out. */
   readonly encoded: EncodedRows;
 }
@@ -54,10 +54,11 @@ export function longestExample(choice: DataChoice, maxPositions: number): number
 export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, maxPositions: number): RunData {
   const options = { maxLength: longestExample(choice, maxPositions), overflow: choice.overflow };
   const encoded = encodeRows(codec, rows.data.rows, options);
-  const own = [...filesNotes(choice.data, rows.data), ...countNotes(choice.data, encoded)];
+  const labels = labelsNote(choice.data, rows.data.rows);
+  const own = [...filesNotes(choice.data, rows.data), ...labels, ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
     const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
-    return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], validationNotes: [] };
+    return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], furtherNotes: labels };
   }
   const validation = encodeRows(codec, rows.valid.rows, options);
   const validationNotes = [
@@ -65,7 +66,17 @@ export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, m
     ...overlapNotes(encoded, validation, choice),
     ...countNotes(choice.valid ?? "", validation),
   ];
-  return { train: encoded.examples, validation: validation.examples, encoded, notes: [...own, ...validationNotes], validationNotes };
+  const notes = [...own, ...validationNotes];
+  return { train: encoded.examples, validation: validation.examples, encoded, notes, furtherNotes: [...labels, ...validationNotes] };
+}
+
+function labelsNote(file: string, rows: readonly SourceRow[]): string[] {
+  const count = rows.filter(({ hasLabel }) => hasLabel).length;
+  return count === 0
+    ? []
+    : [
+        `${file}: ${count} rows have a "label", which the task sft does not read: their texts are learned word by word. For labels, take --task classification or regression`,
+      ];
 }
 
 /** Files of a folder that a note lists. */

@@ -92,6 +92,16 @@ export const overflow = () =>
 export const seed = (group: string, help: string) =>
   option(integer({ min: 0, max: 4_294_967_295 }), { default: 42, value: "N", group, help });
 
+const tasks = ["sft", "classification", "token-classification", "regression", "embedding"] as const;
+
+export const task = (group: string) =>
+  option(choice(tasks), {
+    default: "sft",
+    value: "TASK",
+    group,
+    help: "What is learned: sft (to answer like the examples), classification (a label for each text), token-classification (a label for each word), regression (a number for each text) or embedding (vectors that lie near each other for the two texts of a pair). docs/classification.md and docs/sentence-embeddings.md show the rows of each.",
+  });
+
 export const batchSize = (help: string) =>
   option(integer({ min: 1, max: 4096 }), { default: 4, value: "N", unit: "examples", group: groups.training, help });
 

@@ -14,6 +14,7 @@ import {
   overflow,
   seed,
   standardInputTwice,
+  task,
   threads,
 } from "./common.js";
 
@@ -99,6 +100,7 @@ export const dataSet = optionSet(
       without: "a tenth of FILE is held out, 10 to 500 rows",
       help: "Examples that are never trained on, as for train.",
     }),
+    task: task(groups.data),
     maxLength: maxLength(),
     overflow: overflow(),
     seed: seed(groups.data, "Start of the randomness that chooses the held-out rows."),

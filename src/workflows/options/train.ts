@@ -5,10 +5,8 @@ import { methods, methodsTaking, variantOf } from "../../lora/variants/index.js"
 import type { OptimizerSettings } from "../../training/optimizer.js";
 import { choice, helpFor, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
-import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed, standardInputTwice } from "./common.js";
+import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed, standardInputTwice, task } from "./common.js";
 import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
-
-const tasks = ["sft", "classification", "token-classification", "regression", "embedding"] as const;
 
 /** `none`, `balanced`, or weights by name as `spam=3,ham=1`. */
 function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
@@ -142,12 +140,7 @@ const trainShape = {
     group: groups.adapter,
     help: "How matrix A starts: gaussian (as in the LoRA paper) or peft (as PEFT does). Choose peft to compare runs with Python.",
   }),
-  task: option(choice(tasks), {
-    default: "sft",
-    value: "TASK",
-    group: groups.training,
-    help: "What is learned: sft (to answer like the examples), classification (a label for each text), token-classification (a label for each word), regression (a number for each text) or embedding (vectors that lie near each other for the two texts of a pair). docs/classification.md and docs/sentence-embeddings.md show the rows of each.",
-  }),
+  task: task(groups.training),
   classWeights: option(classWeighting(), {
     default: "none",
     value: "WEIGHTS",

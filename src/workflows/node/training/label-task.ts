@@ -2,11 +2,9 @@ import type { LabelledExample } from "../../../data/labelled-example.js";
 import { measuresOf } from "../../../evaluation/labels/measures.js";
 import { initialiseHead } from "../../../lora/initialise.js";
 import { viewOf } from "../../../lora/layout.js";
-import { readModel } from "../../../models/index.js";
-import { labelledModel } from "../../../models/labelled-model.js";
-import { encodeLabelledRun, readLabelledRun } from "../label-data.js";
-import { chooseLabels, graphTask, labelObjective, TRAINED_MODULES, taskTypeOf } from "../label-head.js";
-import { describeModelAs } from "../open-model.js";
+import { readLabelledRun } from "../label-data.js";
+import { labelObjective, TRAINED_MODULES, taskTypeOf } from "../label-head.js";
+import { encodeLabels } from "../labelled-task.js";
 import { predictLabels } from "../predict-labels.js";
 import { measureLabels } from "./label-report.js";
 import type { RunTask, TaskReader } from "./run-task.js";
@@ -19,13 +17,10 @@ export const readLabelTask: TaskReader = async (settings, options) => {
   const { task } = settings;
   if (task === "sft" || task === "embedding") throw new Error(`the task ${task} has no labels`);
   const rows = await readLabelledRun(settings, task);
-  const described = await describeModelAs((config) => labelledModel(readModel(config), graphTask(task)), settings.model, options);
-  const { model, codec, checkpoint } = described;
-  const { labelling, fromCheckpoint } = chooseLabels(task, rows.data.rows, model, described);
-  const head = model.classificationHead(graphTask(task), labelling.labels.length);
+  const { described, labelling, fromCheckpoint, head, data } = await encodeLabels({ ...settings, task }, rows, options);
+  const { model, checkpoint } = described;
+  const { notes } = data;
   const objective = labelObjective(task, head);
-  const { maxPositions } = model.dimensions;
-  const { notes, ...data } = encodeLabelledRun(codec, rows, { ...settings, maxPositions }, labelling, head);
   const labelTask: RunTask<LabelledExample> = {
     learned: { model, objective },
     data,
