@@ -39,6 +39,10 @@ function remarksOn(row: ResultRow): string[] {
       return [
         `${row.work}: ${said}; one prompt of ${row.promptTokens} tokens, ${row.newTokens} new ones, greedy; medians of ${row.rounds}.${agreement(row)}`,
       ];
+    case "adapters":
+      return [
+        `${row.work}: ${said}; prompts of ${row.promptTokens} tokens, ${row.newTokens} new ones, speeds of all rows together; ranks 8, 16 and 24 in turn, one for all of rank 16, random values; medians of ${row.rounds}.`,
+      ];
     case "memory":
       return [`${row.work}: ${said}; random weights; peak memory ${peakWords(row.peakOf)}.`];
     case "curves":

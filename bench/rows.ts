@@ -1,4 +1,5 @@
 import type { Precision } from "../src/workflows/options.js";
+import type { AdapterUse } from "./adapters-task.js";
 import type { NamedSide, PeakOf, TrainRow } from "./comparison.js";
 
 /** What a row of any kind says of itself. */
@@ -118,4 +119,24 @@ export interface PlanRow extends Measured {
   readonly runs: readonly PlannedRun[];
 }
 
-export type ResultRow = TrainRow | LossRow | StartRow | GenerateRow | MemoryRow | CurvesRow | PlanRow;
+/** A batch that is answered, its rows with adapters of their own. */
+export interface AdapterPoint {
+  readonly precision: "fp32" | "int8";
+  readonly rows: number;
+  readonly adapters: AdapterUse;
+  /** Tokens a second of all prompts. */
+  readonly prefill: number;
+  /** Of all answers. */
+  readonly decode: number;
+}
+
+export interface AdaptersRow extends Measured {
+  readonly kind: "adapters";
+  readonly rounds: number;
+  /** Of each row. */
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  readonly points: readonly AdapterPoint[];
+}
+
+export type ResultRow = TrainRow | LossRow | StartRow | GenerateRow | AdaptersRow | MemoryRow | CurvesRow | PlanRow;

@@ -1,5 +1,5 @@
 import type { TrainRow } from "./comparison.js";
-import type { CurvesRow, GenerateRow, LossRow, MemoryRow, PlannedAndMeasured, PlanRow, ResultRow, StartRow } from "./rows.js";
+import type { AdaptersRow, CurvesRow, GenerateRow, LossRow, MemoryRow, PlannedAndMeasured, PlanRow, ResultRow, StartRow } from "./rows.js";
 import { gigabytes, markdownTable, percent } from "./table.js";
 
 /** The results in tables, one for each kind of work that was measured. */
@@ -19,6 +19,8 @@ function otherTable(row: ResultRow): string | undefined {
       return startTable(row);
     case "generate":
       return generateTable(row);
+    case "adapters":
+      return adaptersTable(row);
     case "memory":
       return memoryTable(row);
     case "curves":
@@ -76,6 +78,27 @@ function generateTable({ work, all, ours, peer }: GenerateRow): string {
     side === peer ? (ours.decode / side.decode).toFixed(2) : "",
   ]);
   return markdownTable(["work", "engine", "prompt tokens/s", "new tokens/s", "ours ÷ this, prompt", "new"], cells, 2);
+}
+
+function adaptersTable({ work, points }: AdaptersRow): string {
+  const words = { none: "none", alone: "one for all, by itself" } as const;
+  const cells = points.map((point, index) => {
+    const { precision, rows, adapters, prefill, decode } = point;
+    const one = points.find((each) => each.precision === precision && each.rows === rows && each.adapters === "alone");
+    const share = (speed: number, of: number | undefined) => (of === undefined || adapters === "alone" ? "" : (speed / of).toFixed(2));
+    return [
+      index === 0 ? work : "",
+      precision,
+      typeof adapters === "string" ? words[adapters] : `${adapters}`,
+      `${rows}`,
+      prefill.toFixed(0),
+      decode.toFixed(1),
+      share(prefill, one?.prefill),
+      share(decode, one?.decode),
+    ];
+  });
+  const heads = ["work", "precision", "adapters", "rows", "prompt tokens/s", "new tokens/s", "this ÷ one for all, prompt", "new"];
+  return markdownTable(heads, cells, 3);
 }
 
 function memoryTable({ work, parameters, batch, ours }: MemoryRow): string {

@@ -1,4 +1,5 @@
 import type { Work } from "./work.js";
+import { adaptersWork } from "./works/adapters.js";
 import { curvesWork } from "./works/curves.js";
 import { generateWork } from "./works/generate.js";
 import { largeModelWorks } from "./works/large-models.js";
@@ -8,4 +9,13 @@ import { startWork } from "./works/start.js";
 import { trainWorks } from "./works/train.js";
 
 /** All works, in the order in which they are done. */
-export const works: readonly Work[] = [...trainWorks, startWork, generateWork, ...largeModelWorks, planWork, curvesWork, lossWork];
+export const works: readonly Work[] = [
+  ...trainWorks,
+  startWork,
+  generateWork,
+  adaptersWork,
+  ...largeModelWorks,
+  planWork,
+  curvesWork,
+  lossWork,
+];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { type AdapterUse, adapterOfRow, adaptersArguments, readAdaptersTask } from "../../bench/adapters-task.js";
 import { cutIntoBatches, decodeBatches, encodeBatches, padIntoBatches, toBatch, tokensOf } from "../../bench/batch-file.js";
 import { chart } from "../../bench/chart.js";
 import {
@@ -17,6 +18,7 @@ import { deviationsFrom, readRequirements } from "../../bench/python.js";
 import { type BenchResult, conditions, mergeRows, remarks, resultPage } from "../../bench/result.js";
 import { parseRecord, runSide } from "../../bench/side.js";
 import { resultTables } from "../../bench/tables.js";
+import { adapterPoint } from "../../bench/works/adapters.js";
 import { shareOf } from "../../bench/works/curves.js";
 import { answerSpeed, generateRow } from "../../bench/works/generate.js";
 import { meansOf } from "../../bench/works/loss.js";
@@ -200,6 +202,32 @@ describe("other works", () => {
     expect(row.ratio).toEqual({ prefill: 3, decode: 0.5 });
     expect(remarks([row])[0]).toContain("The first 2 new tokens of ours in fp32 and of the peer are the same.");
     expect(generateRow(all, null, { rounds: 1, newTokens: 3 }).ratio).toBeNull();
+  });
+
+  test("rows with adapters stand beside those that share one", () => {
+    const of = (adapters: AdapterUse, first: number, others: number) =>
+      adapterPoint({ precision: "fp32", rows: 8, adapters, newTokens: 3 }, [{ first, others }]);
+    const points = [of("alone", 2, 1), of(8, 4, 1.25)];
+    expect(points[1]).toEqual({ precision: "fp32", rows: 8, adapters: 8, prefill: (8 * 64) / 4, decode: (8 * 2) / 1.25 });
+    const measured = { rounds: 2, promptTokens: 64, newTokens: 3, points } as const;
+    const row = { kind: "adapters", work: "adapters", date: "2026-02-03T00:00:00.000Z", ...measured } as const;
+    const cells = resultTables([row])
+      .split("\n")
+      .slice(2)
+      .map((line) =>
+        line
+          .split("|")
+          .map((cell) => cell.trim())
+          .slice(1, -1),
+      );
+    expect(cells).toEqual([
+      ["adapters", "fp32", "one for all, by itself", "8", "256", "16.0", "", ""],
+      ["", "fp32", "8", "8", "128", "12.8", "0.50", "0.80"],
+    ]);
+    const task = { model: "m", precision: "int8", prompt: "p", rows: 64, adapters: 8, newTokens: 32, threads: 2 } as const;
+    expect(readAdaptersTask(adaptersArguments(task))).toEqual(task);
+    expect(readAdaptersTask(adaptersArguments({ ...task, adapters: "alone" })).adapters).toBe("alone");
+    expect([0, 7, 8, 63].map((at) => adapterOfRow(at, 64, 8))).toEqual([0, 0, 1, 7]);
   });
 
   test("the loss of several seeds is their mean, and int8's stands over fp32's", () => {
