@@ -153,6 +153,6 @@ describe("standard input", () => {
     expect((await piped("prompt\tcompletion\na\tb\n")).read).toMatchObject({ format: "csv", rows: [{ source: source(2) }] });
     expect((await piped(gzipSync(lines("one")))).read).toMatchObject({ format: "jsonl", rows: [{ row: { text: "one" } }] });
     expect((await piped('{"x":1}\n')).read).toMatchObject({ message: expect.stringMatching(/^standard input:1: expected the keys/) });
-    expect((await piped("")).read).toEqual({ message: "standard input: is empty; expected rows in JSONL, JSON or CSV." });
+    expect((await piped("")).read).toEqual({ message: "standard input: is empty; expected rows in JSONL, JSON, CSV or Parquet." });
   });
 });

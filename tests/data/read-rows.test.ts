@@ -225,7 +225,7 @@ describe("bad files: where, expected, found", () => {
   });
 
   test("empty files, of nothing and of blanks", async () => {
-    expect(await errorOf("empty.jsonl", "")).toBe("empty.jsonl: has no rows; expected rows in JSONL, JSON or CSV.");
+    expect(await errorOf("empty.jsonl", "")).toBe("empty.jsonl: has no rows; expected rows in JSONL, JSON, CSV or Parquet.");
     expect(await errorOf("blank.json", " \n\n")).toMatch(/^blank\.json: is empty/);
     expect(await errorOf("list.json", "[]")).toMatch(/^list\.json: has no rows/);
     expect(await errorOf("heading.csv", "prompt,completion\n")).toMatch(/^heading\.csv: has no rows/);
@@ -242,7 +242,7 @@ describe("bad files: where, expected, found", () => {
       /is not UTF-8 text.*CSV UTF-8/,
     );
     expect(await errorOf("a.md", "# Title\n")).toMatch(
-      /^a\.md: expected a JSONL, JSON or CSV file .*, found a file that begins with "# Title"/,
+      /^a\.md: expected a JSONL, JSON, CSV or Parquet file .*, found a file that begins with "# Title"/,
     );
     await expect(readRows(join(folder, "none.jsonl"))).rejects.toThrow(/none\.jsonl: no such file\./);
   });

@@ -24,6 +24,13 @@ test("inspect, data, plan and merge, as a script uses them", async () => {
   expect(existsSync(join(out, "model.safetensors"))).toBe(true);
 });
 
+test("rows out of a Parquet file, whose thread is started as it is built", () => {
+  expect(run("data", "tests/golden/parquet/plain-snappy-groups.parquet", "--model", TINY_CHAT)).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('plain-snappy-groups.parquet:4: expected "completion" to be a string, found null'),
+  });
+});
+
 test("merge into shards, and into a GGUF", async () => {
   const folder = await temporaryFolder();
   const merge = (...more: string[]) => run("merge", "--model", TINY_CHAT, "--adapter", adapter, ...more);

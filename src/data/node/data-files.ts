@@ -7,6 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createGunzip } from "node:zlib";
 import { InputError } from "../../errors.js";
+import type { ToDecode } from "./parquet/protocol.js";
 
 const read = promisify(readCallback);
 
@@ -17,7 +18,7 @@ const PIECE_BYTES = 64 * 1024;
 export const STANDARD_INPUT = "-";
 
 /** Names by which a file of a folder counts as one with rows; `.gz` may follow. */
-const rowFiles = [".jsonl", ".ndjson", ".json", ".csv", ".tsv"] as const;
+const rowFiles = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"] as const;
 
 /** A file with rows. It can be read several times, in pieces, from its start. */
 export interface DataFile {
@@ -29,6 +30,8 @@ export interface DataFile {
   readonly isNameless: boolean;
   /** Its bytes as they are stored. */
   readonly stored: () => AsyncIterable<Uint8Array>;
+  /** Where they are, for reading here and there. */
+  readonly place: ToDecode;
 }
 
 /** The file that a path names, or those of a folder with the endings of row files, in the order of their names; `-` is standard input. */
@@ -59,6 +62,7 @@ const dataFile = (path: string): DataFile => ({
   extension: extensionOf(path),
   isNameless: false,
   stored: () => createReadStream(path),
+  place: { name: path, path },
 });
 
 /**
@@ -71,7 +75,8 @@ async function spoolStandardInput(): Promise<DataFile> {
   try {
     await pipeline(createReadStream("", { fd: 0, autoClose: false }), createWriteStream(path));
     const descriptor = openSync(path, "r"); // closed by the end of the process, as standard input is
-    return { name: "standard input", extension: "", isNameless: true, stored: () => readDescriptor(descriptor) };
+    const name = "standard input";
+    return { name, extension: "", isNameless: true, stored: () => readDescriptor(descriptor), place: { name, descriptor } };
   } catch (cause) {
     throw new InputError(`standard input cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   } finally {

@@ -4,10 +4,12 @@ import { InputError } from "../../errors.js";
 import { type Located, parseJsonLine, parseJsonList } from "../json-lines.js";
 import { recogniseRow } from "../recognise.js";
 import type { RowSource, SourceRow } from "../row.js";
-import { type DataFile, findDataFiles } from "./data-files.js";
+import { type DataFile, findDataFiles, readBytes, readProblem } from "./data-files.js";
+import { PARQUET_MAGIC } from "./parquet/damaged.js";
+import { parquetRows } from "./parquet/rows.js";
 import { readTextChunks, splitLines } from "./text-lines.js";
 
-export type FileFormat = "jsonl" | "json" | "csv";
+export type FileFormat = "jsonl" | "json" | "csv" | "parquet";
 
 export interface ReadRows<Row = SourceRow> {
   /** The formats of the files, in the order in which they were met. */
@@ -103,16 +105,26 @@ async function formatOf(file: DataFile): Promise<FileFormat> {
   const { name, extension } = file;
   if (extension === ".csv" || extension === ".tsv") return "csv";
   if (extension === ".jsonl" || extension === ".ndjson") return "jsonl";
+  if (extension === ".parquet" || (await beginsAsParquet(file))) return "parquet";
   const first = await firstLine(file);
   const start = first.trimStart();
   if (start.startsWith("[")) return "json";
   if (start.startsWith("{")) return beginsWholeJson(first) ? "json" : "jsonl";
-  if (start === "") throw new InputError(`${name}: is empty; expected rows in JSONL, JSON or CSV.`);
+  if (start === "") throw new InputError(`${name}: is empty; expected rows in JSONL, JSON, CSV or Parquet.`);
   // What comes without a name and is neither can only be a table.
   if (file.isNameless) return "csv";
   throw new InputError(
-    `${name}: expected a JSONL, JSON or CSV file (.jsonl, .json, .csv), found a file that begins with ${JSON.stringify(start.slice(0, 40))}.`,
+    `${name}: expected a JSONL, JSON, CSV or Parquet file (.jsonl, .json, .csv, .parquet), found a file that begins with ${JSON.stringify(start.slice(0, 40))}.`,
   );
+}
+
+async function beginsAsParquet(file: DataFile): Promise<boolean> {
+  try {
+    for await (const piece of readBytes(file)) return new TextDecoder("latin1").decode(piece.subarray(0, 4)) === PARQUET_MAGIC;
+    return false;
+  } catch (cause) {
+    throw readProblem(file.name, cause);
+  }
 }
 
 /** True for an object that its first line does not close: one JSON value over many lines. */
@@ -129,12 +141,15 @@ function reader(format: FileFormat, file: DataFile): AsyncGenerator<Located> {
       return jsonList(file);
     case "csv":
       return csvRecords(file);
+    case "parquet":
+      return parquetRows(file.place);
   }
 }
 
 /**
- * Reads the rows of a JSONL, JSON or CSV file, also packed by gzip, of a folder of such files, or of standard input (`-`), and
+ * Reads the rows of a JSONL, JSON or CSV file, also packed by gzip, of a Parquet file, of a folder of such files, or of standard input (`-`), and
  * recognises them by their keys. A byte order mark, CRLF and blank lines are taken in stride.
+ * In Parquet the number of a row stands for its line.
  * @throws InputError `FILE:LINE: expected …, found …` for each bad row (the first ten), or when a file holds no row.
  */
 export async function readRows(path: string): Promise<ReadRows> {
@@ -162,7 +177,7 @@ export async function readRowsAs<Row extends { readonly source: RowSource }>(
         if (++bad <= namedProblems) problems.push(`${file.name}:${located.line}: ${result.problem}`);
       } else rows.push({ ...result, source: { file: file.name, line: located.line } } as Row);
     }
-    if (count === 0) throw new InputError(`${file.name}: has no rows; expected rows in JSONL, JSON or CSV.`);
+    if (count === 0) throw new InputError(`${file.name}: has no rows; expected rows in JSONL, JSON, CSV or Parquet.`);
   }
   if (bad > 0) throw new InputError([...problems, ...(bad > namedProblems ? [`… and ${bad - namedProblems} more rows.`] : [])].join("\n"));
   return { format: [...formats].join(", "), files: files.map(({ name }) => name), rows };

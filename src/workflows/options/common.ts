@@ -22,7 +22,7 @@ export const groups = {
 
 export const adapterFolder = "the folder of an adapter (PEFT's, mlx-lm's, or that of a run), or a .gguf file of an adapter";
 
-export const dataFileWords = "a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input";
+export const dataFileWords = "a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input";
 
 /** What is wrong where both files of a run are to come from standard input, which can be read once. */
 export function standardInputTwice(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {

@@ -30,7 +30,7 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
     required: true,
     value: "FILE",
     group: groups.files,
-    help: "Examples to measure on, none of them trained on: a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input.",
+    help: "Examples to measure on, none of them trained on: a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input.",
   }),
   limit: option(integer({ min: 1, max: 10_000_000 }), {
     value: "N",
@@ -91,7 +91,7 @@ export const dataSet = optionSet(
       positional: true,
       value: "FILE",
       group: groups.files,
-      help: "The examples: a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input.",
+      help: "The examples: a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input.",
     }),
     model: model(),
     valid: option(text(dataFileWords), {

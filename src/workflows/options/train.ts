@@ -35,7 +35,7 @@ const trainShape = {
     required: true,
     value: "FILE",
     group: groups.files,
-    help: "The examples to learn from: a .jsonl, .json or .csv file (also .gz), a folder of them, or - for standard input. `lorikeet data FILE --model MODEL` shows how it is understood.",
+    help: "The examples to learn from: a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input. `lorikeet data FILE --model MODEL` shows how it is understood.",
   }),
   out: option(text("a folder"), {
     required: true,
