@@ -11,6 +11,8 @@ export interface Example {
   readonly source: RowSource;
   /** Rows of one prompt have the same key, and are held out together. */
   readonly prompt: string;
+  /** As in `SourceRow`: rows of one group are held out together in place of those of one prompt. */
+  readonly group?: string;
   readonly row: Row;
 }
 
@@ -127,8 +129,9 @@ function toExample(
   }
   const supervised = Uint8Array.from(encoded.supervised.slice(0, length), Number);
   supervised[0] = 0;
-  const { row, source } = sourceRow;
-  return { ids: Int32Array.from(encoded.ids.slice(0, length)), supervised, source, prompt: promptKey(row), row };
+  const { row, source, group } = sourceRow;
+  const ids = Int32Array.from(encoded.ids.slice(0, length));
+  return { ids, supervised, source, prompt: promptKey(row), ...(group === undefined ? {} : { group }), row };
 }
 
 /** Rows that the template refuses are named, up to this many. */

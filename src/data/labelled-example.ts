@@ -10,6 +10,8 @@ export interface LabelledExample extends LabelledTokens {
   readonly source: RowSource;
   /** Rows of one text have the same key, and are held out together. */
   readonly prompt: string;
+  /** As in `SourceRow`. */
+  readonly group?: string;
   readonly row: LabelledRow;
   /** For each of `places`, which word of the row it stands for; 0 for a whole text. */
   readonly words: Int32Array;
@@ -68,6 +70,7 @@ export function encodeLabelled(
         weights: chosen(weights),
         source: row.source,
         prompt: keyOf(row),
+        ...(row.group === undefined ? {} : { group: row.group }),
         row,
       },
     ];

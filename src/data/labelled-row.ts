@@ -8,6 +8,8 @@ export interface LabelledText {
   /** Names and numbers alike, as text: `1` and `"1"` are one label. Undefined where the row has none. */
   readonly label: string | undefined;
   readonly source: RowSource;
+  /** As in `SourceRow`. */
+  readonly group?: string;
 }
 
 /** Words, and a class for each of them. */
@@ -17,6 +19,8 @@ export interface TaggedWords {
   /** As many as words; undefined where the row has none. */
   readonly labels: readonly string[] | undefined;
   readonly source: RowSource;
+  /** As in `SourceRow`. */
+  readonly group?: string;
 }
 
 export type LabelledRow = LabelledText | TaggedWords;

@@ -8,6 +8,8 @@ export interface PairRow {
   /** The row names a wrong positive of its own too, which is not learned from. */
   readonly hasNegative: boolean;
   readonly source: RowSource;
+  /** As in `SourceRow`. */
+  readonly group?: string;
 }
 
 /** A pair as token ids: the anchor, and beside it the positive. */
@@ -15,6 +17,8 @@ export interface PairExample extends LabelledTokens {
   readonly source: RowSource;
   /** Pairs of one anchor have the same key, and are held out together. */
   readonly prompt: string;
+  /** As in `SourceRow`. */
+  readonly group?: string;
 }
 
 /** Rows `{"anchor", "positive"}`. */

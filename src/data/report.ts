@@ -1,6 +1,7 @@
 import { renderChat } from "../text/template.js";
 import type { TextCodec } from "../text/tokenizer.js";
 import { type EncodedRows, type Example, type ExampleCounts, longExampleRules, type Overflow } from "./example.js";
+import { type Compared, countDuplicates, type Overlap, overlapOf } from "./repetition.js";
 import type { RowForm } from "./row.js";
 
 /** A stretch of a rendered example, and whether the model learns it. */
@@ -49,6 +50,10 @@ export interface DataReport {
   readonly heldOut: number;
   /** Distinct prompts among the examples. */
   readonly prompts: number;
+  /** Examples that are, token for token, the same as an earlier one. */
+  readonly duplicates: number;
+  /** Held-out examples, or those of the validation file, that are trained on too. */
+  readonly overlap: Overlap;
   readonly samples: readonly {
     readonly file: string;
     readonly line: number;
@@ -138,8 +143,8 @@ export const SAMPLES = 3;
 
 /** What the reports of all tasks are made of. */
 export interface ReportParts {
-  readonly encoded: { readonly examples: readonly { readonly prompt: string }[]; readonly counts: Readonly<ExampleCounts> };
-  readonly split: { readonly train: readonly unknown[]; readonly heldOut: readonly unknown[] };
+  readonly encoded: { readonly examples: readonly Compared[]; readonly counts: Readonly<ExampleCounts> };
+  readonly split: { readonly train: readonly Compared[]; readonly heldOut: readonly Compared[] };
   readonly options: { readonly file: string; readonly format: string; readonly maxLength: number; readonly overflow?: Overflow };
   /** Tokens of each example or text. */
   readonly lengths: readonly number[];
@@ -158,6 +163,8 @@ export function countsReport({ encoded: { examples, counts }, split, options, le
     train: split.train.length,
     heldOut: split.heldOut.length,
     prompts: new Set(examples.map((example) => example.prompt)).size,
+    duplicates: countDuplicates(examples),
+    overlap: overlapOf(split.train, split.heldOut),
   };
 }
 

@@ -31,6 +31,8 @@ export interface SourceRow {
   /** The row of a document has a label too, of which an answer knows nothing. */
   readonly hasLabel?: true;
   readonly source: RowSource;
+  /** What it has in the column by which rows are grouped; see `ReadOptions`. */
+  readonly group?: string;
 }
 
 const squeeze = (text: string): string => text.replace(/\s+/g, " ").trim();

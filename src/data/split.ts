@@ -6,18 +6,26 @@ const fewest = 10;
 const most = 500;
 
 /**
- * Holds out rows for validation: 10 % of them (10 to 500, at most half), chosen by seed; rows of one prompt stay together, so
- * that no held-out question was trained on. Both parts keep the file's order. Where all rows have one prompt nothing can be held out.
+ * Holds out rows for validation, chosen by seed; rows of one group, or else of one prompt, stay together, so that no held-out question
+ * was trained on. Both parts keep the file's order. Where all rows are of one group or prompt nothing can be held out.
+ *
+ * @param fraction how much is held out, up to a half; 10 % (10 to 500 rows) by default
  */
-export function splitHeldOut<T extends { readonly prompt: string }>(rows: readonly T[], seed: number): { train: T[]; heldOut: T[] } {
+export function splitHeldOut<T extends { readonly prompt: string; readonly group?: string }>(
+  rows: readonly T[],
+  seed: number,
+  fraction?: number,
+): { train: T[]; heldOut: T[] } {
   const groups = new Map<string, T[]>();
   for (const row of rows) {
-    const group = groups.get(row.prompt);
-    if (group === undefined) groups.set(row.prompt, [row]);
+    const key = row.group ?? row.prompt;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [row]);
     else group.push(row);
   }
   const half = Math.floor(rows.length / 2);
-  const target = Math.min(half, most, Math.max(fewest, Math.round(rows.length * share)));
+  const usual = Math.min(most, Math.max(fewest, Math.round(rows.length * share)));
+  const target = Math.min(half, fraction === undefined ? usual : Math.max(1, Math.round(rows.length * fraction)));
   const order = [...groups.values()];
   createRandom(seed, "held-out").shuffle(order);
   const held = new Set<T>();

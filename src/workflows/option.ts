@@ -11,6 +11,8 @@ export type OptionKind =
   | "texts"
   | "layers"
   | "numbersByLayer"
+  | "columns"
+  | "size"
   | "blocks"
   | "weights";
 

@@ -51,6 +51,10 @@ function sample(name: string, info: OptionInfo): { text: string | undefined; val
       return { text: "q_proj=8, mlp.up_proj=4", value: { q_proj: 8, "mlp.up_proj": 4 } };
     case "blocks":
       return { text: "0,2-3", value: [0, 2, 3] };
+    case "columns":
+      return { text: "prompt=question, completion=a=b", value: { prompt: "question", completion: "a=b" } };
+    case "size":
+      return { text: "1.5GB", value: 1.5e9 };
     case "weights":
       return { text: "spam=3,ham=1", value: "spam=3,ham=1" };
     case "text":

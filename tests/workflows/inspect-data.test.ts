@@ -33,6 +33,17 @@ test("long examples are cut or left out by the rule, and a file of its own takes
   expect(await runInspectData({ ...options, overflow: "drop" }, fakeContext())).toMatchObject({ examples: 40, droppedTooLong: 1 });
 });
 
+test("what is said twice, in the file and across the split; rows of one group on one side; columns by other names", async () => {
+  const table = rows.map(({ messages: [question, answer] }, index) => ({ q: question?.content, a: answer?.content, author: index % 4 }));
+  const data = await jsonlFile([...table, table[0], table[1]]);
+  const options = { data, model: TINY_CHAT, columns: "prompt=q,completion=a", groupBy: "author", validShare: 0.25 };
+  const report = await runInspectData(options, fakeContext());
+  expect(report).toMatchObject({ examples: 42, prompts: 40, duplicates: 2, heldOut: 10, train: 32, overlap: { prompts: 0, examples: 0 } });
+  const valid = await jsonlFile([table[0], { ...table[1], a: "something else" }, { q: "new", a: "1" }], "valid.jsonl");
+  const { groupBy: _, validShare: __, ...rest } = options;
+  expect(await runInspectData({ ...rest, valid }, fakeContext())).toMatchObject({ heldOut: 3, overlap: { prompts: 2, examples: 1 } });
+});
+
 test("the longest example is no longer than the model's positions", async () => {
   const report = await runInspectData({ data: await jsonlFile(rows), model: TINY_CHAT, maxLength: 100_000 }, fakeContext());
   expect(report.maxLength).toBe(2048);

@@ -28,6 +28,7 @@ const rows = (words: number, from = 0) =>
   Array.from({ length: 12 }, (_, row) => ({
     prompt: `number ${row + from}`,
     completion: Array.from({ length: words }, (_, at) => (row + from) * 7 + at).join(" "),
+    half: row % 2,
   }));
 
 /** For what all cases share. */
@@ -112,6 +113,9 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   seed: [{ seed: 7 }, digest],
   maxLength: [{ maxLength: 25 }, (seen) => steps(seen)[0]?.tokens],
   overflow: [{ overflow: "drop" }, (seen) => started(seen)?.trainExamples, { maxLength: 29 }],
+  columns: [{ columns: "prompt=completion,completion=prompt" }, (seen) => steps(seen)[0]?.supervisedTokens],
+  validShare: [{ validShare: 0.25 }, (seen) => started(seen)?.validationExamples],
+  groupBy: [{ groupBy: "half" }, digest],
   evalEvery: [{ evalEvery: 1 }, (seen) => evaluations(seen).length],
   saveEvery: [{ saveEvery: 1 }, saved],
   precision: [{ precision: "int8" }, (seen) => steps(seen).map(({ loss }) => loss)],

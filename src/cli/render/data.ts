@@ -16,6 +16,8 @@ export function dataText(report: DataReport, paint: Paint): string {
     ...toldFacts(report),
     ["cut", `${report.cut} of more than ${report.maxLength} tokens`],
     ["left out", `${report.droppedTooLong} too long, ${report.droppedEmpty} with nothing to learn`],
+    ["repeated", `${report.duplicates} the same as an earlier one`],
+    ["overlap", `${report.overlap.prompts} held-out prompts are learned from too, ${report.overlap.examples} with the same answer`],
     ["length", lengthsText(report.lengths)],
   ]);
   const samples = report.samples.map(({ file, line, tokens, segments, tells }) => {

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { type CsvError, type InfoRecord, parse } from "csv-parse";
 import { InputError } from "../../errors.js";
+import { type Columns, groupOf, namedRow } from "../columns.js";
 import { type Located, parseJsonLine, parseJsonList } from "../json-lines.js";
 import { recogniseRow } from "../recognise.js";
 import type { RowSource, SourceRow } from "../row.js";
@@ -17,6 +18,14 @@ export interface ReadRows<Row = SourceRow> {
   /** The names of the files, more than one where a folder was given. */
   readonly files: readonly string[];
   readonly rows: readonly Row[];
+}
+
+/** How a file's rows are read. */
+export interface ReadOptions {
+  /** What the file calls its columns; by default as Lorikeet does. */
+  readonly columns?: Columns | undefined;
+  /** A column of the file: rows with the same value in it are of one group. */
+  readonly groupBy?: string | undefined;
 }
 
 /** A row as its task reads it, or what is wrong with it. */
@@ -152,14 +161,15 @@ function reader(format: FileFormat, file: DataFile): AsyncGenerator<Located> {
  * In Parquet the number of a row stands for its line.
  * @throws InputError `FILE:LINE: expected …, found …` for each bad row (the first ten), or when a file holds no row.
  */
-export async function readRows(path: string): Promise<ReadRows> {
-  return readRowsAs<SourceRow>(path, recogniseRow);
+export async function readRows(path: string, options: ReadOptions = {}): Promise<ReadRows> {
+  return readRowsAs<SourceRow>(path, recogniseRow, options);
 }
 
 /** Reads the rows of a file as `readRows` does, recognised by the rules of a task. */
 export async function readRowsAs<Row extends { readonly source: RowSource }>(
   path: string,
   recognise: (value: unknown) => Recognised<Row>,
+  options: ReadOptions = {},
 ): Promise<ReadRows<Row>> {
   const files = await findDataFiles(path);
   const formats = new Set<FileFormat>();
@@ -172,13 +182,27 @@ export async function readRowsAs<Row extends { readonly source: RowSource }>(
     let count = 0;
     for await (const located of reader(format, file)) {
       count++;
-      const result = "problem" in located ? located : recognise(located.value);
+      const result = recogniseAs(located, recognise, options);
       if ("problem" in result) {
         if (++bad <= namedProblems) problems.push(`${file.name}:${located.line}: ${result.problem}`);
-      } else rows.push({ ...result, source: { file: file.name, line: located.line } } as Row);
+      } else rows.push({ ...result, source: { file: file.name, line: located.line } } as unknown as Row);
     }
     if (count === 0) throw new InputError(`${file.name}: has no rows; expected rows in JSONL, JSON, CSV or Parquet.`);
   }
   if (bad > 0) throw new InputError([...problems, ...(bad > namedProblems ? [`… and ${bad - namedProblems} more rows.`] : [])].join("\n"));
   return { format: [...formats].join(", "), files: files.map(({ name }) => name), rows };
+}
+
+function recogniseAs<Row>(
+  located: Located,
+  recognise: (value: unknown) => Recognised<Row>,
+  { columns, groupBy }: ReadOptions,
+): (Omit<Row, "source"> & { readonly group?: string }) | { readonly problem: string } {
+  if ("problem" in located) return located;
+  const group = groupBy === undefined ? undefined : groupOf(located.value, groupBy);
+  if (group !== undefined && "problem" in group) return group;
+  const named = namedRow(located.value, columns);
+  if ("problem" in named) return named;
+  const result = recognise(named.value);
+  return "problem" in result ? result : { ...result, ...group };
 }

@@ -97,11 +97,11 @@ function labellingOf({ labelling, trained = [] }: Adapter, task: LabelTaskName, 
 }
 
 async function rowsToLabel(
-  { data, text }: ClassifySettings,
+  { data, text, columns }: ClassifySettings,
   task: LabelTaskName,
   texts: readonly TextToLabel[] = [],
 ): Promise<readonly LabelledRow[]> {
-  if (data !== undefined) return (await readLabelledRows(data, task, { labels: "optional" })).rows;
+  if (data !== undefined) return (await readLabelledRows(data, task, { labels: "optional" }, { columns })).rows;
   const given = text === undefined ? texts : [text];
   if (given.length === 0)
     throw new InputError("There is no text to label. Give one, a file of them with --data, or lines on standard input.");

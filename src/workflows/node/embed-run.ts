@@ -62,8 +62,8 @@ export async function readEmbeddingAdapter(directory: string, { name, model }: P
 }
 
 /** The texts given, then those of the file. */
-async function textsOf({ text = [], data }: EmbedSettings): Promise<readonly string[]> {
-  const rows = data === undefined ? [] : (await readRows(data)).rows;
+async function textsOf({ text = [], data, columns }: EmbedSettings): Promise<readonly string[]> {
+  const rows = data === undefined ? [] : (await readRows(data, { columns })).rows;
   const found = rows.map(({ row, source }) => {
     if (row.kind === "text") return row.text;
     throw new InputError(

@@ -35,7 +35,7 @@ interface Side {
 export async function runEvaluation(options: unknown, context: WorkerContext): Promise<EvaluationResult> {
   const started = performance.now();
   const settings = parseOptions(evalSet, options, inCode);
-  const { rows } = await readRows(settings.data);
+  const { rows } = await readRows(settings.data, settings);
   const notices: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notices.push(notice) };
   const described = await describeModel(settings.model, opening);

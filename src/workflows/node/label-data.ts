@@ -1,7 +1,7 @@
 import { type EncodedLabels, encodeLabelled, type LabelledExample, type RowTargets } from "../../data/labelled-example.js";
 import { type LabelChoice, type LabelledRow, recogniseLabelledText, recogniseTaggedWords } from "../../data/labelled-row.js";
 import { type ClassWeighting, checkSpread, classCounts, classesOf, classWeights, valuesOf } from "../../data/labels.js";
-import { type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
+import { type ReadOptions, type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
 import { splitHeldOut } from "../../data/split.js";
 import { InputError } from "../../errors.js";
 import type { Labelling } from "../../lora/adapter.js";
@@ -21,21 +21,26 @@ import {
 export type LabelTaskName = Labelling["task"];
 
 /** Reads a file of rows with labels, as a task has them. */
-export function readLabelledRows(path: string, task: LabelTaskName, choice: LabelChoice): Promise<ReadRows<LabelledRow>> {
+export function readLabelledRows(
+  path: string,
+  task: LabelTaskName,
+  choice: LabelChoice,
+  options: ReadOptions = {},
+): Promise<ReadRows<LabelledRow>> {
   return task === "token-classification"
-    ? readRowsAs<LabelledRow>(path, (value) => recogniseTaggedWords(value, choice))
-    : readRowsAs<LabelledRow>(path, (value) => recogniseLabelledText(value, choice));
+    ? readRowsAs<LabelledRow>(path, (value) => recogniseTaggedWords(value, choice), options)
+    : readRowsAs<LabelledRow>(path, (value) => recogniseLabelledText(value, choice), options);
 }
 
 /** Reads a run's files. */
 export async function readLabelledRun(
-  { data, valid }: Pick<DataChoice, "data" | "valid">,
+  { data, valid, columns, groupBy }: Pick<DataChoice, "data" | "valid" | "columns" | "groupBy">,
   task: LabelTaskName,
 ): Promise<RunRows<LabelledRow>> {
   const required = { labels: "required" } as const;
   return {
-    data: await readLabelledRows(data, task, required),
-    valid: valid === undefined ? undefined : await readLabelledRows(valid, task, required),
+    data: await readLabelledRows(data, task, required, { columns, groupBy }),
+    valid: valid === undefined ? undefined : await readLabelledRows(valid, task, required, { columns }),
   };
 }
 
@@ -81,7 +86,7 @@ export function encodeLabelledRun(
     throw new InputError(`${choice.data}: none of its ${rows.data.rows.length} rows has a text that fits.`);
   const own = [...filesNotes(choice.data, rows.data), ...labelNotes(labelling, classes), ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
-    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
+    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed, choice.validShare);
     return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], furtherNotes: [] };
   }
   const validation = encode(rows.valid.rows);

@@ -1,5 +1,5 @@
 import type { ExampleCounts } from "../../data/example.js";
-import { type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
+import { type ReadOptions, type ReadRows, readRowsAs } from "../../data/node/read-rows.js";
 import { type PairExample, type PairRow, recognisePair } from "../../data/pair.js";
 import type { EncodedPairs } from "../../data/pair-report.js";
 import { splitHeldOut } from "../../data/split.js";
@@ -21,9 +21,14 @@ import {
 /** Fewer pairs have nothing to tell a positive from. */
 const FEWEST = 2;
 
-export async function readPairRun({ data, valid }: Pick<DataChoice, "data" | "valid">): Promise<RunRows<PairRow>> {
-  const read = (path: string): Promise<ReadRows<PairRow>> => readRowsAs<PairRow>(path, recognisePair);
-  return { data: await read(data), valid: valid === undefined ? undefined : await read(valid) };
+export async function readPairRun({
+  data,
+  valid,
+  columns,
+  groupBy,
+}: Pick<DataChoice, "data" | "valid" | "columns" | "groupBy">): Promise<RunRows<PairRow>> {
+  const read = (path: string, options: ReadOptions): Promise<ReadRows<PairRow>> => readRowsAs<PairRow>(path, recognisePair, options);
+  return { data: await read(data, { columns, groupBy }), valid: valid === undefined ? undefined : await read(valid, { columns }) };
 }
 
 /** How a run reads pairs. */
@@ -58,7 +63,7 @@ export function encodePairRun(rows: RunRows<PairRow>, choice: PairChoice, reader
   const negatives = negativesNote(choice.data, rows.data.rows);
   const notes = [...filesNotes(choice.data, rows.data), ...negatives, ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
-    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
+    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed, choice.validShare);
     const isMeasured = heldOut.length >= FEWEST && train.length >= FEWEST;
     notes.push(heldOutNote(isMeasured ? heldOut.length : 0, encoded, choice));
     const learned = inFullBatches(isMeasured ? train : encoded.examples, choice, notes);
@@ -118,7 +123,8 @@ function encodePairs(
     }
     if (isCut) counts.cut++;
     const partner = { ids: positive.ids, place: positive.places[0] ?? 0 };
-    return [{ ...anchor, partner, source: row.source, prompt: row.anchor.replace(/\s+/g, " ").trim() }];
+    const group = row.group === undefined ? {} : { group: row.group };
+    return [{ ...anchor, partner, source: row.source, prompt: row.anchor.replace(/\s+/g, " ").trim(), ...group }];
   });
   return { examples, counts };
 }

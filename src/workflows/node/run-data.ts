@@ -1,3 +1,4 @@
+import type { Columns } from "../../data/columns.js";
 import { type EncodedRows, type Example, encodeRows, type Overflow } from "../../data/example.js";
 import type { TaughtTokens } from "../../data/lesson.js";
 import { type ReadRows, readRows } from "../../data/node/read-rows.js";
@@ -14,6 +15,12 @@ export interface DataChoice {
   readonly maxLength: number;
   readonly overflow: Overflow;
   readonly seed: number;
+  /** What the files call their columns. */
+  readonly columns?: Columns | undefined;
+  /** Share of the rows that is held out. */
+  readonly validShare?: number | undefined;
+  /** The column whose values tell which rows are held out together. */
+  readonly groupBy?: string | undefined;
 }
 
 /** The rows of both files, read and recognised, not yet tokens. */
@@ -41,8 +48,13 @@ export interface RunData extends TaughtData<Example> {
 type Encoded = Pick<EncodedRows, "counts"> & { readonly examples: readonly { readonly prompt: string }[] };
 
 /** Reads the files; needs no model, so that a mistake in a file is told at once. */
-export async function readRunRows({ data, valid }: Pick<DataChoice, "data" | "valid">): Promise<RunRows> {
-  return { data: await readRows(data), valid: valid === undefined ? undefined : await readRows(valid) };
+export async function readRunRows({
+  data,
+  valid,
+  columns,
+  groupBy,
+}: Pick<DataChoice, "data" | "valid" | "columns" | "groupBy">): Promise<RunRows> {
+  return { data: await readRows(data, { columns, groupBy }), valid: valid === undefined ? undefined : await readRows(valid, { columns }) };
 }
 
 /** The longest example that a model takes. */
@@ -57,7 +69,7 @@ export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, m
   const labels = labelsNote(choice.data, rows.data.rows);
   const own = [...filesNotes(choice.data, rows.data), ...labels, ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
-    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed);
+    const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed, choice.validShare);
     return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], furtherNotes: labels };
   }
   const validation = encodeRows(codec, rows.valid.rows, options);
@@ -89,10 +101,10 @@ export function filesNotes(path: string, { files }: Pick<ReadRows, "files">): st
   return [`${path}: rows of ${files.length === 1 ? "" : `${files.length} files: `}${shown}${files.length > listedFiles ? ", …" : ""}`];
 }
 
-export function heldOutNote(count: number, { examples }: Encoded, { seed }: DataChoice): string {
-  return count === 0
-    ? "nothing could be held out for validation; give examples of their own with --valid"
-    : `${count} of ${examples.length} examples are held out for validation (seed ${seed})`;
+export function heldOutNote(count: number, { examples }: Encoded, { seed, groupBy }: DataChoice): string {
+  if (count === 0) return "nothing could be held out for validation; give examples of their own with --valid";
+  const groups = groupBy === undefined ? "" : `; rows of one ${groupBy} stay together`;
+  return `${count} of ${examples.length} examples are held out for validation (seed ${seed}${groups})`;
 }
 
 export function overlapNotes(train: Encoded, validation: Encoded, { data, valid }: DataChoice): string[] {

@@ -1,6 +1,6 @@
 import { integer, option, text } from "../option.js";
 import { type OptionSet, type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
-import { batchSize, dataFileWords, groups, machineShape, maxLength, model } from "./common.js";
+import { batchSize, columns, dataFileWords, groups, machineShape, maxLength, model } from "./common.js";
 
 const classifyShape = {
   model: model(),
@@ -31,6 +31,7 @@ const classifyShape = {
   }),
   batchSize: batchSize("Texts that are labelled together. Lower it if memory runs out."),
   maxLength: maxLength(),
+  columns: columns(),
   ...machineShape("answering"),
 };
 

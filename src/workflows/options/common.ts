@@ -1,4 +1,6 @@
-import { choice, integer, option, text, toggle } from "../option.js";
+import * as z from "zod";
+import { type Columns, columnNames } from "../../data/columns.js";
+import { choice, integer, number, option, text, toggle, type ValueKind } from "../option.js";
 
 // What several workflows share: headings of help, and options that mean the same everywhere.
 
@@ -23,6 +25,64 @@ export const groups = {
 export const adapterFolder = "the folder of an adapter (PEFT's, mlx-lm's, or that of a run), or a .gguf file of an adapter";
 
 export const dataFileWords = "a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input";
+
+/** What a file calls its columns: `prompt=question,completion=answer`. */
+function columnsByName(): ValueKind<z.ZodType<Columns, string | Columns>> {
+  const schema = z
+    .union([z.string().trim().min(1), z.record(z.string().min(1), z.string().min(1))])
+    .transform((value, context): Columns => {
+      const pairs = typeof value === "string" ? value.split(",").map(pairOf) : Object.entries(value);
+      const taken = new Set<string>();
+      for (const [name, column] of pairs) {
+        const problem = !columnNames.includes(name)
+          ? `${JSON.stringify(name)} is none of ${columnNames.join(", ")}`
+          : column === ""
+            ? `${name} has no column`
+            : taken.has(name)
+              ? `${name} stands twice`
+              : undefined;
+        if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+        taken.add(name);
+      }
+      return Object.fromEntries(pairs);
+    });
+  return { kind: "columns", schema, expected: "names of columns, such as prompt=question,completion=answer" };
+}
+
+function pairOf(text: string): [name: string, column: string] {
+  const at = text.indexOf("=");
+  return at < 0 ? [text.trim(), ""] : [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+}
+
+export const columns = () =>
+  option(columnsByName(), {
+    value: "NAMES",
+    group: groups.data,
+    without: "columns are recognised by their own names",
+    help: "What the file calls its columns, such as prompt=question,completion=answer. A row then is these columns and nothing else.",
+  });
+
+/** How rows are held out, for workflows that train or show what training does. */
+export const holdingOut = () => ({
+  validShare: option(number({ above: 0, max: 0.5 }), {
+    value: "X",
+    group: groups.data,
+    without: "a tenth, 10 to 500 rows",
+    help: "Share of the rows that is held out for validation, such as 0.05. Raise it where few rows make the validation loss jump.",
+  }),
+  groupBy: option(text("a column of the file"), {
+    value: "COLUMN",
+    group: groups.data,
+    without: "rows of one prompt stay together",
+    help: "Rows with the same value in this column are held out together, such as all of one author or document, so that no near copy of a held-out row is trained on.",
+  }),
+});
+
+/** What is wrong where rows are to be held out although a file of their own is given. */
+export function heldOutTwice(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
+  const rivals = given.valid === undefined ? [] : ["validShare", "groupBy"].filter((name) => given[name] !== undefined);
+  return rivals.map((name) => `give either ${where("valid")} or ${where(name)}: with a file of its own for validation nothing is held out`);
+}
 
 /** What is wrong where both files of a run are to come from standard input, which can be read once. */
 export function standardInputTwice(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {

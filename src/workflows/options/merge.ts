@@ -6,16 +6,16 @@ import { adapterFolder, groups, model } from "./common.js";
 /** Bytes of the units that sizes are written in: those of a thousand, as transformers has them. */
 const units: Readonly<Record<string, number>> = { KB: 1e3, MB: 1e6, GB: 1e9 };
 
-/** A size of files: `500MB`, `5GB`. */
-function fileSize(): ValueKind<z.ZodType<number, string>> {
-  const schema = z.string().transform((written, context) => {
-    const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*(KB|MB|GB)$/i.exec(written.trim()) ?? [];
-    const bytes = Math.round(Number(number) * (units[unit.toUpperCase()] ?? 0));
+/** A size of files: `500MB`, `5GB`, or a number of bytes. */
+function fileSize(): ValueKind<z.ZodType<number, string | number>> {
+  const schema = z.union([z.string(), z.number()]).transform((written, context) => {
+    const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*(KB|MB|GB)$/i.exec(String(written).trim()) ?? [];
+    const bytes = Math.round(typeof written === "number" ? written : Number(number) * (units[unit.toUpperCase()] ?? 0));
     if (bytes >= 1e3) return bytes;
     context.addIssue({ code: "custom", message: "it has no KB, MB or GB, or is less than 1KB" });
     return z.NEVER;
   });
-  return { kind: "text", schema, expected: "a size such as 500MB or 5GB" };
+  return { kind: "size", schema, expected: "a size such as 500MB or 5GB" };
 }
 
 /** Forms that a folder of safetensors has no place for. */

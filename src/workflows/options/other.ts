@@ -4,9 +4,12 @@ import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
 import {
   adapterFolder,
   batchSize,
+  columns,
   dataFileWords,
   device,
   groups,
+  heldOutTwice,
+  holdingOut,
   machineShape,
   maxLength,
   maxNewTokens,
@@ -54,6 +57,7 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
   batchSize: batchSize("Examples that are scored together. Lower it if memory runs out."),
   maxLength: maxLength(),
   overflow: overflow(),
+  columns: columns(),
   ...machineShape("answering"),
 });
 
@@ -77,6 +81,7 @@ export const embedSet = optionSet("embed", "Turn texts into vectors: texts of li
     without: "the texts of --text alone",
     help: 'A file of rows with "text": a .jsonl, .json or .csv file.',
   }),
+  columns: columns(),
   batchSize: batchSize("Texts that are embedded together. Lower it if memory runs out."),
   device: device(),
   threads: threads(),
@@ -103,9 +108,11 @@ export const dataSet = optionSet(
     task: task(groups.data),
     maxLength: maxLength(),
     overflow: overflow(),
+    columns: columns(),
+    ...holdingOut(),
     seed: seed(groups.data, "Start of the randomness that chooses the held-out rows."),
   },
-  standardInputTwice,
+  (given, where) => [...standardInputTwice(given, where), ...heldOutTwice(given, where)],
 );
 
 export const exportSet = optionSet(

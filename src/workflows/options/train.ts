@@ -5,7 +5,21 @@ import { methods, methodsTaking, variantOf } from "../../lora/variants/index.js"
 import type { OptimizerSettings } from "../../training/optimizer.js";
 import { choice, helpFor, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
-import { batchSize, dataFileWords, groups, machineShape, maxLength, model, overflow, seed, standardInputTwice, task } from "./common.js";
+import {
+  batchSize,
+  columns,
+  dataFileWords,
+  groups,
+  heldOutTwice,
+  holdingOut,
+  machineShape,
+  maxLength,
+  model,
+  overflow,
+  seed,
+  standardInputTwice,
+  task,
+} from "./common.js";
 import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
 
 /** `none`, `balanced`, or weights by name as `spam=3,ham=1`. */
@@ -233,6 +247,8 @@ const trainShape = {
   ),
   maxLength: maxLength(),
   overflow: overflow(),
+  columns: columns(),
+  ...holdingOut(),
   evalEvery: option(integer({ min: 1, max: 1e9 }), {
     value: "N",
     unit: "updates",
@@ -293,7 +309,7 @@ export type TrainOptions = Omit<OptionsOf<typeof trainShape>, "epochs" | "steps"
 export const durations = ["epochs", "steps", "minutes"] as const;
 
 function trainRules(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
-  const problems = standardInputTwice(given, where);
+  const problems = [...standardInputTwice(given, where), ...heldOutTwice(given, where)];
   const lengths = durations.filter((name) => name in given);
   if (lengths.length > 1) problems.push(`${lengths.map(where).join(" and ")} exclude one another: give one`);
   const task = given.task ?? "sft";
