@@ -38,7 +38,7 @@ test("what is said twice, in the file and across the split; rows of one group on
   const data = await jsonlFile([...table, table[0], table[1]]);
   const options = { data, model: TINY_CHAT, columns: "prompt=q,completion=a", groupBy: "author", validShare: 0.25 };
   const report = await runInspectData(options, fakeContext());
-  expect(report).toMatchObject({ examples: 42, prompts: 40, duplicates: 2, heldOut: 10, train: 32, overlap: { prompts: 0, examples: 0 } });
+  expect(report).toMatchObject({ examples: 42, prompts: 40, duplicates: 2, heldOut: 11, train: 31, overlap: { prompts: 0, examples: 0 } });
   const valid = await jsonlFile([table[0], { ...table[1], a: "something else" }, { q: "new", a: "1" }], "valid.jsonl");
   const { groupBy: _, validShare: __, ...rest } = options;
   expect(await runInspectData({ ...rest, valid }, fakeContext())).toMatchObject({ heldOut: 3, overlap: { prompts: 2, examples: 1 } });
