@@ -8,15 +8,21 @@ export interface Choice {
   readonly question: "rank" | "layers" | "full";
   readonly label: string;
   readonly rank?: number;
-  readonly options: Partial<Pick<TrainOptions, "method" | "rank" | "layers" | "rankPattern" | "lr">>;
+  readonly options: Partial<Pick<TrainOptions, "method" | "rank" | "alpha" | "initialisation" | "layers" | "rankPattern" | "lr">>;
 }
+
+/**
+ * What all adapters share. Alpha is held fixed while the rank changes, as in the paper (section 4.1); with A's start independent of the
+ * rank, as in its code, a step moves all ranks alike.
+ */
+const adapter = { alpha: 32, initialisation: "peft" } as const;
 
 const rankOf = (rank: number): Choice => ({
   id: `qv-r${rank}`,
   question: "rank",
   label: `q, v: r ${rank}`,
   rank,
-  options: { rank, layers: "q_proj,v_proj" },
+  options: { ...adapter, rank, layers: "q_proj,v_proj" },
 });
 
 /** @param ranks by layer */
@@ -26,7 +32,7 @@ const layersOf = (id: string, ranks: Readonly<Record<string, number>>): Choice =
   label: Object.entries(ranks)
     .map(([name, rank]) => `${name[0]} ${rank}`)
     .join(", "),
-  options: { layers: Object.keys(ranks), rankPattern: ranks },
+  options: { ...adapter, layers: Object.keys(ranks), rankPattern: ranks },
 });
 
 /**
@@ -43,7 +49,7 @@ export const choices: readonly Choice[] = [
   layersOf("q", { q_proj: 8 }),
   layersOf("qkvo", { q_proj: 2, k_proj: 3, v_proj: 3, o_proj: 2 }),
   layersOf("v", { v_proj: 12 }),
-  { id: "all-linear", question: "layers", label: "all linear layers: 1", options: { rank: 1, layers: "all-linear" } },
+  { id: "all-linear", question: "layers", label: "all linear layers: 1", options: { ...adapter, rank: 1, layers: "all-linear" } },
   rankOf(16),
   layersOf("qv", { q_proj: 4, v_proj: 6 }),
   layersOf("o", { o_proj: 8 }),
@@ -53,11 +59,8 @@ export const choices: readonly Choice[] = [
   rankOf(8),
 ];
 
-/** What all choices share, full fine-tuning and its learning rate aside. */
+/** What all choices share; one may have a learning rate of its own. */
 export const recipe = {
-  /** Held fixed while the rank changes, as in the paper (section 4.1); with A's start independent of the rank a step moves all ranks alike. */
-  alpha: 32,
-  initialisation: "peft",
   lr: 3e-3,
   schedule: "linear",
   warmup: 0.1,

@@ -2,10 +2,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { InputError } from "../../src/errors.js";
-import { openModel } from "../../src/workflows/node/open-model.js";
 import { type Choice, choices, firstPilots, laterPilots, type Pilot, recipe } from "./choices.js";
 import { partByMeaning, readPairs } from "./e2e.js";
-import { examplesOf, measure, readShortProbe } from "./measure.js";
+import { examplesOf, measure, openMeasured, readShortProbe } from "./measure.js";
 import { performRun } from "./one-run.js";
 import { writePage } from "./page.js";
 import { appendResult, type RunKey, type RunResult, readResults, sameRun } from "./results.js";
@@ -67,7 +66,7 @@ async function runMissing(data: string, file: string, seeds: readonly number[]):
     throw new InputError(`${data} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
   });
   const parts = partByMeaning(readPairs(text, data), SPLIT_SEED, SIZES);
-  const opened = await openModel(MODEL, { target: "cpu", precision: "fp32" });
+  const opened = await openMeasured(MODEL);
   const [scored, choosing] = [examplesOf(opened, parts.scored), examplesOf(opened, parts.choosing)];
   const probe = await readShortProbe();
   for (const [index, { key, choice }] of missing.entries()) {
@@ -83,8 +82,8 @@ async function runMissing(data: string, file: string, seeds: readonly number[]):
             seconds: 0,
             ...(await measure(opened, undefined, scored, probe)),
           }
-        : await performRun(key, choice, { model: MODEL, ...parts }, (adapter) =>
-            key.stage === "pilot" ? measure(opened, adapter, choosing, undefined) : measure(opened, adapter, scored, probe),
+        : await performRun(key, choice, { model: MODEL, ...parts }, (folder) =>
+            key.stage === "pilot" ? measure(opened, folder, choosing, undefined) : measure(opened, folder, scored, probe),
           );
     await appendResult(file, result);
     console.log(`${index + 1}/${missing.length} ${key.stage} ${key.id} seed ${key.seed} lr ${key.lr}: ${result.seconds} s`);

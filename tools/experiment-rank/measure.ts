@@ -5,9 +5,10 @@ import { measureGeneral, type Probe } from "../../src/evaluation/general.js";
 import { modelSubject } from "../../src/evaluation/model-subject.js";
 import { parseCloze, parsePassages } from "../../src/evaluation/probe.js";
 import { scoreSequences } from "../../src/evaluation/score.js";
+import { holdsAdapter } from "../../src/lora/node/adapter-folder.js";
 import { readFittingAdapter } from "../../src/workflows/node/adapter-place.js";
 import { appliedTo } from "../../src/workflows/node/applied-adapter.js";
-import type { OpenedModel } from "../../src/workflows/node/open-model.js";
+import { type OpenedModel, openModel } from "../../src/workflows/node/open-model.js";
 import { PROBE_TOKENS } from "../../src/workflows/node/probe.js";
 import { compileMeasures } from "../../src/workflows/node/training/programs.js";
 import { type Pair, sourceRow } from "./e2e.js";
@@ -30,14 +31,23 @@ export async function readShortProbe(): Promise<Probe> {
 export const examplesOf = ({ codec }: OpenedModel, pairs: readonly Pair[]): readonly Example[] =>
   encodeRows(codec, pairs.map(sourceRow), { maxLength: MAX_LENGTH }).examples;
 
-/** The losses of texts, and where asked the general probe, of a model or of one with an adapter. */
+/** What is measured is always in fp32, whatever it was trained in. */
+export const openMeasured = (model: string): Promise<OpenedModel> => openModel(model, { target: "cpu", precision: "fp32" });
+
+/**
+ * The losses of texts, and where asked the general probe, of a model or of what was trained from it.
+ *
+ * @param folder of an adapter, or of a whole model; undefined for the model as it is
+ */
 export async function measure(
-  opened: OpenedModel,
-  adapterFolder: string | undefined,
+  base: OpenedModel,
+  folder: string | undefined,
   examples: readonly Example[],
   probe: Probe | undefined,
 ): Promise<Pick<RunResult, "losses" | "general">> {
-  const placed = adapterFolder === undefined ? undefined : await readFittingAdapter(adapterFolder, opened);
+  const isAdapter = folder !== undefined && (await holdsAdapter(folder));
+  const opened = folder === undefined || isAdapter ? base : await openMeasured(folder);
+  const placed = isAdapter ? await readFittingAdapter(folder, opened) : undefined;
   const adapter = placed === undefined ? undefined : await appliedTo(opened, placed.adapter);
   const vector = adapter?.vector ?? new Float32Array();
   const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), PROBE_TOKENS);

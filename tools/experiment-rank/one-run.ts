@@ -9,12 +9,12 @@ import type { RunKey, RunResult } from "./results.js";
 
 type Trained = Pick<RunResult, "precision" | "parameters" | "steps" | "trainLoss">;
 
-/** Trains one choice and hands its adapter to `measured` before the folder is gone. */
+/** Trains one choice and hands the folder of what was trained, an adapter or a whole model, to `measured` before it is gone. */
 export async function performRun<Measured>(
   { id, seed, lr, stage }: RunKey,
   choice: Choice,
   data: { readonly model: string; readonly learned: readonly Pair[]; readonly choosing: readonly Pair[] },
-  measured: (adapter: string) => Promise<Measured>,
+  measured: (folder: string) => Promise<Measured>,
 ): Promise<RunKey & Trained & Measured & Pick<RunResult, "seconds" | "model">> {
   const started = performance.now();
   const work = await mkdtemp(join(tmpdir(), "lorikeet-rank-"));
@@ -24,10 +24,10 @@ export async function performRun<Measured>(
       await writeFile(path, pairs.map((pair) => `${JSON.stringify(rowOf(pair))}\n`).join(""));
       return path;
     };
-    // What is given as held-out rows is not what is scored; they are few, since the adapter of the last update is measured anyway.
+    // What is given as held-out rows is not what is scored; they are few, and measured at the last update alone, which so is kept.
     const files = { data: await file("learned.jsonl", data.learned), valid: await file("choosing.jsonl", data.choosing.slice(0, 4)) };
-    const trained = await trainChoice({ ...files, model: data.model, out: join(work, "run"), seed }, choice, lr);
-    const found = await measured(join(work, "run", "last"));
+    const { folder, ...trained } = await trainChoice({ ...files, model: data.model, out: join(work, "run"), seed }, choice, lr);
+    const found = await measured(folder);
     return { stage, id, seed, lr, model: data.model, ...trained, ...found, seconds: Math.round((performance.now() - started) / 1000) };
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -38,8 +38,9 @@ async function trainChoice(
   files: { readonly model: string; readonly data: string; readonly valid: string; readonly out: string; readonly seed: number },
   { options }: Choice,
   lr: number,
-): Promise<Trained> {
+): Promise<Trained & { readonly folder: string }> {
   const losses: number[] = [];
+  let folder = "";
   let start = { precision: "", parameters: 0 };
   for await (const event of train({
     ...files,
@@ -52,8 +53,9 @@ async function trainChoice(
   })) {
     if (event.type === "start") start = { precision: event.precision, parameters: event.trainableParameters };
     if (event.type === "step") losses.push(event.loss);
+    if (event.type === "done") folder = event.adapter;
     if (event.type === "warning") console.error(`warning: ${event.message}`);
   }
   const last = losses.slice(-Math.ceil(losses.length / 4));
-  return { ...start, steps: losses.length, trainLoss: last.reduce((sum, loss) => sum + loss, 0) / last.length };
+  return { folder, ...start, steps: losses.length, trainLoss: last.reduce((sum, loss) => sum + loss, 0) / last.length };
 }
