@@ -3,7 +3,8 @@ import { type Html, html } from "../html.js";
 import { gridOf, kindOf, type LayerGrid, mean } from "./grid.js";
 import { colourKey, heatMap } from "./heat-map.js";
 
-const CELL = 22;
+/** Widest and narrowest a cell is, and what the cells of a deep model share, in pixels: more than a screen is wide scrolls. */
+const CELL = { most: 22, least: 12, together: 860 };
 /** Directions of which a spectrum shows bars. */
 const SHOWN_DIRECTIONS = 64;
 
@@ -15,8 +16,9 @@ export function layerMap(grid: LayerGrid, label: string, measure: (layer: LayerI
   const rows = grid.kinds.filter((kind) => grid.blocks.some((block) => value(grid.at(kind, block)) !== undefined));
   if (rows.length === 0) return html`<p class="muted">No layer of a block has this number.</p>`;
   const values = rows.map((kind) => grid.blocks.map((block) => value(grid.at(kind, block))));
+  const cell = Math.max(CELL.least, Math.min(CELL.most, Math.floor(CELL.together / grid.blocks.length)));
   const range = [0, Math.max(...values.flat().map((each) => each ?? 0))] as const;
-  return html`<div class="wide">${heatMap({ label, rows, columns: grid.blocks.map(String), values, range, format: plain, columnTitle: "block", cell: CELL })}</div>
+  return html`<div class="wide">${heatMap({ label, rows, columns: grid.blocks.map(String), values, range, format: plain, columnTitle: "block", cell })}</div>
 ${colourKey(range, plain)}`;
 }
 

@@ -13,7 +13,7 @@ export const ADAPTER_STYLE = `
 .bars rect { fill: var(--accent); }
 .bars line { stroke: var(--rule); }
 .wide { overflow-x: auto; }
-.wide .heat { min-width: 34rem; }
+.wide .heat { max-width: none; }
 .reading { margin-top: 0.9rem; }
 .reading + .reading { margin-top: 0.6rem; }
 .layers td, .layers th { padding: 0.3rem 1rem 0.3rem 0; font-size: 0.875rem; white-space: nowrap; }
