@@ -80,18 +80,26 @@ function drawnSeries({ points, colour, joined, small }: Series, x: Place, y: Pla
     ...points.map(
       (point) =>
         `<circle cx="${x(point.x)}" cy="${y(point.y)}" r="${small ? 3 : 5}" fill="${colour}"${small ? ' opacity="0.6"' : ""}/>` +
-        (point.label === undefined ? "" : text(x(point.x) + 8, y(point.y) - 6, point.label, 'font-size="11"')),
+        labelOf(point, x(point.x), y(point.y)),
     ),
   ];
 }
 
+/** Beside its point, on the side where there is room. */
+function labelOf({ label }: Point, x: number, y: number): string {
+  if (label === undefined) return "";
+  return x > WIDTH - 140 ? text(x - 8, y - 6, label, 'font-size="11" text-anchor="end"') : text(x + 8, y - 6, label, 'font-size="11"');
+}
+
 function legend(series: readonly Series[]): string[] {
   let left = MARGIN.left;
-  return series.flatMap(({ name, colour }) => {
-    const at = left;
-    left += 24 + 7 * name.length;
-    return [`<circle cx="${at + 5}" cy="34" r="5" fill="${colour}"/>`, text(at + 14, 38, name, "")];
-  });
+  return series
+    .filter(({ points }) => points.length > 0)
+    .flatMap(({ name, colour }) => {
+      const at = left;
+      left += 24 + 7 * name.length;
+      return [`<circle cx="${at + 5}" cy="34" r="5" fill="${colour}"/>`, text(at + 14, 38, name, "")];
+    });
 }
 
 /** Values to places, with a tenth of room on both sides, and round values between them. */

@@ -86,7 +86,7 @@ function rankChart(rows: readonly Row[], full: readonly Row[]): Chart {
   const at = ({ choice }: Row) => Math.log2(choice.rank ?? 1);
   return {
     title: "Validation loss on E2E NLG by rank, at q and v",
-    xTitle: "rank (each mark twice the last)",
+    xTitle: "rank, on a logarithmic scale",
     yTitle: "nats a token",
     xNames: rows.map((row) => ({ at: at(row), name: String(row.choice.rank) })),
     series: [
