@@ -66,12 +66,6 @@ export interface Adapter {
   readonly labelling?: Labelling | undefined;
 }
 
-/** Values that an adapter stores. */
-export function parameterCount({ layers, trained = [] }: Adapter): number {
-  const lengths = layers.flatMap(({ a, b, vectors }) => [a, b, ...(vectors?.values() ?? [])].map(({ length }) => length));
-  return [...lengths, ...trained.map(({ values }) => values.length)].reduce((sum, length) => sum + length, 0);
-}
-
 /** The configuration of an adapter made from a spec. `layers` are all linear layers of the checkpoint, adapted or not. */
 export function configOf(
   spec: AdapterSpec,

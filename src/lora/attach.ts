@@ -42,9 +42,9 @@ export function attachAdapter(
   const adapted = (x: Tensor, { layers, stacks }: LaidOutGroup) => {
     const dropped = regularise(x);
     const multiplied = new Map(
-      stacks.map(({ parameter, entry, rows, multiplies }) => {
-        const all = linear(multiplies === "dropped" ? dropped : x, tensorOf(entry)); // [N, Σr]
-        return [parameter, splitColumns(all, rows)] as const;
+      stacks.map(({ parameter, entry, rows, parts, multiplies }) => {
+        const all = splitColumns(linear(multiplies === "dropped" ? dropped : x, tensorOf(entry)), rows); // of [N, Σr]
+        return [parameter, parts.map((part) => all[part])] as const;
       }),
     );
     return new Map(
@@ -59,7 +59,7 @@ export function attachAdapter(
             parameter: (name) => {
               const stack = stacks.find((each) => each.parameter === name);
               if (stack === undefined) return tensorOf(placeOf(layer, name));
-              return known(splitRows(tensorOf(stack.entry), stack.rows)[index], name);
+              return known(splitRows(tensorOf(stack.entry), stack.rows)[stack.parts[index] ?? 0], name);
             },
             multiplied: (name) => known(multiplied.get(name)?.[index], name),
           }),

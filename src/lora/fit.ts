@@ -78,7 +78,8 @@ function hubIdOf(model: string): string {
 function mismatchOf(adapted: AdapterLayer, layer: LinearLayer | undefined, names: readonly string[]): string[] {
   if (layer === undefined)
     return [`${adapted.name}: the model has no such layer (nearest: ${nearestNames(adapted.name, names, 2).join(", ") || "none"})`];
-  if (layer.inputs === adapted.inputs && layer.outputs === adapted.outputs) return [];
+  const isAsWide = adapted.isWidest ? layer.inputs <= adapted.inputs : layer.inputs === adapted.inputs;
+  if (isAsWide && layer.outputs === adapted.outputs) return [];
   return [
     `${adapted.name}: the adapter expects a weight of [${adapted.outputs}, ${adapted.inputs}], the model has [${layer.outputs}, ${layer.inputs}]`,
   ];

@@ -1,12 +1,13 @@
 import { createRandom } from "../data/random.js";
 import type { HeadParameter } from "../models/architecture.js";
-import type { LinearLayer } from "./layer.js";
+import type { AdaptedLayer, LinearLayer } from "./layer.js";
 import { type AdapterLayout, parameterName, viewOf } from "./layout.js";
-import type { InputDirections, Start } from "./variants/variant.js";
+import type { InputDirections, Start, VariantSettings } from "./variants/variant.js";
 
 /** How a new adapter begins. */
 export interface AdapterStart extends Pick<Start, "initialisation" | "rounds"> {
   readonly seed: number;
+  readonly settings?: VariantSettings | undefined;
   /** The W [outputs, inputs] of a layer in the checkpoint, for variants that start from it. */
   readonly weightOf: (layer: LinearLayer) => Promise<Float32Array>;
   /** What stands frozen in its place; the same by default. */
@@ -33,9 +34,11 @@ export interface StartedAdapter {
 export async function initialiseAdapter(layout: AdapterLayout, start: AdapterStart): Promise<StartedAdapter> {
   const trainables = new Float32Array(layout.length);
   const frozen = new Float32Array(layout.frozenLength);
-  for (const [done, layer] of layout.groups.flatMap(({ layers }) => layers).entries()) {
+  const layers = layout.groups.flatMap((group) => group.layers);
+  const startOf = starts(layers, start);
+  for (const [done, layer] of layers.entries()) {
     await start.pause?.(done);
-    const values = await layout.variant.initialise(layer, startOf(layer, start));
+    const values = await layout.variant.initialise(layer, startOf(layer));
     for (const [name, place] of layer.parameters) {
       const found = values.get(name);
       if (found === undefined) throw new Error(`${layer.name} starts without its ${name}`);
@@ -45,12 +48,19 @@ export async function initialiseAdapter(layout: AdapterLayout, start: AdapterSta
   return { trainables, frozen };
 }
 
-/** What one layer starts from. */
-export function startOf(layer: LinearLayer, start: AdapterStart): Start {
-  const { initialisation, rounds, seed, weightOf, baseOf = weightOf, rounded, inputsOf } = start;
-  return {
+/** What each of the layers of an adapter starts from. */
+export function starts(layers: readonly AdaptedLayer[], start: AdapterStart): (layer: LinearLayer) => Start {
+  const { initialisation, rounds, seed, settings = {}, weightOf, baseOf = weightOf, rounded, inputsOf } = start;
+  let made: { readonly value: unknown } | undefined;
+  return (layer) => ({
     initialisation,
     rounds,
+    settings,
+    layers,
+    common: <T>(make: () => T) => {
+      made ??= { value: make() };
+      return made.value as T; // a variant has one thing in common
+    },
     random: (parameter) => createRandom(seed, parameterName(layer.name, parameter)),
     weight: () => weightOf(layer),
     base: () => baseOf(layer),
@@ -59,7 +69,7 @@ export function startOf(layer: LinearLayer, start: AdapterStart): Start {
       if (inputsOf === undefined) throw new Error("this variant starts from data, and none was looked at");
       return inputsOf(layer);
     },
-  };
+  });
 }
 
 /**

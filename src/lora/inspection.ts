@@ -1,9 +1,12 @@
-import type { Adapter } from "./adapter.js";
+import { InputError } from "../errors.js";
+import type { Adapter, AdapterConfig } from "./adapter.js";
 import { type Amplification, amplificationOf } from "./amplification.js";
 import { type Decomposition, decompositionOf } from "./decomposition.js";
 import { directionsOf } from "./directions.js";
 import type { AdapterLayer, LinearLayer } from "./layer.js";
+import { valuesIn } from "./peft-tensors.js";
 import { type Similarity, similarityOf } from "./similarity.js";
+import { variantOf } from "./variants/index.js";
 
 /** What `inspect` shows of one layer. */
 export interface LayerInspection extends Decomposition {
@@ -48,7 +51,7 @@ export async function inspectAdapter({ config, layers }: Adapter, { pause, ...co
   const inspected: LayerInspection[] = [];
   for (const [done, layer] of layers.entries()) {
     await pause?.(done);
-    inspected.push(await inspectLayer(layer, compared));
+    inspected.push(await inspectLayer(layer, config, compared));
   }
   const scales = new Set(inspected.map((layer) => layer.scale));
   return {
@@ -64,19 +67,37 @@ export async function inspectAdapter({ config, layers }: Adapter, { pause, ...co
   };
 }
 
-async function inspectLayer(layer: AdapterLayer, { weightOf, other }: Omit<Inspecting, "pause">): Promise<LayerInspection> {
+async function inspectLayer(
+  stored: AdapterLayer,
+  config: AdapterConfig,
+  { weightOf, other }: Omit<Inspecting, "pause">,
+): Promise<LayerInspection> {
+  const weight = await weightOf?.(stored);
+  const layer = changeOf(stored, config, weight);
   const { name, rank, scale, inputs, outputs } = layer;
   const directions = directionsOf(layer);
-  const partner = other?.layers.find((each) => each.name === name && each.inputs === inputs);
-  const weight = await weightOf?.(layer);
+  const found = other?.layers.find((each) => each.name === name);
+  const theirs = found && other && changeOf(found, other.config, weight);
+  const partner = theirs?.inputs === inputs ? theirs : undefined;
   return {
     name,
     rank,
     scale,
     shape: [outputs, inputs],
-    parameters: layer.a.length + layer.b.length,
+    parameters: valuesIn(stored, config),
     ...decompositionOf(directions),
     ...(weight === undefined ? {} : { amplification: amplificationOf(directions, weight, outputs, inputs) }),
     ...(partner === undefined ? {} : { similarity: similarityOf(directions, directionsOf(partner), inputs) }),
   };
+}
+
+/** A stored layer whose s·B·A is its ΔW. */
+function changeOf(stored: AdapterLayer, { method }: AdapterConfig, weight: Float32Array | undefined): AdapterLayer {
+  if (stored.isWidest && weight === undefined) {
+    throw new InputError(
+      `Layer ${stored.name}: a file of the method ${method} does not say how many inputs a layer has. Give the model: --model MODEL.`,
+    );
+  }
+  const layer = stored.isWidest && weight !== undefined ? { ...stored, inputs: weight.length / stored.outputs } : stored;
+  return { ...layer, ...variantOf(method).change?.(layer) };
 }

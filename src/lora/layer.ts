@@ -17,6 +17,8 @@ export interface AdaptedLayer extends LinearLayer {
 export interface AdapterLayer extends AdaptedLayer {
   readonly a: Float32Array; // [rank, inputs]
   readonly b: Float32Array; // [outputs, rank]
-  /** What a variant stores beside A and B, by PEFT's names behind the layer's: vectors [outputs]. */
+  /** What a variant stores beside A and B, by PEFT's names behind the layer's. */
   readonly vectors?: ReadonlyMap<string, Float32Array>;
+  /** `inputs` are those of the adapter's widest layer: its file does not say how many of A's columns are this layer's. */
+  readonly isWidest?: true;
 }

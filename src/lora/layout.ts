@@ -28,8 +28,10 @@ export interface Stack {
   readonly parameter: string;
   /** [sum of the rows, inputs], in the order of the layers. */
   readonly entry: PlacedParameter;
-  /** Rows of each layer. */
+  /** Rows of its parts. */
   readonly rows: readonly number[];
+  /** Which part each layer of the group has. */
+  readonly parts: readonly number[];
   readonly multiplies: NonNullable<VariantParameter["multiplies"]>;
 }
 
@@ -87,6 +89,12 @@ class Places {
     this.length += sizeOf(entry);
     return entry;
   }
+
+  /** A tensor of this name and shape, which may be there already. */
+  share(name: string, shape: readonly number[]): LayoutEntry {
+    const shared = `shared.${shape.join("x")}.${name}`;
+    return this.entries.get(shared) ?? this.place(shared, shape);
+  }
 }
 
 function layOutGroup(group: readonly AdaptedLayer[], variant: Variant, places: (isTrained: boolean) => Places): LaidOutGroup {
@@ -97,8 +105,9 @@ function layOutGroup(group: readonly AdaptedLayer[], variant: Variant, places: (
     throw new RangeError(`${first.name} and ${other.name} share an input, but read ${first.inputs} and ${other.inputs} values`);
 
   const wanted = group.map((layer) => ({ layer, parameters: variant.parameters(layer), placed: new Map<string, PlacedParameter>() }));
-  const put = ({ layer, placed }: (typeof wanted)[number], { name, shape, isTrained, side }: VariantParameter) => {
-    const entry = { ...places(isTrained).place(`${layer.name}.${name}`, shape), isTrained, side };
+  const put = ({ layer, placed }: (typeof wanted)[number], { name, shape, isTrained, isShared, side }: VariantParameter) => {
+    const vector = places(isTrained);
+    const entry = { ...(isShared ? vector.share(name, shape) : vector.place(`${layer.name}.${name}`, shape)), isTrained, side };
     placed.set(name, entry);
     return entry;
   };
@@ -110,10 +119,12 @@ function layOutGroup(group: readonly AdaptedLayer[], variant: Variant, places: (
     const [head] = members;
     if (head?.each.multiplies === undefined || members.length !== group.length)
       throw new Error(`${name} is not every layer's of the group`);
+    const { isShared, multiplies } = head.each;
+    if (isShared) return { parameter: name, entry: head.at, rows: [head.at.shape[0] ?? 0], parts: group.map(() => 0), multiplies };
     const rows = members.map(({ at }) => at.shape[0] ?? 0);
     const shape = [rows.reduce((sum, count) => sum + count, 0), first.inputs];
     const joined = parameterName(group.map((layer) => layer.name).join("+"), name);
-    return { parameter: name, entry: { ...head.at, name: joined, shape }, rows, multiplies: head.each.multiplies };
+    return { parameter: name, entry: { ...head.at, name: joined, shape }, rows, parts: [...group.keys()], multiplies };
   });
   for (const one of wanted) for (const each of one.parameters) if (!each.multiplies) put(one, each);
   return { layers: wanted.map(({ layer, placed }) => ({ ...layer, parameters: placed })), stacks };

@@ -1,4 +1,5 @@
-import { type Adapter, parameterCount, type TaskType } from "./adapter.js";
+import type { Adapter, TaskType } from "./adapter.js";
+import { parameterCount } from "./peft-tensors.js";
 
 /** What the Hub and transformers call a task, and the command that uses an adapter of it. */
 const uses: Readonly<Record<TaskType, { readonly pipeline: string; readonly autoClass: string; readonly command: string }>> = {

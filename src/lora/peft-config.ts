@@ -56,12 +56,13 @@ const harmlessInitialisations: readonly unknown[] = [undefined, null, true, fals
 export function readPeftConfig(text: string, file: string): AdapterConfig {
   const value = parseJson(text, file);
   refuseUnsupported(value, file);
-  const parsed = loraFields.safeParse(value);
+  const method = methodOf(value, file);
+  const form = variantOf(method).file;
+  const parsed = loraFields.safeParse(form?.plainFields(value) ?? value);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `\n- ${issue.path.join(".") || "the file"}: ${issue.message}`);
     throw new InputError(`${file} is not a LoRA configuration as PEFT writes it:${problems.join("")}`);
   }
-  const method = methodOf(value, file);
   const fields = parsed.data;
   const blocks = [fields.layers_to_transform ?? []].flat();
   return {
@@ -80,6 +81,7 @@ export function readPeftConfig(text: string, file: string): AdapterConfig {
     isConv1D: fields.fan_in_fan_out ?? false,
     taskType: taskTypeOf(fields.task_type),
     trainedModules: fields.modules_to_save ?? [],
+    ...(form === undefined ? {} : { settings: form.settings(value) }),
   };
 }
 
@@ -123,8 +125,13 @@ function parseJson(text: string, file: string): Readonly<Record<string, unknown>
 
 function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: string): void {
   const { peft_type: type, bias, init_lora_weights: start } = value;
-  if (type !== "LORA") {
-    throw new InputError(`${file}: peft_type is ${JSON.stringify(type) ?? "missing"}; only "LORA" adapters are read.`);
+  const types: unknown[] = [
+    "LORA",
+    ...methods.flatMap((method): unknown[] => [variantOf(method).peftFields.peft_type].filter((name) => name !== undefined)),
+  ];
+  if (!types.includes(type)) {
+    const known = types.map((name) => JSON.stringify(name)).join(" and ");
+    throw new InputError(`${file}: peft_type is ${JSON.stringify(type) ?? "missing"}; only ${known} adapters are read.`);
   }
   const labels = ["SEQ_CLS", "TOKEN_CLS"].includes(taskTypeOf(value.task_type)); // then the module that is trained whole is a head
   const found = Object.entries(unsupportedFields).flatMap(([field, words]) =>
@@ -196,5 +203,6 @@ export function writePeftConfig(config: AdapterConfig): string {
     ...variant.peftFields,
     ...variant.trace?.(config.settings ?? {}),
   };
-  return `${JSON.stringify(fields, null, 2)}\n`;
+  const written = variant.file?.config(fields, { ...config, settings: config.settings ?? {} }) ?? fields;
+  return `${JSON.stringify(written, null, 2)}\n`;
 }

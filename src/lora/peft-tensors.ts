@@ -5,26 +5,40 @@ import { parameterName } from "./layout.js";
 import { strengthOf } from "./spec.js";
 import { targetTest } from "./target-modules.js";
 import { variantOf } from "./variants/index.js";
-import { A, B } from "./variants/lora.js";
+import { pairFile } from "./variants/pair-file.js";
+import type { ShapedValues } from "./variants/variant.js";
 
 // The tensors of adapter_model.safetensors, by the names that PEFT gives them.
 
-/** What PEFT puts before every module's path. Files of other tools leave it out; both are read, this is written. */
-const PREFIX = "base_model.model.";
+/** What PEFT puts before what belongs to the model as a whole. */
+const MODEL = "base_model.";
+/** What it puts before every module's path. Files of other tools leave it out; both are read, this is written. */
+const PREFIX = `${MODEL}model.`;
 
 /** A tensor as it is written: F32, row-major, under PEFT's name. */
 export type PeftTensor = TrainedTensor;
 
+const fileOf = ({ method }: Pick<AdapterConfig, "method">) => variantOf(method).file ?? pairFile(variantOf(method).vectors);
+
+/** Values that a file holds of a layer alone. */
+export function valuesIn(layer: AdapterLayer, config: Pick<AdapterConfig, "method">): number {
+  return [...fileOf(config).tensors(layer).values()].reduce((sum, { values }) => sum + values.length, 0);
+}
+
+/** Values that an adapter stores. */
+export function parameterCount(adapter: Adapter): number {
+  return peftTensors(adapter).reduce((sum, { values }) => sum + values.length, 0);
+}
+
 /** The tensors of an adapter in the order of their names. */
-export function peftTensors(adapter: Adapter): PeftTensor[] {
-  const matrices = adapter.layers.flatMap((layer): PeftTensor[] => [
-    { name: parameterName(layer.name, A), shape: [layer.rank, layer.inputs], values: layer.a },
-    { name: parameterName(layer.name, B), shape: [layer.outputs, layer.rank], values: layer.b },
-    ...[...(layer.vectors ?? [])].map(([name, values]) => ({ name: parameterName(layer.name, name), shape: [values.length], values })),
-  ]);
-  return [...matrices, ...(adapter.trained ?? [])]
-    .map((tensor) => ({ ...tensor, name: PREFIX + tensor.name }))
-    .sort((x, y) => (x.name < y.name ? -1 : 1));
+export function peftTensors({ config, layers, trained = [] }: Adapter): PeftTensor[] {
+  const file = fileOf(config);
+  const named = (tensors: ReadonlyMap<string, ShapedValues>, nameOf: (name: string) => string) =>
+    [...tensors].map(([name, tensor]): PeftTensor => ({ name: nameOf(name), ...tensor }));
+  const own = layers.flatMap((layer) => named(file.tensors(layer), (name) => PREFIX + parameterName(layer.name, name)));
+  const shared = named(file.sharedTensors(layers), (name) => MODEL + name);
+  const whole = trained.map((tensor) => ({ ...tensor, name: PREFIX + tensor.name }));
+  return [...own, ...shared, ...whole].sort((x, y) => (x.name < y.name ? -1 : 1));
 }
 
 /**
@@ -33,32 +47,34 @@ export function peftTensors(adapter: Adapter): PeftTensor[] {
  * values that are not finite.
  */
 export async function readPeftTensors(config: AdapterConfig, checkpoint: Checkpoint, file: string): Promise<Adapter> {
-  const { vectors } = variantOf(config.method);
-  const { found, whole, problems } = sortOut(checkpoint, config.trainedModules, [A, B, ...vectors]);
+  const form = fileOf(config);
+  const { found, whole, shared, problems } = sortOut(checkpoint, config.trainedModules, form);
   const meant = targetTest(config);
-  const read = async (key: string) => {
+  const read = async (key: string): Promise<ShapedValues> => {
     const values = await checkpoint.readFloat32(key);
     problems.push(...notFinite(key, values));
-    return values;
+    return { shape: checkpoint.tensors.get(key)?.shape ?? [], values };
   };
+  const readAll = async (keys: ReadonlyMap<string, string>) => {
+    const tensors = new Map<string, ShapedValues>();
+    for (const [parameter, key] of keys) tensors.set(parameter, await read(key));
+    return tensors;
+  };
+  const common = await readAll(shared);
   const layers: AdapterLayer[] = [];
   for (const [name, keys] of found) {
     // PEFT would leave such a layer alone: the adapter would be another there.
     if (!meant(name)) problems.push(`${name} has matrices, but is none of the configuration's target_modules`);
-    const shapes = checkLayer(config, name, (parameter) => checkpoint.tensors.get(keys.get(parameter) ?? "")?.shape, vectors);
-    if (typeof shapes === "string") problems.push(shapes);
-    else {
-      const [a, b] = [await read(keys.get(A) ?? ""), await read(keys.get(B) ?? "")];
-      const beside = new Map<string, Float32Array>();
-      for (const vector of vectors) beside.set(vector, await read(keys.get(vector) ?? ""));
-      layers.push({ ...shapes, a, b, ...(vectors.length === 0 ? {} : { vectors: beside }) });
-    }
+    const layer = form.layer({ name, ...strengthOf(config, name) }, await readAll(keys), common);
+    if (typeof layer === "string") problems.push(layer);
+    else layers.push(layer);
   }
   const trained: TrainedTensor[] = [];
-  for (const [name, key] of whole) trained.push({ name, shape: checkpoint.tensors.get(key)?.shape ?? [], values: await read(key) });
+  for (const [name, key] of whole) trained.push({ name, ...(await read(key)) });
   if (found.size + whole.size === 0 && problems.length === 0) problems.push("it holds no tensor");
   if (problems.length > 0) {
-    throw new InputError(`${file} does not hold what its configuration says:${problems.map((problem) => `\n- ${problem}`).join("")}`);
+    const sentences = [...new Set(problems)].map((problem) => `\n- ${problem}`);
+    throw new InputError(`${file} does not hold what its configuration says:${sentences.join("")}`);
   }
   return { config, layers, trained };
 }
@@ -68,14 +84,23 @@ function notFinite(tensor: string, values: Float32Array): string[] {
   return count === 0 ? [] : [`${tensor} holds ${count} values that are not finite (NaN or infinity): train the adapter again`];
 }
 
-/** What a file holds: the tensors of each layer by the variant's names, and those that were trained whole, by their names in a checkpoint. */
-function sortOut(checkpoint: Checkpoint, trainedModules: readonly string[], parameters: readonly string[]) {
+/**
+ * What a file holds: the tensors of each layer and those that all share, by the variant's names, and those that were trained whole, by
+ * their names in a checkpoint.
+ */
+function sortOut(checkpoint: Checkpoint, trainedModules: readonly string[], { parameters, shared: names }: ReturnType<typeof fileOf>) {
+  const shared = new Map<string, string>();
   const found = new Map<string, Map<string, string>>();
   const whole = new Map<string, string>();
   const isTrained = (name: string) => trainedModules.some((module) => name.startsWith(`${module}.`));
   const problems = [...checkpoint.unreadable].map(([name, type]) => `${name} is stored as ${type}; F32, F16 and BF16 are read`);
   for (const key of checkpoint.tensors.keys()) {
     const plain = plainName(key);
+    const common = names.find((name) => plain === name || key === MODEL + name);
+    if (common !== undefined) {
+      shared.set(common, key);
+      continue;
+    }
     const parameter = parameters.find((name) => plain.endsWith(`.${name}`));
     if (parameter === undefined && isTrained(plain)) whole.set(plain, key);
     else if (parameter === undefined) problems.push(`${key} is ${foreignTensor(key)}`);
@@ -86,7 +111,7 @@ function sortOut(checkpoint: Checkpoint, trainedModules: readonly string[], para
       found.set(layer, keys.set(parameter, key));
     }
   }
-  return { found, whole, problems };
+  return { found, whole, shared, problems };
 }
 
 /** A tensor's name as PEFT saves it, without its prefix: a raw state dict has the adapter's own name too, "default". */
@@ -104,24 +129,4 @@ function foreignTensor(key: string): string {
   if (/\.lora_embedding_[AB]$/.test(key)) return "the adapter of an embedding, which is not supported";
   if (key.includes(".token_adapter.")) return "a set of trained token embeddings, which is not supported";
   return "neither a lora_A nor a lora_B: a fully trained module (modules_to_save), or another kind of adapter, which is not supported";
-}
-
-function checkLayer(
-  config: AdapterConfig,
-  name: string,
-  shapeOf: (parameter: string) => readonly number[] | undefined,
-  vectors: readonly string[],
-) {
-  const [a, b] = [shapeOf(A), shapeOf(B)];
-  if (a === undefined || b === undefined)
-    return `${name} has a lora_${a === undefined ? "B" : "A"} without its lora_${a === undefined ? "A" : "B"}`;
-  const { rank, scale } = strengthOf(config, name);
-  const [rows, inputs] = a;
-  const [outputs, columns] = b;
-  if (a.length !== 2 || b.length !== 2 || rows !== rank || columns !== rank || !inputs || !outputs) {
-    return `${name}: lora_A is [${a.join(", ")}] and lora_B [${b.join(", ")}]; rank ${rank} of the configuration needs [${rank}, inputs] and [outputs, ${rank}]`;
-  }
-  const wrong = vectors.find((vector) => shapeOf(vector)?.join() !== String(outputs));
-  if (wrong !== undefined) return `${name}: ${wrong} is ${shapeOf(wrong)?.join(" × ") ?? "missing"}, not a vector of ${outputs} values`;
-  return { name, inputs, outputs, rank, scale };
 }

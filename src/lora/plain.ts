@@ -29,8 +29,8 @@ export async function plainLayers({ config, layers }: Adapter, name: string, wei
         );
       return await weightOf(layer);
     });
-    const { vectors: _, ...rest } = layer;
-    plain.push({ ...rest, rank, scale, a, b });
+    const { vectors: _, isWidest: _isWidest, ...rest } = layer;
+    plain.push({ ...rest, inputs: a.length / rank, rank, scale, a, b });
   }
   return plain;
 }

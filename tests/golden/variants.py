@@ -23,9 +23,10 @@ import sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from peft import EvaConfig, LoraConfig, get_peft_model, initialize_lora_eva_weights
+from peft import EvaConfig, LoraConfig, VeraConfig, get_peft_model, initialize_lora_eva_weights
 from peft.optimizers import create_loraplus_optimizer
 from peft.tuners.lora import LoraLayer
+from peft.tuners.vera import VeraLayer
 from peft.utils.incremental_pca import IncrementalPCA
 
 from architectures import ARCHITECTURES, BATCHES, load_model
@@ -44,7 +45,7 @@ PATTERNS = dict(
 # What EVA looks at: both batches as one.
 DATA = {key: torch.cat([batch[key] for batch in BATCHES]) for key in BATCHES[0]}
 
-# config: fields of LoraConfig; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+; frozen: what of an
+# config: fields of LoraConfig, or of kind; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+; frozen: what of an
 # adapter is not trained; data: the start is made from the user's data.
 VARIANTS = {
     "rslora": dict(config=dict(use_rslora=True)),
@@ -60,6 +61,8 @@ VARIANTS = {
         config=dict(init_lora_weights="eva", use_rslora=True, eva_config=EvaConfig(rho=1.5), rank_pattern={"q_proj": 4, "o_proj": 1}),
         data=True,
     ),
+    "vera": dict(kind=VeraConfig, config=dict(r=6, projection_prng_key=2**32 + 7)),
+    "vera-plus": dict(kind=VeraConfig, config=dict(r=3, target_modules=["k_proj", "down_proj"]), ratio=8.0),
     "olora": dict(config=dict(init_lora_weights="olora", use_rslora=True), converts=True),
 }
 
@@ -97,6 +100,8 @@ def with_fixed_dropout(model):
     for module in changed.modules():
         if isinstance(module, LoraLayer):
             module.lora_dropout["default"] = FixedDropout()
+        if isinstance(module, VeraLayer):
+            module.vera_dropout["default"] = FixedDropout()
     return changed
 
 
@@ -137,8 +142,9 @@ def make(name, plan):
     folder = HERE / "variants" / name
     base = load_model(BASE, ARCHITECTURES[BASE])
     torch.manual_seed(400)
-    fields = dict(r=RANK, lora_alpha=ALPHA, target_modules=LINEAR_NAMES, task_type="CAUSAL_LM")
-    config = LoraConfig(**{**fields, **plan["config"]})
+    kind = plan.get("kind", LoraConfig)
+    strength = dict(r=RANK, lora_alpha=ALPHA) if kind is LoraConfig else {}
+    config = kind(**{**strength, **dict(target_modules=LINEAR_NAMES, task_type="CAUSAL_LM"), **plan["config"]})
     model = get_peft_model(copy.deepcopy(base), config).eval()
     facts = {}
     if plan.get("data"):

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { initialiseAdapter, startOf } from "../../src/lora/initialise.js";
+import { initialiseAdapter, starts } from "../../src/lora/initialise.js";
 import { product } from "../../src/lora/kernels/products.js";
 import { buildLayout, viewOf } from "../../src/lora/layout.js";
 import { adaptGroups } from "../../src/lora/spec.js";
@@ -24,8 +24,8 @@ async function started(name: string, { rounds = 0, loftqRounds = 1, alpha = 2 })
   const spec = { method: "loftq", rank: 2, alpha, dropout: 0, layers: { kind: "names", names: [name] }, initialisation: "peft" } as const;
   const layout = buildLayout(adaptGroups(model.model.linearGroups, spec), [], variant);
   const layer = layout.groups[0]!.layers[0]!;
-  const start = { initialisation: "peft", rounds, seed: 1, weightOf: weightsOf(model), rounded } as const;
-  const base = await variant.base!(layer, startOf(layer, start), { loftqRounds });
+  const start = { initialisation: "peft", rounds, seed: 1, weightOf: weightsOf(model), rounded, settings: { loftqRounds } } as const;
+  const base = await variant.base!(layer, starts([layer], start)(layer));
   const { trainables } = await initialiseAdapter(layout, { ...start, baseOf: () => Promise.resolve(base) });
   const [a, b] = ["A", "B"].map((matrix) => viewOf(trainables, layer.parameters.get(`lora_${matrix}.weight`)!));
   return { base, change: product(b!, a!, layer.outputs, layer.rank, layer.inputs).map((value) => layer.scale * value) };

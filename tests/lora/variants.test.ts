@@ -58,6 +58,8 @@ const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: n
   "dora-rslora": { method: "dora", rankStabilised: true },
   pissa: { method: "pissa", raw: true },
   olora: { method: "olora", rankStabilised: true, raw: true },
+  vera: { method: "vera", rank: 6, settings: { seed: 2 ** 32 + 7 } },
+  "vera-plus": { method: "vera", rank: 3, layers: { kind: "names", names: ["k_proj", "down_proj"] }, settings: { seed: 0 }, ratio: 8 },
   eva: { method: "eva" },
   "eva-rslora": { method: "eva", rankStabilised: true, rankPattern: { q_proj: 4, o_proj: 1 }, settings: { rho: 1.5 } },
 };
@@ -99,7 +101,14 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
     const shown = variant.dataStart && (await lookAt(spec, variant.dataStart));
     spec = shown?.spec ?? whole;
     layout = buildLayout(adaptGroups(model.model.linearGroups, spec), [], variant);
-    const start = { initialisation: "peft", rounds: 0, seed: 1, weightOf: weightsOf(model), inputsOf: shown?.inputsOf } as const;
+    const start = {
+      initialisation: "peft",
+      rounds: 0,
+      seed: 1,
+      weightOf: weightsOf(model),
+      inputsOf: shown?.inputsOf,
+      settings: spec.settings,
+    } as const;
     started = await initialiseAdapter(layout, start);
     expect(shown && Object.fromEntries(shown.ranks)).toEqual(facts.ranks);
     trainables = new Float32Array(layout.length);

@@ -6,9 +6,10 @@ import { loraFa } from "./lora-fa.js";
 import { olora } from "./olora.js";
 import { pissa } from "./pissa.js";
 import type { Variant } from "./variant.js";
+import { vera } from "./vera.js";
 
 /** Every variant by the name that `--method` gives it: to add one is to add a file and a line here. */
-export const variants = { lora, dora, pissa, olora, eva, loftq, "lora-fa": loraFa } satisfies Readonly<Record<string, Variant>>;
+export const variants = { lora, dora, pissa, olora, eva, loftq, "lora-fa": loraFa, vera } satisfies Readonly<Record<string, Variant>>;
 
 export type Method = keyof typeof variants;
 

@@ -2,7 +2,7 @@ import { product } from "../kernels/products.js";
 import type { AdaptedLayer } from "../layer.js";
 import { A, B, lora, randomA } from "./lora.js";
 import { lowRankPair } from "./low-rank-pair.js";
-import type { Start, Variant, VariantSettings } from "./variant.js";
+import type { Start, Variant } from "./variant.js";
 
 /** PEFT's default, `loftq_iter`. */
 const ROUNDS = 1;
@@ -32,7 +32,8 @@ export const loftq: Variant = {
 };
 
 /** Q_T, in the values that its codes stand for. */
-async function roundedBase(layer: AdaptedLayer, start: Start, { loftqRounds = ROUNDS }: VariantSettings): Promise<Float32Array> {
+async function roundedBase(layer: AdaptedLayer, start: Start): Promise<Float32Array> {
+  const { loftqRounds = ROUNDS } = start.settings;
   const weight = await start.weight();
   let base = start.rounded(weight);
   for (let round = 1; round < loftqRounds; round++) {

@@ -17,6 +17,8 @@ export interface VariantParameter {
    * dropout leaves of it.
    */
   readonly multiplies?: "input" | "dropped";
+  /** Frozen and the same for all layers in which it has this shape; it is placed once. */
+  readonly isShared?: true;
   /** The side of the layer that it is at; LoRA+ gives the output's side a learning rate of its own. */
   readonly side: "input" | "output";
 }
@@ -30,6 +32,8 @@ export interface VariantSettings {
   readonly rho?: number | undefined;
   /** LoftQ: how often W is rounded, each time but the first without what the adapter holds, from 1 on. */
   readonly loftqRounds?: number | undefined;
+  /** VeRA: what its random matrices are drawn from. */
+  readonly seed?: number | undefined;
 }
 
 /** Principal directions of what a layer reads, as a sample of the user's data showed them. */
@@ -57,6 +61,11 @@ export interface Start {
   readonly initialisation: Initialisation;
   /** Of an approximate singular value decomposition; 0 for the exact one. */
   readonly rounds: number;
+  readonly settings: VariantSettings;
+  /** All layers of the adapter. */
+  readonly layers: readonly AdaptedLayer[];
+  /** What all layers have in common, made for the first of them. */
+  common<T>(make: () => T): T;
   /** The random stream of a parameter: it depends on the seed and on the parameter's whole name. */
   random(parameter: string): Random;
   /** The W [outputs, inputs] of the checkpoint. */
@@ -97,6 +106,35 @@ export interface InferenceForm {
   readonly gain?: Float32Array | undefined; // [outputs]
 }
 
+/** A tensor with its values. */
+export interface ShapedValues {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/** Fields of a PEFT configuration. */
+export type PeftFields = Readonly<Record<string, unknown>>;
+
+/** How PEFT stores an adapter that is not its plain LoRA. Tensors are named as PEFT names them behind the layer or, shared, the model. */
+export interface AdapterFile {
+  /** Its configuration out of that of a plain LoRA. */
+  config(fields: PeftFields, adapter: { readonly rank: number; readonly dropout: number; readonly settings: VariantSettings }): PeftFields;
+  /** The fields of a plain LoRA out of its configuration. */
+  plainFields(fields: PeftFields): PeftFields;
+  settings(fields: PeftFields): VariantSettings;
+  /** Names of a layer's tensors, and of those that all layers share. */
+  readonly parameters: readonly string[];
+  readonly shared: readonly string[];
+  tensors(layer: AdapterLayer): ReadonlyMap<string, ShapedValues>;
+  sharedTensors(layers: readonly AdapterLayer[]): ReadonlyMap<string, ShapedValues>;
+  /** A layer out of its tensors; a sentence on them where they do not fit. All of `parameters` are there. */
+  layer(
+    layer: Pick<AdapterLayer, "name" | "rank" | "scale">,
+    tensors: ReadonlyMap<string, ShapedValues>,
+    shared: ReadonlyMap<string, ShapedValues>,
+  ): AdapterLayer | string;
+}
+
 /** A variant of LoRA: all that differs between one and another. */
 export interface Variant {
   /** What it puts beside a layer, in the order of the layout. */
@@ -107,18 +145,24 @@ export interface Variant {
   forward(layer: AdaptedLayer, rows: LayerRows): Tensor;
   /** The layer as PEFT stores it after training. */
   stored(layer: AdaptedLayer, values: ParameterValues): AdapterLayer;
-  /** Names of the vectors [outputs] that a stored layer has beside A and B. */
+  /** Names of the vectors [outputs] that a stored layer has beside A and B, and that are no part of s·B·A. */
   readonly vectors: readonly string[];
+  /** s·B·A of a stored layer whose `a` and `b` are not it alone. */
+  change?(layer: AdapterLayer): Pick<AdapterLayer, "rank" | "scale" | "a" | "b">;
+  /** How PEFT's file holds it, where that is not as an A and a B for each layer. */
+  readonly file?: AdapterFile;
   /** How many times the rank, and so the alpha, of a stored layer is that of the layer in training. */
   readonly storedRanks: number;
   /** What a stored layer computes; W [outputs, inputs] is read where the variant needs it. */
   inference(layer: AdapterLayer, weight: () => Promise<Float32Array>): Promise<InferenceForm> | InferenceForm;
   /** Options of a run, by their names, that belong to it (and to others that say so). */
   readonly options?: readonly string[];
+  /** Options of a run, by their names, that mean nothing to it. */
+  readonly foreign?: readonly string[];
   /** The only form of frozen weights that it is for, as `--precision` calls it. */
   readonly precision?: string;
   /** Of a variant that wants other frozen weights than the checkpoint's: what stands in place of W. */
-  base?(layer: AdaptedLayer, start: Start, settings: VariantSettings): Promise<Float32Array>;
+  base?(layer: AdaptedLayer, start: Start): Promise<Float32Array>;
   /** Of a variant that starts from the user's data. */
   readonly dataStart?: DataStart;
   /** Fields that PEFT's configuration has of it beside those of a plain LoRA, though its files are one's. */

@@ -51,7 +51,10 @@ function refuseInexpressible({ task, duration, method }: TrainSettings, file: st
   };
   if (task !== "sft") refuse(`task: ${task}`, "Load the trained adapter in PEFT instead, and train it on with transformers' Trainer.");
   if (duration.kind === "minutes") refuse("a length in minutes", "Give steps or epochs in the file instead of minutes.");
-  const { init_lora_weights: start } = variantOf(method).peftFields;
+  const { base, peftFields } = variantOf(method);
+  const { init_lora_weights: start, peft_type: kind } = peftFields;
+  if (base !== undefined) refuse(`the base of method: ${method}`, "Train beside the run's base folder with the method lora.");
+  if (kind !== undefined) refuse(`method: ${method}`, `In Python, PEFT trains it: peft_type ${String(kind)}.`);
   if (start !== undefined) refuse(`the start of method: ${method}`, `In Python, PEFT makes it: LoraConfig(init_lora_weights="${start}").`);
 }
 
@@ -69,14 +72,16 @@ function differences({ dropout, precision }: TrainSettings): string[] {
 const examplesOf = (part: readonly object[]) => part.filter((each): each is Example => "supervised" in each);
 
 async function writeProgram(out: string, prepared: PreparedRun): Promise<string> {
-  const { settings, opened, layout, config, task } = prepared;
+  const { settings, opened, layout, config, task, spec, inputsOf } = prepared;
   const [train, validation] = [examplesOf(task.data.train), examplesOf(task.data.validation)];
   const batches = batchesOf(train, settings);
   const start = await initialiseAdapter(layout, {
     initialisation: settings.initialisation,
     rounds: settings.svdRounds,
     seed: settings.seed,
+    settings: spec.settings,
     weightOf: weightsOf(opened),
+    inputsOf,
   });
   return writeFolderAtomic(out, "the program", async (folder) => {
     const write = (name: string, text: string) => writeFileAtomic(join(folder, name), text);

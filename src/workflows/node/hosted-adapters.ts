@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { InputError } from "../../errors.js";
-import { parameterCount } from "../../lora/adapter.js";
+import { parameterCount } from "../../lora/peft-tensors.js";
 import { type ServedAdapter, servedAdapter } from "../../lora/serving/served-adapter.js";
 import type { LoadedAdapter } from "../api.js";
 import { suggestion } from "../parse-options.js";

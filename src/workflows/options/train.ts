@@ -72,7 +72,7 @@ const trainShape = {
     default: "lora",
     value: "METHOD",
     group: groups.adapter,
-    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), loftq (beside weights in 4 bits: starts as the best correction of what rounding took from them), lora-fa (only the second matrix is trained: less memory). docs/methods.md compares them.",
+    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), loftq (beside weights in 4 bits: starts as the best correction of what rounding took from them), lora-fa (only the second matrix is trained: less memory), vera (two vectors a layer between random matrices that all share: by far the fewest trained numbers; takes a --rank of 256 and more). docs/methods.md compares them.",
   }),
   rank: option(integer({ min: 1, max: MAX_RANK }), {
     default: 16,
@@ -353,7 +353,11 @@ function methodRules(given: Readonly<Record<string, unknown>>, where: (name: str
     const plural = takers.length > 1 ? "methods" : "method";
     return [`${where(name)} belongs to the ${plural} ${takers.join(" and ")}; ${where("method")} is ${String(chosen)}`];
   });
-  return [...forms, ...strangers];
+  const foreign = methods.filter((method) => method === chosen).flatMap((method) => variantOf(method).foreign ?? []);
+  const idle = foreign
+    .filter((name) => name in given)
+    .map((name) => `${where(name)} means nothing to the method ${String(chosen)}: leave it out`);
+  return [...forms, ...strangers, ...idle];
 }
 
 function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, weightDecay, ...rest }: TrainValues): TrainSettings {

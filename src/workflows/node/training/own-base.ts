@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { InputError } from "../../../errors.js";
 import type { AdapterConfig } from "../../../lora/adapter.js";
-import { startOf } from "../../../lora/initialise.js";
+import { starts } from "../../../lora/initialise.js";
 import type { AdapterLayout } from "../../../lora/layout.js";
 import { writeModel } from "../../../lora/node/merge-checkpoint.js";
 import type { AdapterSpec } from "../../../lora/spec.js";
@@ -58,13 +58,13 @@ async function writeBase(
 ): Promise<void> {
   const layers = layout.groups.flatMap((group) => group.layers);
   refuseRounded(described, layers);
-  const { initialisation, settings: own = {} } = spec;
-  const start = { initialisation, rounds: settings.svdRounds, seed: settings.seed, weightOf: weightsOf(described), rounded };
+  const { svdRounds: rounds, seed } = settings;
+  const startOf = starts(layers, { ...spec, rounds, seed, weightOf: weightsOf(described), rounded });
   const computed = layers.map((layer) => {
     const values = async () => {
       await breathe();
       signal?.throwIfAborted();
-      const found = await layout.variant.base?.(layer, startOf(layer, start), own);
+      const found = await layout.variant.base?.(layer, startOf(layer));
       if (found === undefined) throw new Error("this variant has no base of its own");
       return found;
     };

@@ -89,6 +89,7 @@ export function specOf(
   const {
     rho,
     loftqRounds,
+    seed,
     rslora: rankStabilised,
     method,
     rank,
@@ -112,7 +113,7 @@ export function specOf(
     dropout,
     ...chosen,
     initialisation,
-    settings: { rho, loftqRounds },
+    settings: { rho, loftqRounds, seed },
   };
 }
 

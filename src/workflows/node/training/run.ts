@@ -95,6 +95,7 @@ type Surroundings = readonly [emit: (event: TrainEvent) => void, breatheOrStop: 
 function startAdapter({ layout, spec, settings, opened, weightOf, inputsOf }: PreparedRun, ...[emit, breatheOrStop]: Surroundings) {
   return initialiseAdapter(layout, {
     initialisation: spec.initialisation,
+    settings: spec.settings,
     rounds: settings.svdRounds,
     seed: settings.seed,
     weightOf,
