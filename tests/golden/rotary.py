@@ -5,6 +5,7 @@ Versions: torch==2.13.0 transformers==5.17.0.
     python tests/golden/rotary.py
 """
 
+import copy
 import json
 
 import torch
@@ -18,6 +19,8 @@ LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_ma
 LONG = dict(short_factor=[1.0, 1.1, 1.2, 1.5, 2.0, 2.5], long_factor=[1.0, 2.0, 4.0, 9.0, 20.0, 41.0])
 CASES = [
     (LlamaConfig, dict(rope_type="linear", factor=4.0), {}),
+    (LlamaConfig, dict(rope_type="linear", factor=1.0, rope_theta=500000.0), dict(hidden_size=512)),
+    (LlamaConfig, dict(rope_type="llama3", **{**LLAMA3, "original_max_position_embeddings": 8192}, rope_theta=500000.0), dict(hidden_size=512)),
     (LlamaConfig, dict(rope_type="llama3", **LLAMA3), {}),
     (LlamaConfig, dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=1024), {}),
     (LlamaConfig, dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=1024, truncate=False, beta_fast=16, beta_slow=2), {}),
@@ -31,10 +34,10 @@ CASES = [
 def main():
     made = []
     for kind, rope, top in CASES:
-        config = kind(**SIZES, **top, rope_parameters=dict(rope_theta=10000.0, **rope))
+        given = {**SIZES, **top, "rope_parameters": {"rope_theta": 10000.0, **rope}}
+        config = kind(**copy.deepcopy(given))
         for positions in (1024, 4096):
             frequencies, factor = ROPE_INIT_FUNCTIONS[rope["rope_type"]](config, "cpu", seq_len=positions)
-            given = {**SIZES, **top, "rope_parameters": dict(rope_theta=10000.0, **rope)}
             made.append(
                 {"config": given, "positions": positions, "frequencies": frequencies.tolist(), "factor": float(factor)}
             )

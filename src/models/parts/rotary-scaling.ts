@@ -1,6 +1,8 @@
 import type { ConfigReader } from "../config-reader.js";
 
-// Ways of stretching rotary frequencies, as transformers computes them (modeling_rope_utils.py).
+// Ways of stretching rotary frequencies, as transformers computes them (modeling_rope_utils.py), each step in float32.
+
+const { fround } = Math;
 
 export interface Llama3 {
   /** What long wavelengths are multiplied by. */
@@ -33,11 +35,11 @@ export function readLlama3(fields: ConfigReader, top: ConfigReader): Llama3 {
  * between them the two are blended (Grattafiori et al. 2024, section 3.2).
  */
 export function llama3Frequency(frequency: number, { factor, low, high, original }: Llama3): number {
-  const wavelength = (2 * Math.PI) / frequency;
+  const wavelength = fround((2 * Math.PI) / frequency);
   if (wavelength < original / high) return frequency;
   if (wavelength > original / low) return frequency / factor;
-  const smooth = (original / wavelength - low) / (high - low);
-  return (1 - smooth) * (frequency / factor) + smooth * frequency;
+  const smooth = fround(fround(fround(original / wavelength) - low) / (high - low));
+  return fround(fround(fround(1 - smooth) * frequency) / factor) + fround(smooth * frequency);
 }
 
 export interface Yarn {
@@ -73,17 +75,17 @@ function yarnMagnitude(factor: number, scale: number): number {
   return factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1;
 }
 
-/** Peng et al. 2023, "YaRN", section 3.2: pairs that turn often stay, those that turn seldom are stretched, the rest is blended. */
-export function yarnFrequencies(plain: Float32Array, theta: number, { factor, original, fast, slow, truncate }: Yarn): Float32Array {
-  const size = 2 * plain.length;
+/** Peng et al. 2023, "YaRN", section 3.2: pairs that turn often stay, those that turn seldom are stretched, the rest is blended. Of theta^(2i/D). */
+export function yarnFrequencies(powers: Float32Array, theta: number, { factor, original, fast, slow, truncate }: Yarn): Float32Array {
+  const size = 2 * powers.length;
   const pairOfTurns = (turns: number) => (size * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
   const [from, to] = truncate ? [Math.floor(pairOfTurns(fast)), Math.ceil(pairOfTurns(slow))] : [pairOfTurns(fast), pairOfTurns(slow)];
   const low = Math.max(from, 0);
   const high = Math.min(to, size - 1);
   const width = high === low ? 0.001 : high - low;
-  return plain.map((frequency, index) => {
-    const stretched = Math.min(Math.max((index - low) / width, 0), 1);
-    return (frequency / factor) * stretched + frequency * (1 - stretched);
+  return powers.map((power, index) => {
+    const kept = fround(1 - Math.min(Math.max(fround(fround(index - fround(low)) / fround(width)), 0), 1));
+    return fround(fround(1 / fround(factor * power)) * fround(1 - kept)) + fround(fround(1 / power) * kept);
   });
 }
 

@@ -117,12 +117,14 @@ export function rotaryTables(rotary: Rotary, size: number, positions: number): {
 }
 
 /**
- * θᵢ = theta^(−2i/D), Su et al. 2021, section 3.3, stretched as the configuration says; float32 [D/2].
+ * θᵢ = theta^(−2i/D), Su et al. 2021, section 3.3, stretched as the configuration says; float32 [D/2]. Each operation is rounded to
+ * float32, as in PyTorch: at position 100,000 the last bit of a frequency is a hundredth of a turn's radian.
  *
  * @param positions of a text: LongRoPE has factors for short ones and others for long ones
  */
 export function rotaryFrequencies({ theta, scaling }: Rotary, size: number, positions: number): Float32Array {
-  const plain = Float32Array.from({ length: size / 2 }, (_, index) => 1 / theta ** ((2 * index) / size));
+  const powers = Float32Array.from({ length: size / 2 }, (_, index) => theta ** Math.fround((2 * index) / size));
+  const plain = powers.map((power) => 1 / power);
   switch (scaling.kind) {
     case "none":
       return plain;
@@ -131,10 +133,10 @@ export function rotaryFrequencies({ theta, scaling }: Rotary, size: number, posi
     case "llama3":
       return plain.map((frequency) => llama3Frequency(frequency, scaling));
     case "yarn":
-      return yarnFrequencies(plain, theta, scaling);
+      return yarnFrequencies(powers, theta, scaling);
     case "longrope": {
       const factors = positions > scaling.original ? scaling.long : scaling.short;
-      return plain.map((frequency, index) => frequency / (factors[index] ?? 1));
+      return powers.map((power, index) => 1 / Math.fround(Math.fround(factors[index] ?? 1) * power));
     }
   }
 }
