@@ -41,6 +41,8 @@ export type {
   PlanResult,
   Progress,
   PullResult,
+  PushOptions,
+  PushResult,
   RankOptions,
   RankResult,
   Sample,
@@ -64,5 +66,6 @@ export { loadAdapter, loadModel, unloadAdapter } from "./workflows/node/load-mod
 export { merge } from "./workflows/node/merge.js";
 export { plan } from "./workflows/node/plan.js";
 export { pull } from "./workflows/node/pull.js";
+export { push } from "./workflows/node/push.js";
 export { rank } from "./workflows/node/rank.js";
 export { train } from "./workflows/node/train.js";

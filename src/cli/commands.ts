@@ -96,12 +96,12 @@ export const commands: readonly Command[] = [
   command(commandOptions.export, () => import("./commands/export.js")),
   command(commandOptions.eject, () => import("./commands/eject.js")),
   command(commandOptions.import, () => import("./commands/import.js")),
+  command(commandOptions.push, () => import("./commands/push.js")),
   command(commandOptions.cache, () => import("./commands/cache.js")),
 ];
 
 /** Commands that are promised for later; their names are kept free, and using one says so. */
 export const reserved: Readonly<Record<string, string>> = {
-  push: "to upload an adapter to the Hub",
   combine: "to make one adapter of several",
   extract: "to find the adapter between two models",
   serve: "to answer over HTTP",

@@ -28,6 +28,7 @@ export const workflows: Workflows = {
   inspectData: async (options) => (await import("../workflows/node/inspect-data.js")).inspectData(options),
   inspect: async (directory, options) => (await import("../workflows/node/inspect.js")).inspect(directory, options),
   rank: async (options) => (await import("../workflows/node/rank.js")).rank(options),
+  push: async (options) => (await import("../workflows/node/push.js")).push(options),
   pull: async (model, controls) => (await import("../workflows/node/pull.js")).pull(model, controls),
   doctor: async (controls) => (await import("../workflows/node/doctor.js")).doctor(controls),
   cache: async (action) => (await import("../workflows/node/cache.js")).cache(action),

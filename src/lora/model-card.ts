@@ -12,8 +12,16 @@ const uses: Readonly<Record<TaskType, { readonly pipeline: string; readonly auto
 /** A name that the Hub accepts as a model: `owner/name` or `name`; a local path or a file is none. */
 const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
 
+/** What a card says beside the adapter itself. */
+export interface CardContext {
+  /** Where the adapter is found: a name on the Hub. */
+  readonly place?: string;
+  /** Lines of Markdown on its training, behind what the adapter is. */
+  readonly sections?: readonly string[];
+}
+
 /** README.md of an adapter's folder: the header that the Hub reads, what the adapter is, and how to load it. */
-export function modelCard(adapter: Adapter): string {
+export function modelCard(adapter: Adapter, { place = "path/to/this/folder", sections = [] }: CardContext = {}): string {
   const { config, layers, trained = [], labelling } = adapter;
   const base = config.baseModel;
   const hubBase = base !== undefined && HUB_ID.test(base) && !base.endsWith(".gguf") ? base : undefined;
@@ -41,6 +49,7 @@ export function modelCard(adapter: Adapter): string {
     `| ${config.rank} | ${config.alpha} | ${scaleWords(layers.map((layer) => layer.scale))} | ${config.dropout} | ${layers.length} (${targets.map((name) => `\`${name}\``).join(", ")}) | ${parameters} |`,
     "",
     ...labelWords(labelling, trained),
+    ...sections,
     "## Use it",
     "",
     "In Python:",
@@ -50,13 +59,13 @@ export function modelCard(adapter: Adapter): string {
     `from transformers import ${autoClass}`,
     "",
     `base = ${autoClass}.from_pretrained(${[JSON.stringify(hubBase ?? "path/to/the/base/model"), ...labelArguments(labelling)].join(", ")})`,
-    'model = PeftModel.from_pretrained(base, "path/to/this/folder")',
+    `model = PeftModel.from_pretrained(base, ${JSON.stringify(place)})`,
     "```",
     "",
     "With Lorikeet:",
     "",
     "```sh",
-    `lorikeet ${command.replace(" ", ` --model ${hubBase ?? "MODEL"} --adapter path/to/this/folder `)}`,
+    `lorikeet ${command.replace(" ", ` --model ${hubBase ?? "MODEL"} --adapter ${place} `)}`,
     "```",
   ].join("\n")}\n`;
 }

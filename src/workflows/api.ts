@@ -19,6 +19,7 @@ import type {
   InspectOptions,
   MergeOptions,
   PlanOptions,
+  PushOptions,
   RankOptions,
   SamplingOptions,
   TrainOptions,
@@ -41,6 +42,7 @@ export type {
   InspectOptions,
   MergeOptions,
   PlanOptions,
+  PushOptions,
   RankOptions,
   SamplingOptions,
   TrainOptions,
@@ -315,6 +317,15 @@ export interface PullResult {
 }
 
 /** Lorikeet's own cache: its size, or after clearing it what was freed. */
+export interface PushResult {
+  /** The address of the commit; undefined where nothing was uploaded. */
+  readonly url: string | undefined;
+  readonly repository: string;
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** The card, README.md. */
+  readonly card: string;
+}
+
 export interface CacheResult {
   readonly folder: string;
   readonly bytes: number;
@@ -365,6 +376,7 @@ export interface Workflows {
   inspectData(options: DataOptions & Controls): Promise<DataReport>;
   inspect(directory: string, options?: Omit<InspectOptions, "directory"> & Controls): Promise<InspectResult>;
   rank(options: RankOptions & Controls): Promise<RankResult>;
+  push(options: PushOptions & Controls): Promise<PushResult>;
   pull(model: string, controls?: Controls): Promise<PullResult>;
   doctor(controls?: Controls): Promise<DoctorReport>;
   cache(action: "show" | "clear"): Promise<CacheResult>;

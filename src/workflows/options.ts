@@ -30,7 +30,9 @@ export {
   type InspectOptions,
   importSet,
   inspectSet,
+  type PushOptions,
   pullSet,
+  pushSet,
 } from "./options/other.js";
 export { type RankOptions, type RankSettings, rankSet } from "./options/rank.js";
 export {

@@ -14,6 +14,7 @@ import type {
   LoadModelOptions,
   MergeResult,
   PlanResult,
+  PushResult,
   RankResult,
   Workflows,
 } from "../../src/workflows/api.js";
@@ -41,6 +42,15 @@ const evaluation: EvaluationResult = {
   seconds: 3,
 };
 const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensors"], bytes: 538_090_408, layers: 210, notes: [] };
+const pushed: PushResult = {
+  url: "https://hub/commit/1",
+  repository: "ada/tickets",
+  files: [
+    { path: "README.md", bytes: 2000 },
+    { path: "adapter_model.safetensors", bytes: 19_600_000 },
+  ],
+  card: "# LoRA adapter\n",
+};
 const exported: ExportResult = { out: "o", files: ["Modelfile", "adapter.gguf"], bytes: 19_587_000, layers: 210, notes: [] };
 const inspected: InspectResult = {
   directory: "a",
@@ -226,6 +236,12 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     },
     { out: "run.yaml", options: { rank: 8 }, lost: [{ field: "bias", value: "all", why: "because" }], missing: [] },
     ['run.yaml:\n  rank: 8\nNot carried over:\n  bias: "all": because\n'],
+  ],
+  [
+    ["push", "run", "--to", "ada/tickets"],
+    { push: async () => pushed },
+    pushed,
+    ["https://hub/commit/1\nREADME.md (2.0 kB), adapter_model.safetensors (19.6 MB)\n"],
   ],
   [
     ["inspect", "a"],

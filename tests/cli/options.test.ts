@@ -57,10 +57,15 @@ function sample(name: string, info: OptionInfo): { text: string | undefined; val
       return { text: "1.5GB", value: 1.5e9 };
     case "weights":
       return { text: "spam=3,ham=1", value: "spam=3,ham=1" };
-    case "text":
-      return { text: `${name}-value`, value: `${name}-value` };
+    case "text": {
+      const value = formed[name] ?? `${name}-value`;
+      return { text: value, value };
+    }
   }
 }
+
+/** Texts that have a form. */
+const formed: Readonly<Record<string, string>> = { maxShardSize: "2GB" };
 
 const leastOf = (info: OptionInfo): number => Number(/from (\d+)/.exec(info.expected)?.[1] ?? 0);
 const wordsOf = (info: OptionInfo): string[] => info.expected.replace("one of ", "").split(", ");

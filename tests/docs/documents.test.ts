@@ -83,7 +83,7 @@ describe.each(documents)("%s", (path) => {
 });
 
 test("reserved names are still reserved", () => {
-  for (const name of ["serve", "push", "studio"]) expect(Object.keys(reserved)).toContain(name);
+  for (const name of ["serve", "studio"]) expect(Object.keys(reserved)).toContain(name);
 });
 
 test("every dependency is accounted for, and none that is gone", () => {

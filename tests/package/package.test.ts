@@ -83,6 +83,7 @@ test("the front door lists exactly these names", () => {
     "merge",
     "plan",
     "pull",
+    "push",
     "train",
     "unloadAdapter",
   ]);

@@ -9,6 +9,7 @@ import type { DownloadProgress } from "./download-file.js";
 import { type HubConnection, HubUnreachable, type Patience, patience } from "./hub-connection.js";
 import { cachedSnapshot, downloadSnapshot } from "./hub-snapshot.js";
 import { cachedPackage, fetchPackage, packageBytes } from "./package-source.js";
+import { processFetch } from "./proxied-fetch.js";
 import { hubCacheFolder, hubEndpoint, hubIsOffline, hubToken, lorikeetCacheFolder } from "./settings.js";
 
 export interface ResolveOptions {
@@ -108,7 +109,7 @@ async function resolveHub(name: HubName, revision: string, options: ResolveOptio
   const connection: HubConnection = {
     endpoint: hubEndpoint(),
     token: options.token ?? (await hubToken()),
-    fetch: options.fetch ?? globalThis.fetch,
+    fetch: options.fetch ?? processFetch(),
     signal: options.signal,
     patience: { ...patience, ...options.patience },
   };

@@ -39,6 +39,17 @@ export async function adapterBytes(folder: string): Promise<number> {
   return (await stat(path)).size;
 }
 
+/** The files that make an adapter, as PEFT and the Hub take it. */
+export async function adapterFiles(folder: string): Promise<{ readonly name: string; readonly path: string }[]> {
+  const files: { name: string; path: string }[] = [];
+  for (const name of [CONFIG, WEIGHTS]) {
+    const path = await placeOf(folder, name);
+    if (path === undefined) throw name === CONFIG ? await notAnAdapter(folder) : withoutWeights(folder);
+    files.push({ name, path });
+  }
+  return files;
+}
+
 /** Reads an adapter that PEFT or this library saved. Throws InputError for a folder that is none, and for unsupported kinds. */
 export async function readAdapterFolder(folder: string): Promise<Adapter> {
   const configPath = await placeOf(folder, CONFIG);

@@ -3,7 +3,20 @@ import type { OptionSet, Shape } from "../parse-options.js";
 import { classifySet } from "./classify.js";
 import { groups, json, quiet } from "./common.js";
 import { mergeSet } from "./merge.js";
-import { cacheSet, dataSet, demoSet, doctorSet, ejectSet, embedSet, evalSet, exportSet, importSet, inspectSet, pullSet } from "./other.js";
+import {
+  cacheSet,
+  dataSet,
+  demoSet,
+  doctorSet,
+  ejectSet,
+  embedSet,
+  evalSet,
+  exportSet,
+  importSet,
+  inspectSet,
+  pullSet,
+  pushSet,
+} from "./other.js";
 import { rankSet } from "./rank.js";
 import { chatSet, generateSet } from "./text.js";
 import { planSet, trainSet } from "./train.js";
@@ -49,5 +62,6 @@ export const commandOptions = {
   export: command(exportSet, output),
   eject: command(ejectSet, output),
   import: command(importSet, output),
+  push: command(pushSet, output),
   cache: command(cacheSet, { json: json() }),
 } as const;

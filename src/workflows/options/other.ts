@@ -158,6 +158,42 @@ export const ejectSet = optionSet("eject", "Write a run out as a program of your
   }),
 });
 
+export const pushSet = optionSet(
+  "push",
+  "Upload an adapter to the Hub, with a card that says what it is, what it gained and lost, and what it took.",
+  {
+    adapter: option(text("the folder of a run, or of an adapter as PEFT saves it"), {
+      required: true,
+      positional: true,
+      value: "DIR",
+      group: groups.files,
+      help: "The adapter to upload: the folder of a run, whose report is told in the card, or that of an adapter.",
+    }),
+    to: option(text("a name on the Hub, owner/name"), {
+      required: true,
+      value: "OWNER/NAME",
+      group: groups.files,
+      help: "The repository that receives it; it is made where it does not exist. HF_TOKEN is an access token that may write.",
+    }),
+    private: option(toggle(), {
+      default: false,
+      group: groups.files,
+      help: "Make a new repository private: only you and your organisation see it.",
+    }),
+    message: option(text("a sentence"), {
+      default: "Adapter trained with Lorikeet",
+      value: "TEXT",
+      group: groups.files,
+      help: "The title of the commit.",
+    }),
+    dryRun: option(toggle(), {
+      default: false,
+      group: groups.output,
+      help: "Show the card and the files that would be uploaded, and upload nothing.",
+    }),
+  },
+);
+
 const importShape = {
   peft: option(text("an adapter_config.json"), {
     value: "FILE",
@@ -259,6 +295,7 @@ export type ExportOptions = OptionsOf<(typeof exportSet)["shape"]>;
 export type EjectOptions = OptionsOf<(typeof ejectSet)["shape"]>;
 export type ImportOptions = OptionsOf<typeof importShape>;
 export type InspectOptions = OptionsOf<(typeof inspectSet)["shape"]>;
+export type PushOptions = OptionsOf<(typeof pushSet)["shape"]>;
 export type ExportSettings = ValuesOf<(typeof exportSet)["shape"]>;
 export type DemoOptions = OptionsOf<(typeof demoSet)["shape"]>;
 export type DemoSettings = ValuesOf<(typeof demoSet)["shape"]>;
