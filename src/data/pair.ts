@@ -19,6 +19,7 @@ export interface PairExample extends LabelledTokens {
   readonly prompt: string;
   /** As in `SourceRow`. */
   readonly group?: string;
+  readonly row: PairRow;
 }
 
 /** Rows `{"anchor", "positive"}`. */

@@ -13,6 +13,22 @@ export interface EmbeddedPair {
   readonly positive: EmbeddedText;
 }
 
+/** What one anchor finds. */
+export interface RankedAnchor {
+  /** Key of the anchor. */
+  readonly key: string;
+  /** Rank of its nearest own positive, from 1. */
+  readonly rank: number;
+  /** Key of the positive that is nearest of all. */
+  readonly nearest: string;
+}
+
+export interface RankedPairs {
+  readonly ranking: Ranking;
+  /** In the order in which they first occur. */
+  readonly anchors: readonly RankedAnchor[];
+}
+
 /**
  * How well each anchor finds a positive of its own among all of them, each text counted once, by the cosine: accuracy@1 and mean
  * reciprocal rank as in `InformationRetrievalEvaluator` of sentence-transformers. A wrong positive that is as near as the own one
@@ -20,30 +36,33 @@ export interface EmbeddedPair {
  *
  * @param scale what cosines are multiplied by in the loss
  */
-export function rankPairs(pairs: readonly EmbeddedPair[], scale: number): Ranking {
-  const anchors = distinct(pairs.map(({ anchor }) => anchor));
+export function rankPairs(pairs: readonly EmbeddedPair[], scale: number): RankedPairs {
   const positives = distinct(pairs.map(({ positive }) => positive));
   const uses = countsOf(pairs);
-  const ranks: number[] = [];
   let loss = 0;
-  for (const anchor of anchors) {
+  const anchors = distinct(pairs.map(({ anchor }) => anchor)).map((anchor): RankedAnchor => {
     const own = countsOf(pairs.filter((pair) => pair.anchor.key === anchor.key));
     const scored = positives.map(({ key, vector }) => ({ key, score: product(anchor.vector, vector) }));
-    const right = scored.filter(({ key }) => own.has(key));
-    const wrong = scored.filter(({ key }) => !own.has(key));
-    const best = Math.max(...right.map(({ score }) => score));
-    ranks.push(1 + wrong.filter(({ score }) => score >= best).length);
+    const right = scored.filter(({ key }) => own.has(key)).sort((a, b) => b.score - a.score);
+    const wrong = scored.filter(({ key }) => !own.has(key)).sort((a, b) => b.score - a.score);
+    const best = right[0]?.score ?? 0;
     for (const { key, score } of right) {
       const others = wrong.reduce((sum, other) => sum + (uses.get(other.key) ?? 0) * Math.exp(scale * (other.score - score)), 0);
       loss += (own.get(key) ?? 0) * Math.log1p(others);
     }
-  }
+    const rank = 1 + wrong.filter(({ score }) => score >= best).length;
+    return { key: anchor.key, rank, nearest: (rank === 1 ? right : wrong)[0]?.key ?? "" };
+  });
+  const ranks = anchors.map(({ rank }) => rank);
   return {
-    anchors: anchors.length,
-    positives: positives.length,
-    accuracy: mean(ranks.map((rank) => Number(rank === 1))),
-    meanReciprocalRank: mean(ranks.map((rank) => 1 / rank)),
-    loss: loss / pairs.length,
+    ranking: {
+      anchors: anchors.length,
+      positives: positives.length,
+      accuracy: mean(ranks.map((rank) => Number(rank === 1))),
+      meanReciprocalRank: mean(ranks.map((rank) => 1 / rank)),
+      loss: loss / pairs.length,
+    },
+    anchors,
   };
 }
 

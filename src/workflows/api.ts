@@ -126,12 +126,13 @@ export interface Comparison {
   readonly metric: string;
   /** Measured on the file (`target`) or on the questions and texts that come with the package (`general`). */
   readonly side: "target" | "general";
-  readonly unit: "share" | "perplexity" | "nats";
+  /** `score`: a measure of its own, such as a mean reciprocal rank. */
+  readonly unit: "share" | "perplexity" | "nats" | "score";
   /** Examples measured. */
   readonly n: number;
   readonly base: number;
   readonly adapted?: number;
-  /** From base to adapted, paired by example; absent without an adapter, and for a loss, of which the perplexity says the same. */
+  /** From base to adapted, paired by example; absent without an adapter, and for losses and scores. */
   readonly change?: Change;
 }
 
@@ -140,6 +141,11 @@ export interface EvaluationResult {
   readonly adapter?: string;
   readonly data: string;
   readonly comparisons: readonly Comparison[];
+  /** Of a head for labels: accuracy, macroF1 and matthews, or pearson, spearman and rootMeanSquare. */
+  readonly metrics?: Readonly<Record<string, number>>;
+  /** The labels that a head tells, and how often each (row) was taken for each (column). */
+  readonly labels?: readonly string[];
+  readonly confusion?: readonly (readonly number[])[];
   readonly samples: readonly (Omit<Sample, "after"> & { readonly after?: string })[];
   /** What a person should know: examples that were cut or left out, or another source of the model. */
   readonly notes: readonly string[];

@@ -41,6 +41,16 @@ const evaluation: EvaluationResult = {
   sentence: "82 of 100 right, 3 before.",
   seconds: 3,
 };
+
+const labelled: EvaluationResult = {
+  ...evaluation,
+  comparisons: [{ metric: "mean reciprocal rank", side: "target", unit: "score", n: 100, base: 0.314, adapted: 0.957 }],
+  labels: ["ham", "spam"],
+  confusion: [
+    [60, 2],
+    [3, 35],
+  ],
+};
 const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensors"], bytes: 538_090_408, layers: 210, notes: [] };
 const pushed: PushResult = {
   url: "https://hub/commit/1",
@@ -205,6 +215,12 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
       "target: loss              100   3.001    1.5\n",
       "\n82 of 100 right, 3 before.\n",
     ],
+  ],
+  [
+    ["eval", "--model", "m", "--adapter", "a", "--data", "d.jsonl"],
+    { evaluate: async () => labelled },
+    labelled,
+    ["ham            60     2\nspam            3    35\n\nmeasure", "target: mean reciprocal rank       100   0.314  0.957\n"],
   ],
   [
     ["merge", "--model", "m", "--adapter", "a", "--out", "o"],

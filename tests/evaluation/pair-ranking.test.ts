@@ -16,7 +16,10 @@ test("accuracy and mean reciprocal rank are those of sentence-transformers, also
   const pairs = ranking.pairs.map(
     ([anchor, positive]): EmbeddedPair => ({ anchor: text("anchors", anchor), positive: text("positives", positive) }),
   );
-  const found = rankPairs(pairs, 20);
+  const { ranking: found, anchors } = rankPairs(pairs, 20);
+  expect(anchors.map(({ rank }) => 1 / rank).reduce((sum, one) => sum + one, 0) / 7).toBeCloseTo(found.meanReciprocalRank, 12);
+  for (const { key, rank, nearest } of anchors)
+    expect(pairs.some(({ anchor, positive }) => anchor.key === key && positive.key === nearest)).toBe(rank === 1);
   expect(found).toMatchObject({ anchors: 7, positives: 6 });
   expect(found.accuracy).toBeCloseTo(ranking.accuracy, 12);
   expect(found.meanReciprocalRank).toBeCloseTo(ranking.meanReciprocalRank, 12);
@@ -28,9 +31,9 @@ test("a wrong positive that is as near as the own one stands before it; a pair a
     anchor: { key: `a${at}`, vector: anchor },
     positive: { key: `p${at}`, vector: positive },
   });
-  const level = rankPairs([pair(0, x, x), pair(1, y, x), pair(2, x, x)], 1);
+  const { ranking: level } = rankPairs([pair(0, x, x), pair(1, y, x), pair(2, x, x)], 1);
   expect(level).toMatchObject({ accuracy: 0, meanReciprocalRank: 1 / 3 });
   expect(level.loss).toBeCloseTo(Math.log(3), 12);
-  expect(rankPairs([pair(0, x, x), pair(1, y, y)], 1)).toMatchObject({ accuracy: 1, meanReciprocalRank: 1 });
-  expect(rankPairs([pair(0, x, y)], 1)).toMatchObject({ accuracy: 1, loss: 0 });
+  expect(rankPairs([pair(0, x, x), pair(1, y, y)], 1).ranking).toMatchObject({ accuracy: 1, meanReciprocalRank: 1 });
+  expect(rankPairs([pair(0, x, y)], 1).ranking).toMatchObject({ accuracy: 1, loss: 0 });
 });

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { vectorFromAdapter } from "../../src/lora/adapter.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { EmbeddingProgram } from "../../src/training/embedding-program.js";
@@ -67,7 +68,8 @@ describe.each(encoders)("%s", (name) => {
   });
 
   test("vectors with an adapter that PEFT trained beside the bare model, whose names lack the prefix", async () => {
-    const adapter = await readEmbeddingAdapter(join(it.folder, "embedding-adapter"), { name, model: it.model });
+    const stored = await readEmbeddingAdapter(join(it.folder, "embedding-adapter"), { name, model: it.model });
+    const adapter = vectorFromAdapter(stored, it.model.linearGroups);
     const options = { model: it.model, embedding: { pooling: "mean", normalised: true }, adapter, maxTokens: MAX_TOKENS } as const;
     const program = await EmbeddingProgram.compile(nodeEngine, options, await it.compile());
     const found = await program.run(taughtTexts(it.facts.batches[0], "sequence"));

@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { rankPairs } from "../../src/evaluation/pair-ranking.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { runEmbed } from "../../src/workflows/node/embed-run.js";
+import { runEvaluation } from "../../src/workflows/node/evaluation-run.js";
 import { fakeContext, jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 import { ofType, runHere } from "./training-support.js";
 
@@ -59,6 +61,52 @@ describe("training with pairs", () => {
     };
     expect(await nearest(out)).toBeCloseTo(ranking?.after.accuracy ?? Number.NaN, 12);
     expect(await nearest()).toBeCloseTo(ranking?.before.accuracy ?? Number.NaN, 12);
+  });
+
+  test.each(["dora", "lora-fa", "olora"])("%s: embed and eval see the adapter that was trained", { timeout: 120_000 }, async (method) => {
+    const { out, request, events } = await trained({ method, steps: 6 });
+    const { ranking } = ofType(events, "done")[0]!;
+    const { comparisons } = await runEvaluation({ model: TINY_CHAT, adapter: out, data: request.valid, precision: "fp32" }, fakeContext());
+    const loss = comparisons.find(({ metric }) => metric === "loss");
+    expect(loss?.base).toBeCloseTo(ranking?.before.loss ?? Number.NaN, 3);
+    expect(loss?.adapted).toBeCloseTo(ranking?.after.loss ?? Number.NaN, 3);
+    const text = pairs(6).flatMap(({ anchor, positive }) => [anchor, positive]);
+    const { vectors } = await runEmbed({ model: TINY_CHAT, threads: 1, text, adapter: out }, fakeContext());
+    const unit = vectors.map((vector) => vector.map((value) => value / Math.sqrt(dot(vector, vector))));
+    const embedded = Array.from({ length: 6 }, (_, at) => ({
+      anchor: { key: `a${at}`, vector: unit[2 * at]! },
+      positive: { key: `p${at}`, vector: unit[2 * at + 1]! },
+    }));
+    expect(rankPairs(embedded, 20).ranking.loss).toBeCloseTo(ranking?.after.loss ?? Number.NaN, 3);
+  });
+
+  test("eval ranks pairs without an adapter too, shows what anchors find, and refuses what does not fit together", {
+    timeout: 120_000,
+  }, async () => {
+    const { out, request, events } = await trained();
+    const { ranking } = ofType(events, "done")[0]!;
+    const asked = { model: TINY_CHAT, data: request.valid, precision: "fp32" };
+    const base = await runEvaluation(asked, fakeContext());
+    expect(base.comparisons.map(({ metric, unit, n, adapted }) => [metric, unit, n, adapted])).toEqual([
+      ["loss", "nats", 6, undefined],
+      ["accuracy@1", "share", 6, undefined],
+      ["mean reciprocal rank", "score", 6, undefined],
+    ]);
+    const both = await runEvaluation({ ...asked, adapter: out }, fakeContext());
+    const [, accuracy, rank] = both.comparisons;
+    expect(accuracy).toMatchObject({ base: ranking?.before.accuracy, adapted: ranking?.after.accuracy, change: { n: 6 } });
+    expect(rank?.adapted).toBeCloseTo(ranking?.after.meanReciprocalRank ?? Number.NaN, 12);
+    expect(both.samples[0]).toMatchObject({ prompt: expect.stringMatching(/^[a-f]/), expected: expect.stringMatching(/^[m-r]/) });
+    expect(both.samples[0]?.after).toBe(both.samples[0]?.expected);
+    expect(both.sentence).toContain("of 6 anchors find a positive of their own first among 6 (");
+    expect(structuredClone(both)).toEqual(both);
+    const answers = await jsonlFile([{ prompt: "a", completion: "b" }]);
+    await expect(runEvaluation({ ...asked, adapter: out, data: answers }, fakeContext())).rejects.toThrow(
+      `${out} turns texts into vectors, and is measured on rows with "anchor" and "positive"; 1 of 1 rows are others.`,
+    );
+    await expect(runEvaluation({ ...asked, adapter: join(TINY_CHAT, "adapter") }, fakeContext())).rejects.toThrow(
+      'rows with "anchor" and "positive" measure models and adapters that turn texts into vectors',
+    );
   });
 
   test("a run that is stopped goes on to the very values of one that was not", { timeout: 120_000 }, async () => {

@@ -8,6 +8,7 @@ import { writeSafetensors } from "../../src/weights/node/write-safetensors.js";
 import type { ClassifyResult } from "../../src/workflows/api.js";
 import { readFittingAdapter } from "../../src/workflows/node/adapter-place.js";
 import { runClassify } from "../../src/workflows/node/classify-run.js";
+import { runEvaluation } from "../../src/workflows/node/evaluation-run.js";
 import { runMerge } from "../../src/workflows/node/merge-run.js";
 import { describeModel } from "../../src/workflows/node/open-model.js";
 import { jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
@@ -77,6 +78,15 @@ describe("classification", () => {
       [6, 0],
       [0, 2],
     ]);
+    const evaluated = await runEvaluation({ model: TINY_CHAT, adapter: out, data: await jsonlFile(letters(8)) }, nobody);
+    expect(evaluated.comparisons).toMatchObject([{ metric: "accuracy", unit: "share", n: 8, base: 0.75, adapted: 1 }]);
+    expect(evaluated).toMatchObject({ metrics: file.metrics, confusion: file.confusion, labels: ["ants", "bees"] });
+    expect(evaluated.notes).toContain('"Before" is to say the label "ants" always.');
+    expect(evaluated.sentence).toContain("8 of 8 held-out labels right");
+    const unlabelled = runEvaluation({ model: TINY_CHAT, adapter: out, data: await jsonlFile([{ text: "aaaa" }]) }, nobody);
+    await expect(unlabelled).rejects.toThrow(
+      "some rows have no label to compare with. Give every row one, or let `lorikeet classify --data`",
+    );
     const described = await describeModel(TINY_CHAT);
     await expect(readFittingAdapter(out, described)).rejects.toThrow(
       "score.weight: trained whole, and it labels texts: ask it with `lorikeet classify`",
@@ -188,6 +198,10 @@ describe("other tasks", () => {
       throw new Error("no report of values");
     expect(report.report.results.pearson).toBeGreaterThan(0.95);
     expect(report.report.results.rootMeanSquare).toBeLessThan(0.3 * report.report.results.baselineRootMeanSquare);
+    const evaluated = await runEvaluation({ model: TINY_CHAT, adapter: out, data: await jsonlFile(rows.slice(0, 24)) }, nobody);
+    expect(evaluated.metrics?.pearson).toBeCloseTo(report.report.results.pearson ?? Number.NaN, 4);
+    expect(evaluated.comparisons[0]).toMatchObject({ metric: "root mean square error", n: 24 });
+    expect(evaluated.comparisons[0]?.adapted).toBeCloseTo(report.report.results.rootMeanSquare, 4);
     const told = await classify({ adapter: out }, ["aaaa", "bbbb"]);
     const values = told.rows.map((row) => (row.kind === "value" ? row.value : Number.NaN));
     expect(values[0]).toBeGreaterThan(0.5);

@@ -1,5 +1,6 @@
 import { verdictWords } from "../../evaluation/trade-off.js";
 import type { Change, Comparison, EvaluationResult, Sample } from "../../workflows/api.js";
+import { confusionText, SHOWN_LABELS } from "./label-report.js";
 import { percentText, plainNumber, signed } from "./numbers.js";
 import { type Paint, printable } from "./paint.js";
 import { type Column, table } from "./table.js";
@@ -7,11 +8,13 @@ import { type Column, table } from "./table.js";
 /** Model and adapter side by side, some answers, and one sentence. */
 export function evaluationText(result: EvaluationResult, paint: Paint): string {
   const compared = result.comparisons.some(({ adapted }) => adapted !== undefined);
+  const { confusion, labels = [] } = result;
   return [
     ...result.samples.map((sample) => sampleText(sample, paint)),
+    ...(confusion === undefined || labels.length > SHOWN_LABELS ? [] : [confusionText(confusion, labels), ""]),
     comparisonTable(result.comparisons, compared),
     "",
-    result.sentence,
+    printable(result.sentence),
   ].join("\n");
 }
 

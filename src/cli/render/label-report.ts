@@ -4,7 +4,7 @@ import { type Paint, printable } from "./paint.js";
 import { table } from "./table.js";
 
 /** Labels of a confusion matrix that a terminal shows; the report's page has all. */
-const SHOWN_LABELS = 12;
+export const SHOWN_LABELS = 12;
 const SHOWN_SAMPLES = 6;
 const SHOWN_CHARACTERS = 70;
 

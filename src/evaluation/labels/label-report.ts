@@ -62,9 +62,19 @@ export interface LabelReportInput extends Pick<LabelReport, "loss" | "samples" |
 }
 
 /** Says in numbers and words how well held-out rows are labelled. */
-export function buildLabelReport({ labelling: { task, labels }, measures, trained, ...rest }: LabelReportInput): LabelReport {
+export function buildLabelReport({ labelling, measures, trained, ...rest }: LabelReportInput): LabelReport {
+  const { task, labels } = labelling;
+  return { version: 1, kind: "labels", task, labels, ...labelResults({ labelling, measures, trained }), ...rest };
+}
+
+/** The results alone, and their sentence. */
+export function labelResults({
+  labelling: { labels },
+  measures,
+  trained,
+}: Pick<LabelReportInput, "labelling" | "measures" | "trained">): Pick<LabelReport, "results" | "sentence"> {
   const results = measures.kind === "classes" ? classResults(measures, labels, trained) : valueResults(measures);
-  return { version: 1, kind: "labels", task, labels, results, sentence: sentenceOf(results), ...rest };
+  return { results, sentence: sentenceOf(results) };
 }
 
 function classResults(

@@ -4,7 +4,7 @@ import { InputError } from "../../errors.js";
 import type { BaseModel } from "../../interchange/gguf/base-model.js";
 import { isGgufFile, readGgufAdapterFile } from "../../interchange/gguf/node/adapter-file.js";
 import { isMlxFolder, MLX_WEIGHTS, readMlxFolder } from "../../interchange/mlx/node/adapter-folder.js";
-import type { Adapter } from "../../lora/adapter.js";
+import type { Adapter, TaskType } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { adapterBytes, holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import type { DescribedModel } from "./open-model.js";
@@ -46,6 +46,12 @@ export async function findAdapter(directory: string): Promise<string> {
   if (await holdsAdapter(directory)) return directory;
   if (await holdsAdapter(run.adapter)) return run.adapter;
   throw await noAdapter(directory);
+}
+
+/** What an adapter was trained for, where `findAdapter` found it; those of other tools answer. */
+export async function placedTaskType(place: string): Promise<TaskType> {
+  if (isGgufFile(place) || (await isMlxFolder(place))) return "CAUSAL_LM";
+  return (await readAdapterFolder(place)).config.taskType;
 }
 
 /** Bytes of the file of weights of an adapter where `findAdapter` found it. */

@@ -3,7 +3,7 @@ import { encodeLabelled, type LabelledExample, type RowTargets } from "../../dat
 import type { LabelledRow } from "../../data/labelled-row.js";
 import { longestOf, longestRow } from "../../data/packing.js";
 import { InputError } from "../../errors.js";
-import { largestAt, measuresOf, rowsOf, softmaxOf } from "../../evaluation/labels/measures.js";
+import { type ClassMeasures, largestAt, measuresOf, rowsOf, softmaxOf, type ValueMeasures } from "../../evaluation/labels/measures.js";
 import type { Adapter, Labelling } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { inferenceAdapter } from "../../lora/inference.js";
@@ -24,15 +24,53 @@ import { type DescribedModel, describeModelAs, mapModel } from "./open-model.js"
 import { predictLabels } from "./predict-labels.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
+/** What labelling a file depends on. */
+type LabelSettings = Pick<
+  ClassifySettings,
+  "model" | "adapter" | "text" | "data" | "columns" | "limit" | "batchSize" | "maxLength" | "precision" | "device" | "threads"
+>;
+
 export interface ClassifyRequest {
   readonly options: unknown;
   readonly texts?: readonly TextToLabel[] | undefined;
 }
 
-/** The work of `classify`, in its worker. Files are read before the model, and its description before its weights. */
+/** The work of `classify`, in its worker. */
 export async function runClassify({ options, texts }: ClassifyRequest, context: WorkerContext): Promise<ClassifyResult> {
   const started = performance.now();
   const settings = parseOptions(classifySet, options, inCode);
+  const { labelling, examples, outputs, measures, notes } = await labelRows(settings, texts, context);
+  const { task, labels } = labelling;
+  const isLabelled = measures !== undefined;
+  return {
+    model: settings.model,
+    adapter: settings.adapter,
+    task,
+    labels: task === "regression" ? [] : labels,
+    rows: examples.map((example, index) => classified(labelling, example, outputs[index] ?? new Float32Array(), isLabelled)),
+    ...(measures === undefined ? {} : { metrics: measures.metrics }),
+    ...(measures?.kind === "classes" ? { confusion: measures.confusion } : {}),
+    notes,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+/** Rows, and what a head says of them. */
+export interface LabelledRows {
+  readonly labelling: Labelling;
+  readonly examples: readonly LabelledExample[];
+  readonly outputs: readonly Float32Array[];
+  /** How that compares with the rows' own labels; undefined where a row has none. */
+  readonly measures: ClassMeasures | ValueMeasures | undefined;
+  readonly notes: readonly string[];
+}
+
+/** Labels rows. Files are read before the model, and its description before its weights. */
+export async function labelRows(
+  settings: LabelSettings,
+  texts: readonly TextToLabel[] | undefined,
+  context: WorkerContext,
+): Promise<LabelledRows> {
   const adapter = await readAdapterFolder(await findAdapter(settings.adapter));
   const task = taskOf(adapter, settings.adapter);
   const rows = (await rowsToLabel(settings, task, texts)).slice(0, settings.limit);
@@ -58,17 +96,7 @@ export async function runClassify({ options, texts }: ClassifyRequest, context: 
       context.signal.throwIfAborted();
     });
     const measures = isLabelled ? measuresOf(labelling, examples, outputs) : undefined;
-    return {
-      model: settings.model,
-      adapter: settings.adapter,
-      task,
-      labels: task === "regression" ? [] : labelling.labels,
-      rows: examples.map((example, index) => classified(labelling, example, outputs[index] ?? new Float32Array(), isLabelled)),
-      ...(measures === undefined ? {} : { metrics: measures.metrics }),
-      ...(measures?.kind === "classes" ? { confusion: measures.confusion } : {}),
-      notes: [...notices, ...notes],
-      seconds: (performance.now() - started) / 1000,
-    };
+    return { labelling, examples, outputs, measures, notes: [...notices, ...notes] };
   } finally {
     await program.release();
   }
@@ -97,7 +125,7 @@ function labellingOf({ labelling, trained = [] }: Adapter, task: LabelTaskName, 
 }
 
 async function rowsToLabel(
-  { data, text, columns }: ClassifySettings,
+  { data, text, columns }: LabelSettings,
   task: LabelTaskName,
   texts: readonly TextToLabel[] = [],
 ): Promise<readonly LabelledRow[]> {
@@ -118,7 +146,7 @@ function encoded(
   { codec, model }: DescribedModel<ModelGraph>,
   labelling: Labelling,
   reads: "first" | "last",
-  { maxLength }: ClassifySettings,
+  { maxLength }: LabelSettings,
   isLabelled: boolean,
 ): { readonly examples: readonly LabelledExample[]; readonly notes: readonly string[] } {
   const targets = isLabelled ? targetsOf(rows, labelling, new Float32Array(labelling.labels.length).fill(1)) : rows.map(unknown);

@@ -2,9 +2,10 @@ import { measuringBatches } from "../../data/batch.js";
 import { readRows } from "../../data/node/read-rows.js";
 import { longestOf, longestRow } from "../../data/packing.js";
 import { InputError } from "../../errors.js";
-import { vectorFromAdapter } from "../../lora/adapter.js";
+import type { Adapter } from "../../lora/adapter.js";
 import { fromBareModel } from "../../lora/bare-model.js";
 import { checkFit } from "../../lora/fit.js";
+import { inferenceAdapter } from "../../lora/inference.js";
 import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
@@ -12,6 +13,7 @@ import { EmbeddingProgram } from "../../training/embedding-program.js";
 import type { EmbedResult, Progress } from "../api.js";
 import { type EmbedSettings, embedSet, inCode, parseOptions } from "../options.js";
 import { findAdapter } from "./adapter-place.js";
+import { weightsOf } from "./applied-adapter.js";
 import { targetOf } from "./device.js";
 import { describeEmbedding, encodedText } from "./embedded-text.js";
 import { type DescribedModel, mapModel } from "./open-model.js";
@@ -23,13 +25,14 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   const notes: string[] = [];
   const onProgress = (progress: Progress) => emit(progress);
   const { described, embedding } = await describeEmbedding(settings.model, { signal, onProgress, onNotice: (note) => notes.push(note) });
-  const adapter = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
+  const stored = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
   const longest = described.model.dimensions.maxPositions;
   const texts = (await textsOf(settings)).map((text) => encodedText(described.codec, text, embedding.pooling, longest));
   const cut = texts.filter((text) => text.cut).length;
   if (cut > 0) notes.push(`${cut} of ${texts.length} texts are longer than ${longest} tokens and cut at their end`);
 
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads }, { signal, onProgress });
+  const adapter = stored === undefined ? undefined : await inferenceAdapter(stored, opened.model.linearGroups, weightsOf(opened));
   const maxTokens = longestRow(longestOf(texts));
   const program = await EmbeddingProgram.compile(nodeEngine, { model: opened.model, embedding, adapter, maxTokens }, opened.compile);
   try {
@@ -51,14 +54,17 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
 }
 
 /**
- * An adapter of a model that embeds, laid out beside it.
+ * An adapter of a model that embeds, by the names of its layers.
  *
  * @throws InputError where it does not fit, with every mismatch.
  */
-export async function readEmbeddingAdapter(directory: string, { name, model }: Pick<DescribedModel<ModelGraph>, "name" | "model">) {
+export async function readEmbeddingAdapter(
+  directory: string,
+  { name, model }: Pick<DescribedModel<ModelGraph>, "name" | "model">,
+): Promise<Adapter> {
   const adapter = fromBareModel(await readAdapterFolder(await findAdapter(directory)), model);
   checkFit(adapter, model.linearGroups.flat(), name);
-  return vectorFromAdapter(adapter, model.linearGroups);
+  return adapter;
 }
 
 /** The texts given, then those of the file. */

@@ -1,8 +1,11 @@
 import { performance } from "node:perf_hooks";
 import { type Example, encodeRows } from "../../data/example.js";
-import { readRows } from "../../data/node/read-rows.js";
+import { readRowsAs } from "../../data/node/read-rows.js";
 import { longestRow } from "../../data/packing.js";
+import { type PairRow, recognisePair } from "../../data/pair.js";
+import { recogniseRow } from "../../data/recognise.js";
 import { questionOf, type SourceRow } from "../../data/row.js";
+import { InputError } from "../../errors.js";
 import { exactMatch } from "../../evaluation/exact-match.js";
 import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evaluation/general.js";
 import { modelSubject } from "../../evaluation/model-subject.js";
@@ -15,9 +18,12 @@ import { noiseWords, perplexityChange, type Sample, shareChange } from "../../ev
 import type { InferenceAdapter } from "../../lora/inference.js";
 import type { Comparison, EvaluationResult } from "../api.js";
 import { type EvaluateSettings, evalSet, inCode, parseOptions } from "../options.js";
-import { readFittingAdapter } from "./adapter-place.js";
+import { findAdapter, placedTaskType, readFittingAdapter } from "./adapter-place.js";
 import { appliedTo } from "./applied-adapter.js";
 import { askingPrecision, targetOf } from "./device.js";
+import { evaluateLabels } from "./evaluate-labels.js";
+import { evaluatePairs } from "./evaluate-pairs.js";
+import type { Measured } from "./measured.js";
 import { type DescribedModel, describeModel, mapModel, type OpenedModel } from "./open-model.js";
 import { PROBE_TOKENS, readProbe } from "./probe.js";
 import { compileMeasures } from "./training/programs.js";
@@ -31,11 +37,43 @@ interface Side {
   readonly general: GeneralMeasure | undefined;
 }
 
-/** The work of `evaluate`, in its worker. Files are read before the model, and its description before its weights. */
+/** The work of `evaluate`, in its worker: what is measured is what the adapter was trained for, or without one, what the rows are. */
 export async function runEvaluation(options: unknown, context: WorkerContext): Promise<EvaluationResult> {
   const started = performance.now();
   const settings = parseOptions(evalSet, options, inCode);
-  const { rows } = await readRows(settings.data, settings);
+  const { model, adapter, data } = settings;
+  const measured = await measureFile(settings, context);
+  return { model, ...(adapter === undefined ? {} : { adapter }), data, ...measured, seconds: (performance.now() - started) / 1000 };
+}
+
+async function measureFile(settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
+  const { adapter, data, limit } = settings;
+  const taskType = adapter === undefined ? undefined : await placedTaskType(await findAdapter(adapter));
+  if (adapter !== undefined && (taskType === "SEQ_CLS" || taskType === "TOKEN_CLS"))
+    return evaluateLabels({ ...settings, adapter }, context);
+  const { rows } = await readRowsAs<SourceRow | PairRow>(data, (value) => (isPair(value) ? recognisePair(value) : recogniseRow(value)), settings);
+  const some = rows.slice(0, limit);
+  const pairs = some.filter((row): row is PairRow => "anchor" in row);
+  if (pairs.length === some.length && (taskType === undefined || taskType === "FEATURE_EXTRACTION"))
+    return evaluatePairs(pairs, settings, context);
+  if (pairs.length > 0 || taskType === "FEATURE_EXTRACTION") {
+    const reason =
+      taskType === "FEATURE_EXTRACTION"
+        ? `${adapter} turns texts into vectors, and is measured on rows with "anchor" and "positive"`
+        : 'rows with "anchor" and "positive" measure models and adapters that turn texts into vectors';
+    throw new InputError(`${data}: ${reason}; ${some.length - pairs.length} of ${some.length} rows are others.`);
+  }
+  return evaluateAnswers(
+    some.filter((row): row is SourceRow => !("anchor" in row)),
+    settings,
+    context,
+  );
+}
+
+const isPair = (value: unknown): boolean => typeof value === "object" && value !== null && "anchor" in value && "positive" in value;
+
+/** How well a file's answers are known. Files are read before the model, and its description before its weights. */
+async function evaluateAnswers(rows: readonly SourceRow[], settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
   const notices: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notices.push(notice) };
   const described = await describeModel(settings.model, opening);
@@ -49,14 +87,10 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
   const adapted = adapter === undefined ? undefined : await measureSide(opened, adapter, examples, questions, settings, context);
   const comparisons = compare(base, adapted, questions, settings);
   return {
-    model: settings.model,
-    ...(settings.adapter === undefined ? {} : { adapter: settings.adapter }),
-    data: settings.data,
     comparisons,
     samples: samplesOf(questions, base, adapted),
     notes: [...notices, ...notes],
     sentence: sentenceOf(comparisons),
-    seconds: (performance.now() - started) / 1000,
   };
 }
 
@@ -70,7 +104,7 @@ interface Tasks {
 function tasksOf({ codec, model }: DescribedModel, rows: readonly SourceRow[], settings: EvaluateSettings): Tasks {
   const { maxPositions } = model.dimensions;
   const maxLength = Math.min(settings.maxLength, maxPositions);
-  const { examples, counts } = encodeRows(codec, rows.slice(0, settings.limit), { maxLength, overflow: settings.overflow });
+  const { examples, counts } = encodeRows(codec, rows, { maxLength, overflow: settings.overflow });
   const questions = questionsOf(codec, examples, Math.min(maxLength, maxPositions - settings.maxNewTokens));
   const unasked = examples.filter(({ row }) => questionOf(row) !== undefined).length - questions.length;
   const notes: readonly (readonly [count: number, words: string])[] = [

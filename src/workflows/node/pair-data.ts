@@ -107,8 +107,8 @@ function inFullBatches(train: readonly PairExample[], { data, batchSize }: PairC
 }
 
 /** Rows as pairs of texts, each read by itself. */
-function encodePairs(
-  { codec, pooling }: PairReader,
+export function encodePairs(
+  { codec, pooling }: Pick<PairReader, "codec" | "pooling">,
   rows: readonly PairRow[],
   { maxLength, overflow }: Pick<DataChoice, "maxLength" | "overflow">,
 ): EncodedPairs {
@@ -124,7 +124,7 @@ function encodePairs(
     if (isCut) counts.cut++;
     const partner = { ids: positive.ids, place: positive.places[0] ?? 0 };
     const group = row.group === undefined ? {} : { group: row.group };
-    return [{ ...anchor, partner, source: row.source, prompt: row.anchor.replace(/\s+/g, " ").trim(), ...group }];
+    return [{ ...anchor, partner, source: row.source, prompt: row.anchor.replace(/\s+/g, " ").trim(), ...group, row }];
   });
   return { examples, counts };
 }

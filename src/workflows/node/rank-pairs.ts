@@ -1,8 +1,7 @@
 import { measuringBatches } from "../../data/batch.js";
 import { textsOf } from "../../data/lesson.js";
 import type { PairExample } from "../../data/pair.js";
-import { type EmbeddedPair, rankPairs } from "../../evaluation/pair-ranking.js";
-import type { Ranking } from "../../training/events.js";
+import { type EmbeddedPair, type RankedPairs, rankPairs } from "../../evaluation/pair-ranking.js";
 import type { LossProgram } from "../../training/loss-program.js";
 import { PAIR_SCALE } from "../../training/objectives/embedding-pairs.js";
 
@@ -18,7 +17,7 @@ export async function rankExamples(
   trainables: Float32Array,
   batchSize: number,
   breathe: (done: number) => Promise<void>,
-): Promise<Ranking> {
+): Promise<RankedPairs> {
   const texts = pairs.flatMap(textsOf);
   const vectors = new Array<Float32Array>(texts.length);
   let done = 0;
@@ -28,9 +27,12 @@ export async function rankExamples(
     done += indexes.length;
     await breathe(done);
   }
-  const embedded = (at: number) => ({ key: texts[at]?.ids.join() ?? "", vector: vectors[at] ?? new Float32Array() });
+  const embedded = (at: number) => ({ key: textKey(texts[at]?.ids), vector: vectors[at] ?? new Float32Array() });
   return rankPairs(
     pairs.map((_, pair): EmbeddedPair => ({ anchor: embedded(2 * pair), positive: embedded(2 * pair + 1) })),
     PAIR_SCALE,
   );
 }
+
+/** Texts that the model reads as the same have the same key. */
+export const textKey = (ids: Int32Array | undefined): string => ids?.join() ?? "";

@@ -33,7 +33,7 @@ export const evalSet = optionSet("eval", "Measure a model on a file, without and
     required: true,
     value: "FILE",
     group: groups.files,
-    help: "Examples to measure on, none of them trained on: a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input.",
+    help: "Examples to measure on, none of them trained on: a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input. Rows are those of the task that the adapter was trained for: answers, labels, or pairs.",
   }),
   limit: option(integer({ min: 1, max: 10_000_000 }), {
     value: "N",

@@ -33,7 +33,8 @@ export const readEmbeddingTask: TaskReader = async (settings, options) => {
     mostScoring: MOST_SCORING,
     start: async () => {},
     async validate(examples, { program, trainables, batchSize, breathe }) {
-      const { loss, accuracy, meanReciprocalRank } = await rankExamples(program, examples, trainables, batchSize, breathe);
+      const { ranking } = await rankExamples(program, examples, trainables, batchSize, breathe);
+      const { loss, accuracy, meanReciprocalRank } = ranking;
       return { loss, metrics: { accuracy, meanReciprocalRank } };
     },
     measure: (run, context) => measurePairs({ ...run, learned }, context),
@@ -62,11 +63,12 @@ async function measurePairs(
   const ranked = async (adapter: { layout: typeof layout; frozen: Float32Array } | undefined, words: string) => {
     const program = await LossProgram.compile(nodeEngine, { ...learned, ...adapter, maxTokens }, opened.compile);
     try {
-      return await rankExamples(program, examples, state.best ?? state.trainables, BATCH, async (done) => {
+      const { ranking } = await rankExamples(program, examples, state.best ?? state.trainables, BATCH, async (done) => {
         emit({ type: "progress", task: words, done, total: 2 * examples.length, unit: "items" });
         await breathe();
         signal.throwIfAborted();
       });
+      return ranking;
     } finally {
       await program.release();
     }
