@@ -5,6 +5,8 @@ import type { LinearLayer } from "./layer.js";
 /** Which layers carry an adapter. A pattern is a regular expression for a layer's whole path. */
 export type LayerSelection =
   | { readonly kind: "all-linear" }
+  /** What PEFT takes where no target_modules are given. */
+  | { readonly kind: "peft" }
   | { readonly kind: "names"; readonly names: readonly string[] }
   | { readonly kind: "pattern"; readonly pattern: string };
 
@@ -31,11 +33,22 @@ export function selectLayers<Layer extends LinearLayer>(
     );
   }
   if (selection.kind === "all-linear") return [...layers];
+  if (selection.kind === "peft") return selectLayers(layers, { kind: "names", names: defaultTargets(layers) });
   const wanted = selection.kind === "pattern" ? [selection.pattern] : selection.names;
   const tests = selection.kind === "pattern" ? [patternTest(selection.pattern)] : selection.names.map(nameTest);
   const unmatched = wanted.filter((_, index) => !layers.some((layer) => tests[index]?.(layer.name) === true));
   if (unmatched.length > 0 || wanted.length === 0) throw nothingMatched(layers, selection.kind, unmatched);
   return layers.filter((layer) => tests.some((test) => test(layer.name)));
+}
+
+/** PEFT 0.21's choices for the models that are read here, by the names of their layers; the first that a model has is its own. */
+const peftTargets: readonly (readonly string[])[] = [["q_proj", "v_proj"], ["query", "value"], ["c_attn"]];
+
+function defaultTargets(layers: readonly LinearLayer[]): readonly string[] {
+  const known = new Set(layers.map(({ name }) => lastPart(name)));
+  const found = peftTargets.find((names) => names.every((name) => known.has(name)));
+  if (found !== undefined) return found;
+  throw new InputError(`PEFT takes no layers of this model by default: name them. ${listing("Layers", [...known])}`);
 }
 
 /** True for a layer that `name` means: the whole path, or its end after a dot. */

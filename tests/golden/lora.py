@@ -6,6 +6,7 @@ Versions: torch==2.13.0 transformers==5.17.0 peft==0.21.0 numpy==2. Run after ma
 
 writes tests/golden/lora/:
 - targets.json: for each case (`target_modules`, `exclude_modules`, `layers_to_transform`) the layers that PEFT adapts
+- default-targets.json: for each kind of model what PEFT takes where no target_modules are given; null where it asks for them
 - patterns/: an adapter of tiny-llama with rank_pattern, alpha_pattern and rsLoRA, stored in BF16, saved by PEFT
 - decomposition.json: per layer of tiny-llama/adapter and patterns the scale, and NumPy's norm and singular values of s·BA
 - merged.safetensors, patterns-merged.safetensors: the weights of the adapted layers after merge_and_unload
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from safetensors.torch import load_file, save_file
 
 from make import HERE, load_model, lora, randomise_b, save_adapter
@@ -93,6 +95,13 @@ def make_patterns(base):
     return PeftModel.from_pretrained(copy.deepcopy(base), FOLDER / "patterns")
 
 
+MODEL_TYPES = "bert camembert gemma2 gemma3_text gpt2 llama mistral modernbert phi3 qwen2 qwen3 roberta smollm3 xlm-roberta".split()
+
+
+def default_targets():
+    return {name: TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(name) for name in MODEL_TYPES}
+
+
 def write(name, value):
     (FOLDER / name).write_text(json.dumps(value, indent=1) + "\n")
 
@@ -101,6 +110,7 @@ def main():
     FOLDER.mkdir(exist_ok=True)
     base = load_model("tiny-llama")
     write("targets.json", targets(base))
+    write("default-targets.json", default_targets())
     plain = PeftModel.from_pretrained(copy.deepcopy(base), HERE / "tiny-llama" / "adapter")
     patterns = make_patterns(base)
     write("decomposition.json", {"adapter": decomposition(plain), "patterns": decomposition(patterns)})

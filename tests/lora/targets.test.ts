@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { targetTest } from "../../src/lora/target-modules.js";
 import { type LayerSelection, nearestNames, selectLayers, shortestNames } from "../../src/lora/targets.js";
+import { readModel } from "../../src/models/index.js";
+import { architectures, encoders } from "../models/architectures.js";
 import { golden } from "../support/golden.js";
 import { tinyLayers } from "./tiny-layers.js";
 
@@ -31,6 +33,19 @@ describe("which layers an adapter's configuration means", () => {
 
   it("is every layer where it names none", () => {
     expect(names.filter(targetTest({ targetModules: [], excludeModules: undefined, blocks: undefined }))).toEqual(names);
+  });
+});
+
+describe("which layers PEFT takes by default", () => {
+  const defaults = golden<Readonly<Record<string, readonly string[] | null>>>("lora/default-targets.json");
+
+  it.each([...architectures, ...encoders])("%s", (folder) => {
+    const model = readModel(golden<Record<string, unknown>>(`${folder}/config.json`));
+    const layers = model.linearGroups.flat();
+    const select = () => selectLayers(layers, { kind: "peft" }).map(({ name }) => name);
+    const theirs = defaults[model.modelType] ?? (model.modelType === "smollm3" ? ["q_proj", "v_proj"] : undefined); // of PEFT, none
+    if (theirs === undefined) expect(select).toThrow("PEFT takes no layers of this model by default: name them. Layers: ");
+    else expect(select()).toEqual(layers.map(({ name }) => name).filter((name) => theirs.some((each) => name.endsWith(`.${each}`))));
   });
 });
 

@@ -41,7 +41,7 @@ describe("PEFT", () => {
 
   test("defaults that differ from ours are written", async () => {
     const { options, lost } = await imported({ peft: { peft_type: "LORA" } });
-    expect(options).toEqual({ rank: 8, alpha: 8, dropout: 0, initialisation: "peft" });
+    expect(options).toEqual({ rank: 8, alpha: 8, dropout: 0, initialisation: "peft", layers: "peft" });
     expect(lost).toEqual([]);
   });
 
@@ -112,6 +112,7 @@ describe("TRL", () => {
       alpha: 32,
       dropout: 0.05,
       initialisation: "peft",
+      layers: "peft",
     });
     expect(lost).toEqual([]);
   });

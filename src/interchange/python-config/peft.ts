@@ -1,7 +1,7 @@
 import { type Carried, carry, type Fate, type FieldRule, type Fields, idle, isUnset, lost, onlyAt, renamed } from "./fate.js";
 
 /** Defaults of PEFT 0.21's LoraConfig where `train` has others. */
-const defaults: Fields = { r: 8, lora_alpha: 8, lora_dropout: 0, init_lora_weights: true };
+const defaults: Fields = { r: 8, lora_alpha: 8, lora_dropout: 0, init_lora_weights: true, target_modules: null };
 
 /** A LoraConfig, or the adapter_config.json that it became, as options of `train`. */
 export function fromPeft(given: Fields): Carried {
@@ -14,7 +14,7 @@ const rules: Readonly<Record<string, FieldRule>> = {
   r: renamed("rank"),
   lora_alpha: renamed("alpha"),
   lora_dropout: renamed("dropout"),
-  target_modules: (value) => (isUnset(value) ? idle : layers("layers", value)),
+  target_modules: (value) => (isUnset(value) ? { kind: "options", options: { layers: "peft" } } : layers("layers", value)),
   exclude_modules: (value) => (isUnset(value) ? idle : layers("exclude", value)),
   layers_to_transform: (value) => (isUnset(value) ? idle : { kind: "options", options: { blocks: [value].flat() } }),
   rank_pattern: (value) => (isUnset(value) ? idle : { kind: "options", options: { rankPattern: value } }),

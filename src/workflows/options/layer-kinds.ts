@@ -8,7 +8,7 @@ import type { ValueKind } from "../option.js";
 export function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | readonly string[]>> {
   const name = z.string().trim().min(1);
   const schema = z.union([name, z.array(name).min(1).readonly()]).transform((value, context): LayerSelection => {
-    if (value === "all-linear") return { kind: "all-linear" };
+    if (value === "all-linear" || value === "peft") return { kind: value };
     const pattern = typeof value === "string" ? /^\/(.+)\/$/s.exec(value)?.[1] : undefined;
     if (pattern === undefined) {
       const names = typeof value === "string" ? value.split(",").map((each) => each.trim()) : value;
@@ -18,7 +18,7 @@ export function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | r
     refuseBroken(context, () => patternTest(pattern));
     return { kind: "pattern", pattern };
   });
-  return { kind: "layers", schema, expected: "all-linear, names of layers separated by commas, or a regular expression as /…/" };
+  return { kind: "layers", schema, expected: "all-linear, peft, names of layers separated by commas, or a regular expression as /…/" };
 }
 
 /** A number for each of some layers, whose names may be regular expressions: `q_proj=8,layers.0.mlp.*=4`. */

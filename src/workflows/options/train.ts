@@ -96,7 +96,7 @@ const trainShape = {
     default: "all-linear",
     value: "LAYERS",
     group: groups.adapter,
-    help: "Layers that get an adapter: all-linear, names such as q_proj,v_proj, or a regular expression as /…/. Fewer layers train faster and learn less.",
+    help: "Layers that get an adapter: all-linear, names such as q_proj,v_proj, a regular expression as /…/, or peft for those that PEFT takes where target_modules is not given (q_proj and v_proj of most models). Fewer layers train faster and learn less.",
   }),
   svdRounds: option(integer({ min: 0, max: 1000 }), {
     default: 4,
