@@ -3,8 +3,13 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { rankPairs } from "../../src/evaluation/pair-ranking.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { readFittingAdapter } from "../../src/workflows/node/adapter-place.js";
+import { runClassify } from "../../src/workflows/node/classify-run.js";
 import { runEmbed } from "../../src/workflows/node/embed-run.js";
 import { runEvaluation } from "../../src/workflows/node/evaluation-run.js";
+import { runMerge } from "../../src/workflows/node/merge-run.js";
+import { describeModel } from "../../src/workflows/node/open-model.js";
+import { relativeError } from "../support/compare.js";
 import { fakeContext, jsonlFile, TINY_CHAT, temporaryFolder } from "./support.js";
 import { ofType, runHere } from "./training-support.js";
 
@@ -107,6 +112,23 @@ describe("training with pairs", () => {
     await expect(runEvaluation({ ...asked, adapter: join(TINY_CHAT, "adapter") }, fakeContext())).rejects.toThrow(
       'rows with "anchor" and "positive" measure models and adapters that turn texts into vectors',
     );
+  });
+
+  test("merge folds the adapter in: the folder embeds as the adapter does; what writes or labels refuses it by name", {
+    timeout: 120_000,
+  }, async () => {
+    const { out } = await trained({ steps: 6, report: false });
+    const merged = join(await temporaryFolder(), "merged");
+    await runMerge({ model: TINY_CHAT, adapter: out, out: merged, dtype: "f32" }, fakeContext());
+    const text = ["aaa", "mm nn"];
+    const vectors = async (options: object) => (await runEmbed({ threads: 1, text, ...options }, fakeContext())).vectors;
+    const [folded, beside] = [await vectors({ model: merged }), await vectors({ model: TINY_CHAT, adapter: out })];
+    for (const [at, vector] of folded.entries()) expect(relativeError(vector, beside[at]!)).toBeLessThan(1e-5);
+    await expect(describeModel(TINY_CHAT).then((described) => readFittingAdapter(out, described))).rejects.toThrow(
+      `${out} turns texts into vectors and writes none. Ask it with \`lorikeet embed --adapter ${out}\`.`,
+    );
+    const classified = runClassify({ options: { model: TINY_CHAT, adapter: out }, texts: ["a"] }, fakeContext());
+    await expect(classified).rejects.toThrow("it turns texts into vectors. Ask it with `lorikeet embed`.");
   });
 
   test("a run that is stopped goes on to the very values of one that was not", { timeout: 120_000 }, async () => {

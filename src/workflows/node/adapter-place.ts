@@ -5,8 +5,10 @@ import type { BaseModel } from "../../interchange/gguf/base-model.js";
 import { isGgufFile, readGgufAdapterFile } from "../../interchange/gguf/node/adapter-file.js";
 import { isMlxFolder, MLX_WEIGHTS, readMlxFolder } from "../../interchange/mlx/node/adapter-folder.js";
 import type { Adapter, TaskType } from "../../lora/adapter.js";
+import { fromBareModel } from "../../lora/bare-model.js";
 import { checkFit } from "../../lora/fit.js";
 import { adapterBytes, holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import type { ModelGraph } from "../../models/architecture.js";
 import type { DescribedModel } from "./open-model.js";
 import { runFolder } from "./run-folder.js";
 
@@ -25,14 +27,21 @@ export interface PlacedAdapter {
 export async function readFittingAdapter(directory: string, { name, model }: DescribedModel): Promise<PlacedAdapter> {
   const folder = resolve(await findAdapter(directory));
   const adapter = await readPlacedAdapter(folder, model);
+  if (adapter.config.taskType === "FEATURE_EXTRACTION")
+    throw new InputError(`${directory} turns texts into vectors and writes none. Ask it with \`lorikeet embed --adapter ${directory}\`.`);
   checkFit(adapter, model.linearGroups.flat(), name);
   return { folder, adapter };
 }
 
-/** Reads an adapter where `findAdapter` found it. A GGUF adapter needs its model to be of use there; see `readGgufAdapter`. */
-export async function readPlacedAdapter(place: string, model?: BaseModel): Promise<Adapter> {
+/**
+ * Reads an adapter where `findAdapter` found it, one that was trained beside a bare model by the names of the model. A GGUF adapter needs
+ * its model to be of use there; see `readGgufAdapter`.
+ */
+export async function readPlacedAdapter(place: string, model?: BaseModel & Pick<ModelGraph, "checkpointForm">): Promise<Adapter> {
   if (isGgufFile(place)) return readGgufAdapterFile(place, model);
-  return (await isMlxFolder(place)) ? readMlxFolder(place) : readAdapterFolder(place);
+  if (await isMlxFolder(place)) return readMlxFolder(place);
+  const adapter = await readAdapterFolder(place);
+  return model !== undefined && adapter.config.taskType === "FEATURE_EXTRACTION" ? fromBareModel(adapter, model) : adapter;
 }
 
 /**

@@ -107,6 +107,8 @@ function taskOf({ config, labelling, trained = [] }: Adapter, directory: string)
   if (labelling !== undefined) return labelling.task;
   if (config.taskType === "TOKEN_CLS") return "token-classification";
   if (config.taskType === "SEQ_CLS") return outputsOf(trained) === 1 ? "regression" : "classification";
+  if (config.taskType === "FEATURE_EXTRACTION")
+    throw new InputError(`${directory} is an adapter without a head: it turns texts into vectors. Ask it with \`lorikeet embed\`.`);
   throw new InputError(
     `${directory} is an adapter without a head: it writes text. Ask it with \`lorikeet generate\`, or train one with --task classification.`,
   );
