@@ -27,7 +27,7 @@ export interface SentenceFiles extends Embedding {
 }
 
 /**
- * Reads these files. A folder without them pools as sentence-transformers does then: the mean, not normalised.
+ * Reads these files. A folder without them pools as sentence-transformers does with an encoder then: the mean, not normalised.
  *
  * @throws InputError for modules and modes that are not supported, by name.
  */
