@@ -51,7 +51,11 @@ async function measureFile(settings: EvaluateSettings, context: WorkerContext): 
   const taskType = adapter === undefined ? undefined : await placedTaskType(await findAdapter(adapter));
   if (adapter !== undefined && (taskType === "SEQ_CLS" || taskType === "TOKEN_CLS"))
     return evaluateLabels({ ...settings, adapter }, context);
-  const { rows } = await readRowsAs<SourceRow | PairRow>(data, (value) => (isPair(value) ? recognisePair(value) : recogniseRow(value)), settings);
+  const { rows } = await readRowsAs<SourceRow | PairRow>(
+    data,
+    (value) => (isPair(value) ? recognisePair(value) : recogniseRow(value)),
+    settings,
+  );
   const some = rows.slice(0, limit);
   const pairs = some.filter((row): row is PairRow => "anchor" in row);
   if (pairs.length === some.length && (taskType === undefined || taskType === "FEATURE_EXTRACTION"))
