@@ -48,6 +48,7 @@ function table(rows: readonly Row[], results: readonly RunResult[], withPaper: b
     "mean",
     `minus ${REFERENCE}`,
     "general text, change of loss",
+    `the same minus ${REFERENCE}`,
     "questions",
   ];
   const lines = rows.map(({ choice, summary }) => [
@@ -57,6 +58,7 @@ function table(rows: readonly Row[], results: readonly RunResult[], withPaper: b
     summary.mean.toFixed(3),
     choice.id === REFERENCE ? "–" : interval(difference(REFERENCE, choice.id, results)),
     interval(summary.general),
+    choice.id === REFERENCE ? "–" : interval(difference(REFERENCE, choice.id, results, "general")),
     `${summary.right.toFixed(1)} of ${summary.questions}`,
     ...(withPaper ? [PAPER[choice.rank ?? 0]?.toFixed(2) ?? "–"] : []),
   ]);

@@ -45,15 +45,25 @@ export function summarise(id: string, results: readonly RunResult[]): ChoiceSumm
   };
 }
 
+/** Which texts: those of the task that are held out, or the general probe's passages. */
+export type Measured = "task" | "general";
+
+const lossesOn = ({ losses, general }: RunResult, measured: Measured): Losses => (measured === "task" ? losses : (general?.passages ?? []));
+
 /**
  * The loss of one choice minus that of another on the same texts, over the seeds that both have. Its interval is over texts: what other
  * restaurants would give. Seeds are too few for one of their own.
  */
-export function difference(from: string, to: string, results: readonly RunResult[]): PairedDifference | undefined {
+export function difference(
+  from: string,
+  to: string,
+  results: readonly RunResult[],
+  measured: Measured = "task",
+): PairedDifference | undefined {
   const main = results.filter(({ stage }) => stage === "main");
   const pairs = main.flatMap((run) => {
     const other = run.id === to ? main.find(({ id, seed }) => id === from && seed === run.seed) : undefined;
-    return other === undefined ? [] : [[other.losses, run.losses] as const];
+    return other === undefined ? [] : [[lossesOn(other, measured), lossesOn(run, measured)] as const];
   });
   if (pairs.length === 0) return undefined;
   return lossDifference(averaged(pairs.map(([other]) => other)), averaged(pairs.map(([, run]) => run)));
