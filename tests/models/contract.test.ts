@@ -6,6 +6,9 @@ import type { Batch } from "../../src/data/batch.js";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
+import { AdapterRows } from "../../src/lora/serving/adapter-rows.js";
+import { servedAdapter } from "../../src/lora/serving/served-adapter.js";
+import { sitesOf } from "../../src/lora/serving/sites.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { GradientProgram } from "../../src/training/gradient-program.js";
@@ -132,6 +135,30 @@ describe.each(architectures)("%s", (name) => {
         }
       },
     );
+  });
+
+  test("a row with the adapter beside one without it has PEFT's logits, and the other transformers'", async () => {
+    const { linearGroups } = it.model;
+    const adapter = servedAdapter({ layout: it.layout, vector: it.adapter }, linearGroups);
+    const sites = sitesOf([adapter], linearGroups);
+    const program = await GenerationProgram.compile(nodeEngine, { model: it.model, sites, maxPositions: MAX_TOKENS }, await it.compile());
+    const [ids = []] = it.facts.batches[0].input_ids; // the longest: no padding
+    const [adapted, base] = [await it.golden.readFloat32("adapted.logits"), await it.golden.readFloat32("base.logits")];
+    const cache = program.cache(3, 1);
+    const rows = new AdapterRows(sites, [undefined, adapter, undefined]);
+    const width = program.vocabulary;
+    for (const [from, to] of [
+      [0, 10],
+      [10, 15],
+      [15, 16],
+    ] as const) {
+      const logits = await program.step(cache, Array(3).fill(ids.slice(from, to)), rows);
+      for (const [row, want] of [base, adapted, base].entries()) {
+        const got = logits.subarray(row * width, (row + 1) * width);
+        expect(relativeError(got, want.subarray((to - 1) * width, to * width)), `row ${row} at ${to}`).toBeLessThan(TOLERANCE);
+      }
+    }
+    await program.release();
   });
 });
 
