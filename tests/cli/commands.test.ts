@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { InputError } from "../../src/errors.js";
 import type {
   BatchRequest,
   DataReport,
@@ -478,6 +479,8 @@ describe("generate", () => {
         ...workflows(loads, []),
         async *generateBatch(_model, requests, { batchSize } = {}) {
           batches.push({ requests, batchSize });
+          if (requests.length === 1)
+            throw new InputError("requests[0]: The prompt has 9 tokens; this model takes 7 at the most. Shorten it.");
           yield { row: 1, text: "se" };
           yield { row: 0, text: "fi" };
           yield { row: 1, text: "cond", ended: "length" };
@@ -541,6 +544,14 @@ describe("generate", () => {
       expect(err).toContain(`${file}, line 2: no adapter is called "zebra"; there are x, y`);
       expect(batches).toEqual([]);
       expect(loads.at(-1)).toBe("disposed");
+    });
+
+    test("whose request is refused is told by its line", async () => {
+      const { code, err } = await run(["", { prompt: "a" }]);
+      expect({ code, err }).toMatchObject({
+        code: 2,
+        err: `error: ${file}, line 2: The prompt has 9 tokens; this model takes 7 at the most. Shorten it.\n`,
+      });
     });
 
     test("stands alone, and alone has a batch size", async () => {

@@ -78,23 +78,32 @@ export async function showRows(
   screen: Screen,
 ): Promise<void> {
   const answers = adapters.map(() => ({ text: "", ended: undefined as BatchPiece["ended"] }));
-  let [turn, written] = [0, 0];
-  const head = () => screen.note(screen.paintNotes("bold", `── ${turn + 1}: ${adapters[turn]?.name ?? "no adapter"}`));
-  head();
+  let [turn, headed, written] = [0, 0, 0];
   for await (const { row, text, ended } of pieces) {
     const answer = answers[row];
     if (answer === undefined) throw new Error(`there is no row ${row}`);
     answer.text += text;
     answer.ended = ended;
     for (let current = answers[turn]; current !== undefined; current = answers[turn]) {
+      if (headed === turn) screen.note(screen.paintNotes("bold", `── ${++headed}: ${adapters[turn]?.name ?? "no adapter"}`));
       screen.stream(current.text.slice(written));
       written = current.text.length;
       if (current.ended === undefined) break;
       screen.stream("\n");
       screen.json({ row: turn + 1, adapter: adapters[turn]?.directory ?? null, ...current });
       [turn, written] = [turn + 1, 0];
-      if (turn < answers.length) head();
     }
+  }
+}
+
+/** What is wrong with a request, by the line that it came from. */
+export async function* namingLines<T>(pieces: AsyncIterable<T>, rows: readonly PromptRow[], path: string): AsyncGenerator<T> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    const [whole = "", row] = /^requests\[(\d+)\]: /.exec(error instanceof InputError ? error.message : "") ?? [];
+    if (!(error instanceof InputError) || row === undefined) throw error;
+    throw new InputError(`${path}, line ${rows[Number(row)]?.line}: ${error.message.slice(whole.length)}`, { cause: error.cause });
   }
 }
 

@@ -6,7 +6,7 @@ import type { CommandBody } from "../context.js";
 import { exitCodes } from "../failure.js";
 import { progressReporter } from "../render/progress.js";
 import type { Screen } from "../screen.js";
-import { adaptersOf, readPromptRows, showRows } from "./generate-rows.js";
+import { adaptersOf, namingLines, readPromptRows, showRows } from "./generate-rows.js";
 
 /** `lorikeet generate`: streams the answer; with several adapters each answers in turn, or each row of a file that names it. */
 export const body: CommandBody<GenerateOptions> = async (options, { screen, interrupts, workflows }) => {
@@ -37,11 +37,8 @@ export const body: CommandBody<GenerateOptions> = async (options, { screen, inte
     else {
       const chosen = adaptersOf(rows, model, prompts);
       const requests = rows.map(({ asked }, row) => ({ ...sampling, ...asked, adapter: chosen[row] ?? null }));
-      await showRows(
-        workflows.generateBatch(model, requests, { ...(batchSize === undefined ? {} : { batchSize }), signal }),
-        chosen,
-        screen,
-      );
+      const pieces = workflows.generateBatch(model, requests, { ...(batchSize === undefined ? {} : { batchSize }), signal });
+      await showRows(namingLines(pieces, rows, prompts), chosen, screen);
     }
   } finally {
     await model.dispose();
