@@ -1,21 +1,15 @@
-import type { Random } from "../data/random.js";
 import { AdapterRows } from "../lora/serving/adapter-rows.js";
 import type { ServedAdapter } from "../lora/serving/served-adapter.js";
 import type { GenerationProgram } from "./generation-program.js";
+import type { GenerateTokensOptions } from "./generator.js";
 import type { KeyValueCache } from "./key-value-cache.js";
-import { assertNumbers, chooseToken, type SamplingSettings } from "./sampling.js";
+import { assertNumbers, chooseToken } from "./sampling.js";
 
 /** Why an answer ended: the model or its reader ended it, or it reached its limit. */
 export type Ending = "stop" | "length";
 
 /** What one row of a batch is asked, and who hears its answer. */
-export interface RowRequest {
-  readonly prompt: readonly number[];
-  readonly maxNewTokens: number;
-  /** Tokens that end the answer; they are not told. */
-  readonly endIds: ReadonlySet<number>;
-  readonly sampling: SamplingSettings;
-  readonly random: Random;
+export interface RowRequest extends Omit<GenerateTokensOptions, "signal"> {
   /** For a program with sites; none for the model as it is. */
   readonly adapter?: ServedAdapter | undefined;
   /** Takes the next token. @returns whether the answer goes on */

@@ -22,18 +22,14 @@ export interface AdapterFeeds {
 export class AdapterRows {
   readonly #sites: AdapterSites;
   #rows: RowAdapterList;
-  /** Stacks by their number of parts: a prompt and the tokens behind it may want different ones. */
-  readonly #stacks = new Map<number, { readonly byPart: ByPart; readonly stacks: ReadonlyMap<SiteGroup, Stack> }>();
+  /** The last ones: a prompt may want others than the tokens behind it. */
+  #stacks: { readonly byPart: ByPart; readonly stacks: ReadonlyMap<SiteGroup, Stack> } | undefined;
   #gains: Feeds | undefined;
   #last: { readonly tokens: number; readonly given: AdapterFeeds } | undefined;
 
   constructor(sites: AdapterSites, rows: RowAdapterList) {
     this.#sites = sites;
     this.#rows = rows;
-  }
-
-  get rows(): RowAdapterList {
-    return this.#rows;
   }
 
   /** Gives the sequences other adapters. Stacks of the same adapters stay. */
@@ -46,8 +42,11 @@ export class AdapterRows {
 
   /** The inputs of a run in which each sequence has so many rows. */
   feeds(tokens: number): AdapterFeeds {
-    if (this.#last?.tokens !== tokens) this.#last = { tokens, given: this.#feeds(tokens) };
-    return this.#last.given;
+    if (this.#last?.tokens === tokens) return this.#last.given;
+    this.#last = undefined; // so that the memory of stacks that are not wanted any more is free
+    const given = this.#feeds(tokens);
+    this.#last = { tokens, given };
+    return given;
   }
 
   #feeds(tokens: number): AdapterFeeds {
@@ -65,11 +64,10 @@ export class AdapterRows {
 
   #stacksOf(parts: number) {
     const byPart = adaptersByPart(this.#rows, parts);
-    const known = this.#stacks.get(parts);
-    if (known !== undefined && sameSets(known.byPart, byPart)) return known;
-    const made = { byPart, stacks: new Map(this.#sites.groups.map((group) => [group, stackAt(group, byPart)])) };
-    this.#stacks.set(parts, made);
-    return made;
+    if (this.#stacks !== undefined && sameSets(this.#stacks.byPart, byPart)) return this.#stacks;
+    this.#stacks = undefined;
+    this.#stacks = { byPart, stacks: new Map(this.#sites.groups.map((group) => [group, stackAt(group, byPart)])) };
+    return this.#stacks;
   }
 
   /** Ones where a rank of a part's stack is a row's own. Groups at which the adapters have the same ranks have the same mask. */
@@ -122,6 +120,7 @@ function maskOf(rows: RowAdapterList, group: SiteGroup, byPart: ByPart, tokens: 
 }
 
 function sameSets(a: ByPart, b: ByPart): boolean {
+  if (a.length !== b.length) return false;
   return a.every((adapters, part) => {
     const others = b[part] ?? [];
     return adapters.length === others.length && adapters.every((adapter) => others.includes(adapter));
