@@ -65,7 +65,7 @@ function sample(name: string, info: OptionInfo): { text: string | undefined; val
 }
 
 /** Texts that have a form. */
-const formed: Readonly<Record<string, string>> = { maxShardSize: "2GB" };
+const formed: Readonly<Record<string, string>> = { maxShardSize: "500MB" };
 
 const leastOf = (info: OptionInfo): number => Number(/from (\d+)/.exec(info.expected)?.[1] ?? 0);
 const wordsOf = (info: OptionInfo): string[] => info.expected.replace("one of ", "").split(", ");
