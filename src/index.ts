@@ -9,10 +9,16 @@ export type {
   Classified,
   ClassifyOptions,
   ClassifyResult,
+  CombineOptions,
+  CombineResult,
   Comparison,
   Controls,
+  ConvertOptions,
+  ConvertResult,
   DataOptions,
   DataReport,
+  DerivedAdapter,
+  DerivedLayer,
   DoctorReport,
   DoneEvent,
   EjectOptions,
@@ -23,6 +29,8 @@ export type {
   EvaluationResult,
   ExportOptions,
   ExportResult,
+  ExtractOptions,
+  ExtractResult,
   GenerateRequest,
   ImportOptions,
   ImportResult,
@@ -45,6 +53,8 @@ export type {
   PushResult,
   RankOptions,
   RankResult,
+  ResizeOptions,
+  ResizeResult,
   Sample,
   SamplingOptions,
   TextToLabel,
@@ -53,11 +63,14 @@ export type {
   TrainOptions,
 } from "./workflows/api.js";
 export { classify } from "./workflows/node/classify.js";
+export { combine } from "./workflows/node/combine.js";
+export { convert } from "./workflows/node/convert.js";
 export { doctor } from "./workflows/node/doctor.js";
 export { eject } from "./workflows/node/eject.js";
 export { embed } from "./workflows/node/embed.js";
 export { evaluate } from "./workflows/node/evaluate.js";
 export { exportAdapter } from "./workflows/node/export-adapter.js";
+export { extract } from "./workflows/node/extract.js";
 export { generate, generateBatch } from "./workflows/node/generate.js";
 export { importConfig } from "./workflows/node/import-config.js";
 export { inspect } from "./workflows/node/inspect.js";
@@ -68,4 +81,5 @@ export { plan } from "./workflows/node/plan.js";
 export { pull } from "./workflows/node/pull.js";
 export { push } from "./workflows/node/push.js";
 export { rank } from "./workflows/node/rank.js";
+export { resize } from "./workflows/node/resize.js";
 export { train } from "./workflows/node/train.js";

@@ -92,6 +92,10 @@ export const commands: readonly Command[] = [
   command(commandOptions.embed, () => import("./commands/embed.js")),
   command(commandOptions.inspect, () => import("./commands/inspect.js")),
   command(commandOptions.rank, () => import("./commands/rank.js")),
+  command(commandOptions.combine, () => import("./commands/combine.js")),
+  command(commandOptions.resize, () => import("./commands/resize.js")),
+  command(commandOptions.convert, () => import("./commands/convert.js")),
+  command(commandOptions.extract, () => import("./commands/extract.js")),
   command(commandOptions.merge, () => import("./commands/merge.js")),
   command(commandOptions.export, () => import("./commands/export.js")),
   command(commandOptions.eject, () => import("./commands/eject.js")),
@@ -102,8 +106,6 @@ export const commands: readonly Command[] = [
 
 /** Commands that are promised for later; their names are kept free, and using one says so. */
 export const reserved: Readonly<Record<string, string>> = {
-  combine: "to make one adapter of several",
-  extract: "to find the adapter between two models",
   serve: "to answer over HTTP",
   studio: "to train in a web page",
 };

@@ -125,16 +125,20 @@ export function adapterFromVectors(config: AdapterConfig, layout: AdapterLayout,
 /** The configuration of an adapter as PEFT stores it: one of several times the rank is a plain LoRA. Its layers' scales stay. */
 function storedConfig(config: AdapterConfig): AdapterConfig {
   const { storedRanks } = variantOf(config.method);
-  if (storedRanks === 1) return config;
+  return storedRanks === 1 ? config : widenedConfig(config, storedRanks);
+}
+
+/** The configuration of a plain LoRA whose layers have several times the rank and the same scale. */
+export function widenedConfig(config: AdapterConfig, ranks: number): AdapterConfig {
   const times = (patterns: Readonly<Record<string, number>>, factor: number) =>
     Object.fromEntries(Object.entries(patterns).map(([key, value]) => [key, value * factor]));
-  const alphas = config.rankStabilised ? Math.sqrt(storedRanks) : storedRanks;
+  const alphas = config.rankStabilised ? Math.sqrt(ranks) : ranks;
   return {
     ...config,
     method: "lora",
-    rank: config.rank * storedRanks,
+    rank: config.rank * ranks,
     alpha: config.alpha * alphas,
-    rankPattern: times(config.rankPattern, storedRanks),
+    rankPattern: times(config.rankPattern, ranks),
     alphaPattern: times(config.alphaPattern, alphas),
   };
 }

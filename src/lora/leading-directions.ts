@@ -13,13 +13,12 @@ interface Dense {
 }
 
 /** A smaller side up to which all directions are computed at once. */
-const SMALL_SIDE = 256;
+const SMALL_SIDE = 128;
 /** A share of the smaller side beyond which computing some directions costs as much as all. */
 const MOST = 1 / 4;
-/** Passes over the matrix, doubled until another doubling finds less than this share of energy more. */
-const FIRST_ROUNDS = 2;
-const MAX_ROUNDS = 64;
-const SETTLED = 1e-9;
+/** Passes over the matrix, at most, and the further share of its energy below which one is the last. */
+const MOST_ROUNDS = 50;
+const SETTLED = 1e-6;
 /** Directions that are looked for first where a share of the energy is wanted. */
 const FIRST_COUNT = 16;
 
@@ -29,26 +28,21 @@ const FIRST_COUNT = 16;
  */
 export function leadingDirections(matrix: Dense, choice: RankChoice): { readonly directions: Directions; readonly total: number } {
   const total = sumOfSquares(matrix.values);
-  if ("rank" in choice) return { directions: strongest(matrix, choice.rank, total), total };
+  if ("rank" in choice) return { directions: strongest(matrix, choice.rank), total };
   const small = Math.min(matrix.rows, matrix.columns);
   for (let count = FIRST_COUNT; ; count *= 2) {
-    const directions = strongest(matrix, count, total);
+    const directions = strongest(matrix, count);
     if (sumOfSquares(directions.values) >= choice.energy * total || directions.values.length >= small) return { directions, total };
   }
 }
 
-function strongest(matrix: Dense, wanted: number, total: number): Directions {
+function strongest(matrix: Dense, wanted: number): Directions {
   const { rows, columns, values } = matrix;
   const small = Math.min(rows, columns);
   const count = Math.min(wanted, small);
   if (small <= SMALL_SIDE || count > MOST * small) return asDirections(largestSingularVectors(values, rows, columns, count), columns);
-  let before = 0;
-  for (let rounds = FIRST_ROUNDS; ; rounds *= 2) {
-    const found = approximateSingularVectors(values, { rows, columns, count, rounds }, createRandom(0, "directions"));
-    const energy = sumOfSquares(found.values);
-    if (energy - before <= SETTLED * total || energy >= (1 - SETTLED) * total || rounds >= MAX_ROUNDS) return asDirections(found, columns);
-    before = energy;
-  }
+  const search = { rows, columns, count, rounds: MOST_ROUNDS, settles: SETTLED };
+  return asDirections(approximateSingularVectors(values, search, createRandom(0, "directions")), columns);
 }
 
 function asDirections({ left, values, right }: SingularVectors, columns: number): Directions {

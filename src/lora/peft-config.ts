@@ -52,10 +52,14 @@ const unsupportedFields: Readonly<Record<string, string>> = {
 /** Initialisations after which the base's weights are the checkpoint's own; the others (PiSSA, OLoRA, …) change them. */
 const harmlessInitialisations: readonly unknown[] = [undefined, null, true, false, "gaussian", "eva", "orthogonal"];
 
-/** Reads adapter_config.json. Throws InputError for text that is none, and for every feature that is not supported, by name. */
-export function readPeftConfig(text: string, file: string): AdapterConfig {
+/**
+ * Reads adapter_config.json. Throws InputError for text that is none, and for every feature that is not supported, by name.
+ *
+ * @param anyStart take initialisations that change W, of which only the pairs of matrices are wanted
+ */
+export function readPeftConfig(text: string, file: string, anyStart = false): AdapterConfig {
   const value = parseJson(text, file);
-  refuseUnsupported(value, file);
+  refuseUnsupported(value, file, anyStart);
   const method = methodOf(value, file);
   const form = variantOf(method).file;
   const parsed = loraFields.safeParse(form?.plainFields(value) ?? value);
@@ -123,7 +127,7 @@ function parseJson(text: string, file: string): Readonly<Record<string, unknown>
   return Object.fromEntries(Object.entries(value));
 }
 
-function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: string): void {
+function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: string, anyStart: boolean): void {
   const { peft_type: type, bias, init_lora_weights: start } = value;
   const types: unknown[] = [
     "LORA",
@@ -139,13 +143,13 @@ function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: strin
   );
   if (isSet(bias) && bias !== "none") found.push(`trained biases (bias: ${JSON.stringify(bias)})`);
   const known = methods.some((method) => variantOf(method).peftFields.init_lora_weights === start);
-  if (!harmlessInitialisations.includes(start) && !known) {
+  if (!anyStart && !harmlessInitialisations.includes(start) && !known) {
     found.push(`an initialisation that changes the base's weights (init_lora_weights: ${JSON.stringify(start)})`);
   }
   if (found.length === 0) return;
   throw new InputError(
     `${file}: this adapter uses ${found.join(", ")}, which is not supported: loading it as a plain LoRA would give another model. ` +
-      "In Python, merge it into its base with PEFT's merge_and_unload, or save it converted to a plain LoRA.",
+      "In Python, merge it into its base with PEFT's merge_and_unload, or save it converted to a plain LoRA; with the adapter that was saved before its training, `lorikeet convert --start` converts it.",
   );
 }
 

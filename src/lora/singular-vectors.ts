@@ -1,6 +1,7 @@
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import type { Random } from "../data/random.js";
 import { orthonormalColumns, product, transposed, transposedProduct } from "./kernels/products.js";
+import { sumOfSquares } from "./kernels/task-tensors.js";
 
 /** The largest singular values of a matrix M [rows, columns] with their vectors: M ≈ U·diag(s)·V. */
 export interface SingularVectors {
@@ -31,23 +32,35 @@ export function largestSingularVectors(matrix: ArrayLike<number>, rows: number, 
 /**
  * The same by subspace iteration from random directions (Halko et al. 2011, algorithms 4.4 and 5.1): closer with each round.
  *
- * @param rounds passes over M and Mᵀ; as `niter` of PyTorch's svd_lowrank
+ * @param rounds passes over M and Mᵀ, at most; as `niter` of PyTorch's svd_lowrank
+ * @param settles a round that finds no more than this further energy, a share of ‖M‖², is the last
  */
-export function approximateSingularVectors(
-  matrix: ArrayLike<number>,
-  { rows, columns, count, rounds }: { readonly rows: number; readonly columns: number; readonly count: number; readonly rounds: number },
-  random: Random,
-): SingularVectors {
+export function approximateSingularVectors(matrix: ArrayLike<number>, search: Search, random: Random): SingularVectors {
+  const { rows, columns, count, rounds, settles = Number.NEGATIVE_INFINITY } = search;
   const width = Math.min(count + OVERSAMPLING, rows, columns);
   const start = Float64Array.from({ length: columns * width }, () => random.normal());
-  let basis = orthonormalColumns(product(matrix, start, rows, columns, width), rows, width, width);
-  for (let round = 0; round < rounds; round++) {
-    const other = orthonormalColumns(transposedProduct(matrix, basis, rows, columns, width), columns, width, width);
-    basis = orthonormalColumns(product(matrix, other, rows, columns, width), rows, width, width);
+  const least = settles * sumOfSquares(matrix);
+  let basis = orthonormalColumns(product(matrix, start, rows, columns, width), rows, width, width); // Q [rows, width]
+  let other = transposedProduct(matrix, basis, rows, columns, width); // Mᵀ·Q [columns, width]
+  let found = sumOfSquares(other);
+  for (let round = 0, gain = Number.POSITIVE_INFINITY; round < rounds && gain > least; round++) {
+    basis = orthonormalColumns(product(matrix, orthonormalColumns(other, columns, width, width), rows, columns, width), rows, width, width);
+    other = transposedProduct(matrix, basis, rows, columns, width);
+    const energy = sumOfSquares(other);
+    gain = energy - found;
+    found = energy;
   }
-  const small = transposedProduct(basis, matrix, rows, width, columns); // Qᵀ·M [width, columns]
+  const small = transposed(other, columns, width); // Qᵀ·M [width, columns]
   const { left, values, right } = largestSingularVectors(small, width, columns, count);
   return { left: product(basis, left, rows, width, count), values, right };
+}
+
+interface Search {
+  readonly rows: number;
+  readonly columns: number;
+  readonly count: number;
+  readonly rounds: number;
+  readonly settles?: number;
 }
 
 /** Eigenvectors of a symmetric matrix as columns [size, count], and the roots of their eigenvalues, largest first; 0 for a negative one. */

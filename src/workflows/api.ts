@@ -9,18 +9,22 @@ import type { LoadOptions } from "./options/load-model.js";
 import type {
   BatchSettings,
   ClassifyOptions,
+  CombineOptions,
+  ConvertOptions,
   DataOptions,
   DemoOptions,
   EjectOptions,
   EmbedOptions,
   EvaluateOptions,
   ExportOptions,
+  ExtractOptions,
   ImportOptions,
   InspectOptions,
   MergeOptions,
   PlanOptions,
   PushOptions,
   RankOptions,
+  ResizeOptions,
   SamplingOptions,
   TrainOptions,
 } from "./options.js";
@@ -31,12 +35,15 @@ import type {
 export type {
   ChatOptions,
   ClassifyOptions,
+  CombineOptions,
+  ConvertOptions,
   DataOptions,
   DemoOptions,
   EjectOptions,
   EmbedOptions,
   EvaluateOptions,
   ExportOptions,
+  ExtractOptions,
   GenerateOptions,
   ImportOptions,
   InspectOptions,
@@ -44,6 +51,7 @@ export type {
   PlanOptions,
   PushOptions,
   RankOptions,
+  ResizeOptions,
   SamplingOptions,
   TrainOptions,
 } from "./options.js";
@@ -253,6 +261,57 @@ export interface ImportResult {
   readonly missing: readonly string[];
 }
 
+/** An adapter that was made of others, or of models. */
+export interface DerivedAdapter {
+  /** Its folder, absolute. */
+  readonly out: string;
+  readonly files: readonly string[];
+  readonly bytes: number;
+  /** Values that it stores. */
+  readonly parameters: number;
+  /** What a person should know. */
+  readonly notes: readonly string[];
+}
+
+/** How near a layer came to what was wanted of it. */
+export interface DerivedLayer {
+  readonly name: string;
+  readonly rank: number;
+  /** Frobenius norm of the change that was wanted. */
+  readonly norm: number;
+  /** How far the layer lies from it, as a share of that norm. */
+  readonly relativeError: number;
+}
+
+export interface CombineResult extends DerivedAdapter {
+  readonly type: string;
+  readonly terms: readonly { readonly name: string; readonly weight: number }[];
+  /** How far the adapter lies from the exact weighted sum, all layers together. */
+  readonly relativeError: number;
+  /** `reductionError`: the share that was lost where what was combined was reduced to a rank. */
+  readonly layers: readonly (DerivedLayer & { readonly reductionError?: number })[];
+}
+
+export interface ResizeResult extends DerivedAdapter {
+  /** The share of the adapter's change that is lost, all layers together. */
+  readonly relativeError: number;
+  readonly layers: readonly (DerivedLayer & { readonly formerRank: number })[];
+}
+
+export interface ConvertResult extends DerivedAdapter {
+  readonly layers: readonly { readonly name: string; readonly rank: number }[];
+}
+
+export interface ExtractResult extends DerivedAdapter {
+  /** The share of the difference in linear layers that the adapter lacks, all layers together. */
+  readonly relativeError: number;
+  readonly layers: readonly DerivedLayer[];
+  /** Linear layers without a difference. */
+  readonly unchanged: number;
+  /** Tensors outside the linear layers that differ, and that the adapter does not hold. */
+  readonly leftOut: readonly string[];
+}
+
 export interface InspectResult extends AdapterInspection {
   readonly directory: string;
   /** Size of the adapter's weights file. */
@@ -376,6 +435,10 @@ export interface Workflows {
   embed(options: EmbedOptions & Controls): Promise<EmbedResult>;
   merge(options: MergeOptions & Controls): Promise<MergeResult>;
   exportAdapter(options: ExportOptions & Controls): Promise<ExportResult>;
+  combine(options: CombineOptions & Controls): Promise<CombineResult>;
+  resize(options: ResizeOptions & Controls): Promise<ResizeResult>;
+  convert(options: ConvertOptions & Controls): Promise<ConvertResult>;
+  extract(options: ExtractOptions & Controls): Promise<ExtractResult>;
   eject(options: EjectOptions & Controls): Promise<EjectResult>;
   importConfig(options: ImportOptions): Promise<ImportResult>;
   plan(options: PlanOptions & Controls): Promise<PlanResult>;

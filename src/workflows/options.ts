@@ -3,6 +3,17 @@
 
 export type { LayerSelection } from "../lora/targets.js";
 export { helpFor, type OptionInfo } from "./option.js";
+export {
+  type CombineOptions,
+  type CombineSettings,
+  type ConvertOptions,
+  combineSet,
+  convertSet,
+  type ExtractOptions,
+  extractSet,
+  type ResizeOptions,
+  resizeSet,
+} from "./options/adapters.js";
 export { type ClassifyOptions, type ClassifySettings, classifySet } from "./options/classify.js";
 export { groups, json, type Precision, quiet } from "./options/common.js";
 export { isGguf, type MergeOptions, type MergeSettings, mergeSet } from "./options/merge.js";

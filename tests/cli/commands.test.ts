@@ -5,10 +5,13 @@ import { afterAll, describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import type {
   BatchRequest,
+  CombineResult,
+  ConvertResult,
   DataReport,
   DoctorReport,
   EvaluationResult,
   ExportResult,
+  ExtractResult,
   GenerateRequest,
   InspectResult,
   LanguageModel,
@@ -17,9 +20,39 @@ import type {
   PlanResult,
   PushResult,
   RankResult,
+  ResizeResult,
   Workflows,
 } from "../../src/workflows/api.js";
 import { fakeIo, runWith } from "./support.js";
+
+const derived = { out: "/o", files: ["adapter_config.json"], bytes: 20_000, parameters: 4900, notes: [] };
+const derivedLayers = [
+  { name: "model.layers.0.q_proj", rank: 4, norm: 2, relativeError: 0.1 },
+  { name: "model.layers.1.q_proj", rank: 8, norm: 1, relativeError: 0.2 },
+];
+const combined: CombineResult = {
+  ...derived,
+  type: "ties_svd",
+  terms: [
+    { name: "a", weight: 1 },
+    { name: "b", weight: 0.5 },
+  ],
+  relativeError: 0.12,
+  layers: derivedLayers.map((layer, index) => ({ ...layer, reductionError: 0.03 - 0.01 * index })),
+};
+const exact: CombineResult = {
+  ...combined,
+  type: "cat",
+  relativeError: 0,
+  layers: derivedLayers.map((layer) => ({ ...layer, relativeError: 0 })),
+};
+const resized: ResizeResult = {
+  ...derived,
+  relativeError: 0.00707,
+  layers: derivedLayers.map((layer, index) => ({ ...layer, rank: 4, formerRank: 16, relativeError: 0.021 * index })),
+};
+const converted: ConvertResult = { ...derived, layers: derivedLayers.map(({ name, rank }) => ({ name, rank })) };
+const extracted: ExtractResult = { ...derived, relativeError: 0.12, layers: derivedLayers, unchanged: 3, leftOut: [] };
 
 const evaluation: EvaluationResult = {
   model: "m",
@@ -282,6 +315,42 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
       "It is a product (4 × 2) · (2 × 5): 18 numbers say all of its 20.\n",
       "C =\n  0.45000  0.55000  0.45000  0.55000  0.45000\n",
     ],
+  ],
+  [
+    ["combine", "a + 0.5*b", "--adapter", "a=x", "--adapter", "b=y", "--out", "o", "--type", "ties_svd", "--density", "0.3"],
+    {
+      combine: async (options) => ({ ...combined, ...(options.adapter?.length === 2 && options.density === 0.3 ? {} : { out: "wrong" }) }),
+    },
+    combined,
+    [
+      "1 × a, 0.5 × b (ties_svd).\nIt differs from the exact sum by 12 % (at most 20 %, in model.layers.1.q_proj).\n",
+      "Reducing it to a rank lost at most 3 % of a layer (model.layers.0.q_proj).\n",
+      "2 layers of ranks 4 to 8, 4.9 k parameters.\n/o: adapter_config.json (20.0 kB)\n",
+    ],
+  ],
+  [
+    ["combine", "a + 0.5*b", "--out", "o"],
+    { combine: async () => exact },
+    exact,
+    ["1 × a, 0.5 × b (cat).\nIt is the exact sum: nothing is lost.\n2 layers"],
+  ],
+  [
+    ["resize", "d", "--rank", "4", "--out", "o"],
+    { resize: async () => resized },
+    resized,
+    ["The layers had rank 16.\nIt lacks 0.71 % of the adapter's change (at most 2.1 %, in model.layers.1.q_proj).\n2 layers of rank 4"],
+  ],
+  [
+    ["convert", "d", "--start", "s", "--out", "o"],
+    { convert: async () => converted },
+    converted,
+    ["It is a plain LoRA now, for the base as it is.\n2 layers of ranks 4 to 8"],
+  ],
+  [
+    ["extract", "--base", "b", "--tuned", "t", "--energy", "0.9", "--out", "o"],
+    { extract: async () => extracted },
+    extracted,
+    ["The adapter lacks 12 % of the difference (at most 20 %, in model.layers.1.q_proj). 3 linear layers do not differ and have none.\n"],
   ],
   [
     ["plan", "--model", "smollm2-135m"],

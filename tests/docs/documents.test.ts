@@ -22,6 +22,7 @@ const documents = [
   "docs/classification.md",
   "docs/sentence-embeddings.md",
   "docs/serving-adapters.md",
+  "docs/adapters.md",
 ];
 const texts = new Map(documents.map((path) => [path, readFileSync(path, "utf8")]));
 

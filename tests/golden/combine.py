@@ -143,13 +143,13 @@ def resize(model):
 
 
 def spectrum():
-    """A matrix of 300 × 280 with a falling spectrum; its values are the formula's on both sides."""
-    i, j = torch.meshgrid(torch.arange(300, dtype=torch.float64), torch.arange(280, dtype=torch.float64), indexing="ij")
+    """A matrix of 150 × 140 with a falling spectrum; its values are the formula's on both sides."""
+    i, j = torch.meshgrid(torch.arange(150, dtype=torch.float64), torch.arange(140, dtype=torch.float64), indexing="ij")
     matrix = 1 / (1 + ((i - 1.05 * j) / 4) ** 2)
     values = torch.linalg.svdvals(matrix)
-    shares = [0.3, 0.5, 0.9, 0.99]
+    shares = [0.3, 0.5, 0.8]
     return {
-        "singularValues": values[:40].tolist(),
+        "singularValues": values[:12].tolist(),
         "norm": float(torch.linalg.norm(matrix)),
         "cutoffs": {str(share): _find_cutoff_index(values, share) for share in shares},
     }

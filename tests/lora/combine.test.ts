@@ -5,12 +5,12 @@ import type { Part } from "../../src/lora/combination/agreement.js";
 import { combineAdapters } from "../../src/lora/combination/combine.js";
 import type { CombinationSettings, Mask } from "../../src/lora/combination/combine-layer.js";
 import { type CombinationType, combinationTypes, recipes } from "../../src/lora/combination/types.js";
-import { mergeInto } from "../../src/lora/kernels/merge.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { strengthOf } from "../../src/lora/spec.js";
 import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
 import { relativeError } from "../support/compare.js";
 import { golden, goldenPath } from "../support/golden.js";
+import { changeOf } from "./change.js";
 
 interface Case {
   readonly adapters: readonly string[];
@@ -32,13 +32,6 @@ const noMask: Mask = () => {
   throw new Error("no mask was expected");
 };
 const plain: CombinationSettings = { type: "cat", choice: { rank: 4 }, density: 1, signs: "total", mask: noMask };
-
-/** ΔW of a layer. */
-function change(layer: { rank: number; scale: number; a: Float32Array; b: Float32Array }): Float32Array {
-  const out = new Float32Array((layer.a.length / layer.rank) * (layer.b.length / layer.rank));
-  mergeInto(out, out, layer);
-  return out;
-}
 
 /** The masks of a case, of which PEFT drew each when it came to it. */
 async function masksOf(name: string): Promise<Mask> {
@@ -74,7 +67,7 @@ test.each(Object.keys(cases))("%s is PEFT's add_weighted_adapter", async (name) 
     const a = await combined.readFloat32(`${name}/${layer.name}.lora_A`);
     const b = await combined.readFloat32(`${name}/${layer.name}.lora_B`);
     expect(strengthOf(adapter.config, layer.name)).toEqual({ rank: layer.rank, scale: 1 });
-    expect(relativeError(change(layer), change({ rank: a.length / layer.inputs, scale: 1, a, b }))).toBeLessThan(2e-6);
+    expect(relativeError(changeOf(layer), changeOf({ rank: a.length / layer.inputs, scale: 1, a, b }))).toBeLessThan(2e-6);
     if (recipes[type].on !== "concatenation" && recipes[type].on !== "factors") continue;
     expect(relativeError(layer.a, a.subarray(0, layer.a.length)), "A").toBeLessThan(1e-6); // PEFT pads to the largest rank
   }
@@ -89,7 +82,7 @@ describe("arithmetic by concatenation", () => {
 
     const reduced = await combineAdapters(parts, { ...plain, type: "svd", choice: { energy: 0.8 } });
     for (const [index, { exactNorm, distance, reductionError, rank }] of reduced.layers.entries()) {
-      const [got, want] = [change(reduced.adapter.layers[index]!), change(exact.adapter.layers[index]!)];
+      const [got, want] = [changeOf(reduced.adapter.layers[index]!), changeOf(exact.adapter.layers[index]!)];
       expect(rank).toBeLessThan(exact.layers[index]!.rank);
       expect(reductionError).toBeCloseTo(relativeError(got, want), 6);
       expect(distance / exactNorm).toBeCloseTo(reductionError!, 6);
@@ -100,7 +93,7 @@ describe("arithmetic by concatenation", () => {
   test("what cancels is nothing", async () => {
     const parts = [part("first", 1), part("first", -1)];
     const { adapter, layers } = await combineAdapters(parts, { ...plain, type: "svd" });
-    expect(Math.max(...adapter.layers.flatMap((layer) => [...change(layer)].map(Math.abs)))).toBeLessThan(1e-6);
+    expect(Math.max(...adapter.layers.flatMap((layer) => [...changeOf(layer)].map(Math.abs)))).toBeLessThan(1e-6);
     expect(layers.every(({ distance }) => distance < 1e-5)).toBe(true);
   });
 });

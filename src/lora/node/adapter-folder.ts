@@ -52,9 +52,18 @@ export async function adapterFiles(folder: string): Promise<{ readonly name: str
 
 /** Reads an adapter that PEFT or this library saved. Throws InputError for a folder that is none, and for unsupported kinds. */
 export async function readAdapterFolder(folder: string): Promise<Adapter> {
+  return await readFolder(folder, false);
+}
+
+/** The same of an adapter that may have changed W before it was trained, in whatever way: its pairs of matrices as they are. */
+export async function readUnconvertedFolder(folder: string): Promise<Adapter> {
+  return await readFolder(folder, true);
+}
+
+async function readFolder(folder: string, anyStart: boolean): Promise<Adapter> {
   const configPath = await placeOf(folder, CONFIG);
   if (configPath === undefined) throw await notAnAdapter(folder);
-  const config = readPeftConfig(await readFile(configPath, "utf8"), configPath);
+  const config = readPeftConfig(await readFile(configPath, "utf8"), configPath, anyStart);
   const weightsPath = await placeOf(folder, WEIGHTS);
   if (weightsPath === undefined) return readTorchWeights(config, folder);
   const adapter = await readPeftTensors(config, await openSafetensorsFile(weightsPath), weightsPath);

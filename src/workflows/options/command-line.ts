@@ -1,5 +1,6 @@
 import { option, text } from "../option.js";
 import type { OptionSet, Shape } from "../parse-options.js";
+import { combineSet, convertSet, extractSet, resizeSet } from "./adapters.js";
 import { classifySet } from "./classify.js";
 import { groups, json, quiet } from "./common.js";
 import { mergeSet } from "./merge.js";
@@ -58,6 +59,10 @@ export const commandOptions = {
   embed: command(embedSet, output),
   inspect: command(inspectSet, output),
   rank: command(rankSet, output),
+  combine: command(combineSet, output),
+  resize: command(resizeSet, output),
+  convert: command(convertSet, output),
+  extract: command(extractSet, output),
   merge: command(mergeSet, output),
   export: command(exportSet, output),
   eject: command(ejectSet, output),
