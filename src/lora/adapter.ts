@@ -119,7 +119,8 @@ export function adapterFromVectors(config: AdapterConfig, layout: AdapterLayout,
     }),
   );
   const trained = modules.map((entry) => ({ name: entry.name, shape: entry.shape, values: viewOf(vectors.trainables, entry) }));
-  return { config: storedConfig(config), layers, trained, labelling };
+  const found = { ...config.settings, ...variant.found?.(layers) };
+  return { config: storedConfig({ ...config, settings: found }), layers, trained, labelling };
 }
 
 /** The configuration of an adapter as PEFT stores it: one of several times the rank is a plain LoRA. Its layers' scales stay. */

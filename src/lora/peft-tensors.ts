@@ -21,8 +21,12 @@ export type PeftTensor = TrainedTensor;
 const fileOf = ({ method }: Pick<AdapterConfig, "method">) => variantOf(method).file ?? pairFile(variantOf(method).vectors);
 
 /** Values that a file holds of a layer alone. */
-export function valuesIn(layer: AdapterLayer, config: Pick<AdapterConfig, "method">): number {
-  return [...fileOf(config).tensors(layer).values()].reduce((sum, { values }) => sum + values.length, 0);
+export function valuesIn(layer: AdapterLayer, config: Pick<AdapterConfig, "method" | "settings">): number {
+  return [
+    ...fileOf(config)
+      .tensors(layer, config.settings ?? {})
+      .values(),
+  ].reduce((sum, { values }) => sum + values.length, 0);
 }
 
 /** Values that an adapter stores. */
@@ -35,7 +39,9 @@ export function peftTensors({ config, layers, trained = [] }: Adapter): PeftTens
   const file = fileOf(config);
   const named = (tensors: ReadonlyMap<string, ShapedValues>, nameOf: (name: string) => string) =>
     [...tensors].map(([name, tensor]): PeftTensor => ({ name: nameOf(name), ...tensor }));
-  const own = layers.flatMap((layer) => named(file.tensors(layer), (name) => PREFIX + parameterName(layer.name, name)));
+  const own = layers.flatMap((layer) =>
+    named(file.tensors(layer, config.settings ?? {}), (name) => PREFIX + parameterName(layer.name, name)),
+  );
   const shared = named(file.sharedTensors(layers), (name) => MODEL + name);
   const whole = trained.map((tensor) => ({ ...tensor, name: PREFIX + tensor.name }));
   return [...own, ...shared, ...whole].sort((x, y) => (x.name < y.name ? -1 : 1));

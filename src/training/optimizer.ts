@@ -1,4 +1,5 @@
 import type { RateSpan } from "../lora/learning-rates.js";
+import type { UpdateShaping } from "../lora/variants/variant.js";
 import { adamw, sgd } from "./kernels/optimizers.js";
 import { norm, scale } from "./kernels/vector.js";
 
@@ -36,24 +37,33 @@ export interface Optimizer {
 /** Keeps the division by a vanishing norm finite, as PyTorch's clip_grad_norm_ does. */
 const NORM_EPSILON = 1e-6;
 
+/** What an adapter makes of an update. */
+export interface UpdateForm {
+  /** Stretches of the vector with learning rates of their own, all of it together. */
+  readonly rates?: readonly RateSpan[] | undefined;
+  readonly shaping?: UpdateShaping | undefined;
+}
+
 /**
  * An optimizer of plain loops, for the processor.
  *
  * @param saved the state of a run that is resumed; its vectors are used and changed in place
- * @param rates stretches of the vector with learning rates of their own, all of it together
  * @throws when a saved vector is missing or has another length.
  */
 export function createOptimizer(
   settings: OptimizerSettings,
   length: number,
   saved?: OptimizerState,
-  rates: readonly RateSpan[] = [{ start: 0, end: length, factor: 1 }],
+  { rates = [{ start: 0, end: length, factor: 1 }], shaping }: UpdateForm = {},
 ): Optimizer {
-  const { state, apply } = rule(settings, (name) => stateVector(name, length, saved));
+  const vector = (name: string) => stateVector(name, length, saved);
+  const { state: own, apply } = rule(settings, vector);
+  const kept: Readonly<Record<string, Float32Array>> = Object.fromEntries(shaping?.state.map((name) => [name, vector(name)]) ?? []);
   return {
-    state,
+    state: { ...own, ...kept },
     async update(trainables, gradient, step) {
       scale(gradient, 1 / step.count);
+      shaping?.penalise(trainables, gradient);
       const gradientNorm = norm(gradient);
       if (!Number.isFinite(gradientNorm)) return gradientNorm;
       if (step.clip > 0) scale(gradient, Math.min(1, step.clip / (gradientNorm + NORM_EPSILON)));
@@ -61,6 +71,7 @@ export function createOptimizer(
         const part = (vector: Float32Array) => vector.subarray(start, end);
         apply(trainables, gradient, { ...step, learningRate: factor * step.learningRate }, part);
       }
+      shaping?.settle(trainables, gradient, step.step, (name) => kept[name] ?? vector(name));
       return gradientNorm;
     },
   };

@@ -23,7 +23,7 @@ import sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from peft import EvaConfig, LoraConfig, VeraConfig, get_peft_model, initialize_lora_eva_weights
+from peft import AdaLoraConfig, EvaConfig, LoraConfig, VeraConfig, get_peft_model, initialize_lora_eva_weights
 from peft.optimizers import create_loraplus_optimizer
 from peft.tuners.lora import LoraLayer
 from peft.tuners.vera import VeraLayer
@@ -46,7 +46,7 @@ PATTERNS = dict(
 DATA = {key: torch.cat([batch[key] for batch in BATCHES]) for key in BATCHES[0]}
 
 # config: fields of LoraConfig, or of kind; converts: W is changed, so that PEFT saves it as a plain LoRA; ratio: of LoRA+; frozen: what of an
-# adapter is not trained; data: the start is made from the user's data.
+# adapter is not trained; prunes: ranks fall during the steps; data: the start is made from the user's data.
 VARIANTS = {
     "rslora": dict(config=dict(use_rslora=True)),
     "lora-plus": dict(config={}, ratio=8.0),
@@ -63,15 +63,18 @@ VARIANTS = {
     ),
     "vera": dict(kind=VeraConfig, config=dict(r=6, projection_prng_key=2**32 + 7)),
     "vera-plus": dict(kind=VeraConfig, config=dict(r=3, target_modules=["k_proj", "down_proj"]), ratio=8.0),
+    "adalora": dict(
+        kind=AdaLoraConfig,
+        config=dict(init_r=4, target_r=2, tinit=2, tfinal=3, deltaT=2, total_step=STEPS, lora_alpha=ALPHA, orth_reg_weight=0.3),
+        prunes=True,
+    ),
     "olora": dict(config=dict(init_lora_weights="olora", use_rslora=True), converts=True),
 }
 
 
 def plain(name):
     """The name of a trained tensor as in PEFT's file."""
-    return name.replace(".default.weight", ".default").replace(".lora_A.default", ".lora_A.weight").replace(
-        ".lora_B.default", ".lora_B.weight"
-    ).replace(".default", "")
+    return name.replace(".lora_magnitude_vector.default.weight", ".lora_magnitude_vector").replace(".default", "")
 
 
 def trained(model):
@@ -137,6 +140,25 @@ def start_from_data(model, exact=True):
             for key, value in model.named_parameters() if "lora_A" in key}
 
 
+def pruning_trajectory(model, make_optimizer, steps, batches):
+    """As make.trajectory, with AdaLoRA's penalty in the gradient, and pruning behind each update. Losses are those without the penalty."""
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = make_optimizer(trainable)
+    record = {"loss": [], "gradientNorm": [], "penalty": []}
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        batch = batches[(step - 1) % len(batches)]
+        loss = model(**batch).loss
+        plain = model.base_model.model(**batch).loss.item()
+        loss.backward()
+        record["gradientNorm"].append(torch.nn.utils.clip_grad_norm_(trainable, 1.0).item())
+        optimizer.step()
+        model.base_model.update_and_allocate(step)
+        record["loss"].append(plain)
+        record["penalty"].append(loss.item() - plain)
+    return record
+
+
 def make(name, plan):
     print(name)
     folder = HERE / "variants" / name
@@ -146,6 +168,8 @@ def make(name, plan):
     strength = dict(r=RANK, lora_alpha=ALPHA) if kind is LoraConfig else {}
     config = kind(**{**strength, **dict(target_modules=LINEAR_NAMES, task_type="CAUSAL_LM"), **plan["config"]})
     model = get_peft_model(copy.deepcopy(base), config).eval()
+    if plan.get("prunes"):
+        model.peft_config["default"].orth_reg_weight = 0.0  # until the steps: `forward` wants the mean loss alone
     facts = {}
     if plan.get("data"):
         rough = start_from_data(copy.deepcopy(model), exact=False)
@@ -183,6 +207,10 @@ def make(name, plan):
         (folder / "adapter" / "README.md").unlink()
         shutil.rmtree(start)
         assert torch.equal(forward(model, BATCHES[0])["logits"], before), "saving has changed the model"
+    elif plan.get("prunes"):
+        model.peft_config["default"].orth_reg_weight = plan["config"]["orth_reg_weight"]
+        save_adapter(model, folder / "adapter")
+        model.peft_config["default"].orth_reg_weight = 0.0
     else:
         save_adapter(model, folder / "adapter")
     report_gap(name, model, BATCHES[0])
@@ -195,9 +223,20 @@ def make(name, plan):
     for key, value in gradients(model, BATCHES[0]).items():
         tensors[f"gradient/{key}"] = value
     facts |= {key: float(out[key]) for key in ("sum", "count")}
-    facts["steps"] = trajectory(model, optimizer_of(model, plan.get("ratio")), STEPS, BATCHES)
+    train = trajectory
+    if plan.get("prunes"):
+        train = pruning_trajectory
+        model.peft_config["default"].orth_reg_weight = plan["config"]["orth_reg_weight"]
+    facts["steps"] = train(model, optimizer_of(model, plan.get("ratio")), STEPS, BATCHES)
     for key, value in trained(model).items():
         tensors[f"final/{key}"] = value
+    if plan.get("prunes"):
+        ranks = [int((value != 0).sum()) for key, value in trained(model).items() if "lora_E" in key]
+        assert min(ranks) < 2 < max(ranks) and sum(ranks) == 2 * len(ranks), ranks
+        print(f"  ranks left: {ranks}")
+        save_adapter(model, folder / "pruned")
+        model.peft_config["default"].orth_reg_weight = 0.0
+        tensors["pruned.logits"] = forward(model, BATCHES[0])["logits"].detach()
     write_golden(folder, tensors, facts)
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

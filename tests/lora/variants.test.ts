@@ -14,6 +14,7 @@ import { type AdapterLayout, buildLayout, viewOf } from "../../src/lora/layout.j
 import { rateSpans } from "../../src/lora/learning-rates.js";
 import { mergedWeight } from "../../src/lora/merge.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { shapingOf } from "../../src/lora/shaping.js";
 import { type AdapterSpec, adaptGroups } from "../../src/lora/spec.js";
 import { targetTest } from "../../src/lora/target-modules.js";
 import { variantOf } from "../../src/lora/variants/index.js";
@@ -48,7 +49,7 @@ const patterns = {
 } as const;
 
 /** A line for each folder of tests/golden/variants: what is asked for. PEFT's folder of a variant that changes W is in `raw`, unconverted. */
-const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: number; readonly raw?: true }>> = {
+const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: number; readonly raw?: true; readonly prunes?: true }>> = {
   rslora: { rankStabilised: true },
   "lora-plus": { ratio: 8 },
   patterns,
@@ -60,6 +61,12 @@ const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: n
   olora: { method: "olora", rankStabilised: true, raw: true },
   vera: { method: "vera", rank: 6, settings: { seed: 2 ** 32 + 7 } },
   "vera-plus": { method: "vera", rank: 3, layers: { kind: "names", names: ["k_proj", "down_proj"] }, settings: { seed: 0 }, ratio: 8 },
+  adalora: {
+    method: "adalora",
+    rank: 4,
+    settings: { budget: { targetRank: 2, orthogonality: 0.3, steps: { initial: 2, final: 3, every: 2, total: 10 } } },
+    prunes: true,
+  },
   eva: { method: "eva" },
   "eva-rslora": { method: "eva", rankStabilised: true, rankPattern: { q_proj: 4, o_proj: 1 }, settings: { rho: 1.5 } },
 };
@@ -69,7 +76,7 @@ interface VariantFacts {
   readonly ranks?: Readonly<Record<string, number>>;
   readonly sum: number;
   readonly count: number;
-  readonly steps: { readonly loss: readonly number[]; readonly gradientNorm: readonly number[] };
+  readonly steps: { readonly loss: readonly number[]; readonly gradientNorm: readonly number[]; readonly penalty?: readonly number[] };
 }
 
 let model: ArchitectureGolden;
@@ -84,7 +91,7 @@ beforeAll(async () => {
   compile = await model.compile();
 });
 
-describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) => {
+describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, prunes, ...asked }) => {
   const whole: AdapterSpec = { rank: 2, alpha: 6, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft", ...asked };
   const variant = variantOf(whole.method ?? "lora");
   let spec = whole;
@@ -196,27 +203,43 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
   test("takes PEFT's ten steps of AdamW", async () => {
     const program = await GradientProgram.compile(nodeEngine, { model: model.model, ...options, maxTokens: MAX_TOKENS }, compile);
     const wanted = { ...facts.steps, options: model.facts.trajectory.options };
-    const taken = await repeatTrajectory(program, wanted, model.facts.batches.map(batchOf), trainables, rateSpans(layout, ratio));
+    const taken = await repeatTrajectory(program, wanted, model.facts.batches.map(batchOf), trainables, {
+      rates: rateSpans(layout, ratio),
+      shaping: shapingOf(layout, spec.settings),
+    });
     await program.release();
     expect(relativeError(taken.loss, facts.steps.loss)).toBeLessThan(TOLERANCE);
     expect(relativeError(taken.gradientNorm, facts.steps.gradientNorm)).toBeLessThan(TOLERANCE);
     expect(await unlike(taken.trainables, "final")).toEqual([]);
+    if (prunes) {
+      const penalty = shapingOf(layout, spec.settings)?.penalise(trainables, new Float32Array(layout.length));
+      expect(penalty! / facts.steps.penalty![0]!).toBeCloseTo(1, 5);
+      const { ours } = await expectFolder(taken.trainables, "pruned");
+      await rm(ours, { recursive: true });
+      expect(relativeError(await logitsWith(taken.trainables), await tensors.readFloat32("pruned.logits"))).toBeLessThan(TOLERANCE);
+    }
   });
 
-  test("is written as PEFT writes it", async () => {
+  /** The folder of these trainables, which must be as PEFT's; the caller removes it. */
+  const expectFolder = async (vector: Float32Array, theirName: string) => {
     const ours = await mkdtemp(join(tmpdir(), "lorikeet-variant-"));
     const layers = model.model.linearGroups.flat();
     const config = configOf(spec, layout, layers, "qwen2");
-    await writeAdapterFolder(ours, adapterFromVectors(config, layout, { trainables, frozen: started.frozen }));
-    const [written, theirs] = [await savedAdapter(ours), await savedAdapter(join(folder, "adapter"))];
+    await writeAdapterFolder(ours, adapterFromVectors(config, layout, { trainables: vector, frozen: started.frozen }));
+    const [written, theirs] = [await savedAdapter(ours), await savedAdapter(join(folder, theirName))];
     const meant = (config: Parameters<typeof targetTest>[0]) => layers.map(({ name }) => name).filter(targetTest(config));
-    const [ourConfig, theirConfig] = [await readAdapterFolder(ours), await readAdapterFolder(join(folder, "adapter"))].map(
+    const [ourConfig, theirConfig] = [await readAdapterFolder(ours), await readAdapterFolder(join(folder, theirName))].map(
       ({ config }) => config,
     );
     expect(meant(ourConfig!)).toEqual(meant(theirConfig!));
     expect({ ...written.config, target_modules: [] }).toEqual({ ...theirs.config, target_modules: [] });
     const shapes = ({ tensors }: typeof written) => Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
     expect(shapes(written)).toEqual(shapes(theirs));
+    return { ours, written, theirs };
+  };
+
+  test("is written as PEFT writes it", async () => {
+    const { ours, written, theirs } = await expectFolder(trainables, "adapter");
     const found = new Map(written.tensors.map(({ name, values }) => [name, values]));
     for (const { name, values } of spec.method === "pissa" ? [] : theirs.tensors) {
       expect(relativeError(found.get(name)!, values), name).toBeLessThan(1e-6);
@@ -226,13 +249,14 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, ...asked }) 
     await rm(ours, { recursive: true });
   });
 
-  test.each(raw ? ["adapter", "raw"] : ["adapter"])(
+  test.each(raw ? ["adapter", "raw"] : prunes ? ["adapter", "pruned"] : ["adapter"])(
     "PEFT's folder %s answers from a cache, and merged, as it does in PEFT",
     async (saved) => {
-      const want = await tensors.readFloat32("logits");
+      const want = await tensors.readFloat32(saved === "pruned" ? "pruned.logits" : "logits");
       expect(relativeError(await answersOf(join(folder, saved)), want)).toBeLessThan(TOLERANCE);
       const mergedLogits = await maskedLogits(await mergedOptions(join(folder, saved)));
-      expect(relativeError(mergedLogits, await tensors.readFloat32("merged.logits"))).toBeLessThan(TOLERANCE);
+      const merged = saved === "pruned" ? want : await tensors.readFloat32("merged.logits");
+      expect(relativeError(mergedLogits, merged)).toBeLessThan(TOLERANCE);
     },
   );
 });

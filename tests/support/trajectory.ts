@@ -1,8 +1,7 @@
 import type { Batch } from "../../src/data/batch.js";
 import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
-import type { RateSpan } from "../../src/lora/learning-rates.js";
 import type { GradientProgram } from "../../src/training/gradient-program.js";
-import { createOptimizer } from "../../src/training/optimizer.js";
+import { createOptimizer, type UpdateForm } from "../../src/training/optimizer.js";
 import { runTrainer } from "../../src/training/trainer.js";
 import type { Checkpoint } from "../../src/weights/checkpoint.js";
 import { drain, inTurn, settingsOf, stepsOf, surroundings } from "../training/support.js";
@@ -15,20 +14,20 @@ export interface Trajectory {
   readonly gradientNorm: readonly number[];
 }
 
-/** Trains as long as a trajectory, with its options, on the batches in turn; `rates` are those of LoRA+. */
+/** Trains as long as a trajectory, with its options, on the batches in turn; `form` is what its adapter makes of an update. */
 export async function repeatTrajectory(
   program: GradientProgram,
   { options, loss }: Pick<Trajectory, "options" | "loss">,
   batches: readonly Batch[],
   start: Float32Array,
-  rates?: readonly RateSpan[],
+  form?: UpdateForm,
 ): Promise<{ loss: number[]; gradientNorm: number[]; trainables: Float32Array }> {
   const { learningRate, clip, ...adamw } = options;
   const trainables = start.slice();
   const run = runTrainer(settingsOf({ length: { kind: "steps", steps: loss.length }, learningRate, clip }), {
     gradient: (batch, _number, values, gradient) => program.run(batch, values, gradient),
     stream: inTurn([...batches]),
-    optimizer: createOptimizer({ kind: "adamw", ...adamw }, trainables.length, undefined, rates),
+    optimizer: createOptimizer({ kind: "adamw", ...adamw }, trainables.length, undefined, form),
     trainables,
     ...surroundings(),
   });

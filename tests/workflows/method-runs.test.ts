@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { TrainEvent } from "../../src/workflows/api.js";
 import { runInspect } from "../../src/workflows/node/inspect-run.js";
 import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 import { ofType, questionsFile, runHere } from "./training-support.js";
@@ -15,6 +16,11 @@ const common = async () => ({
   threads: 1,
   lr: 1e-2,
   report: false,
+});
+const killedAt = (step: number) => ({
+  onEvent: (event: TrainEvent) => {
+    if (event.type === "step" && event.step === step) throw new Error("killed");
+  },
 });
 const configOf = async (folder: string) => JSON.parse(await readFile(join(folder, "adapter_config.json"), "utf8"));
 
@@ -32,6 +38,50 @@ describe("VeRA", () => {
   test("has no use for a strength", async () => {
     await expect(runHere({ ...(await common()), method: "vera", alpha: 8, rslora: true })).rejects.toThrow(
       /options\.alpha means nothing to the method vera: leave it out[\s\S]*options\.rslora means nothing to the method vera/,
+    );
+  });
+});
+
+describe("AdaLoRA", () => {
+  const method = { method: "adalora", rank: 4, targetRank: 1, steps: 10, pruneFrom: 0.1, pruneUntil: 0.8, pruneEvery: 2, saveEvery: 5 };
+
+  test("ends with its budget of ranks, and is read back", async () => {
+    const options = { ...(await common()), ...method };
+    await runHere(options);
+    const folder = join(options.out, "last");
+    const config = await configOf(folder);
+    expect(config).toMatchObject({ peft_type: "ADALORA", init_r: 4, target_r: 1, tinit: 1, tfinal: 2, deltaT: 2, total_step: 10 });
+    const masks = Object.values<boolean[]>(config.rank_pattern);
+    expect(masks).toHaveLength(14);
+    expect(masks.flat().filter(Boolean)).toHaveLength(14);
+    const { layers } = await runInspect({ directory: folder }, fakeContext());
+    const changed = layers.filter(({ norm }) => norm > 0).length;
+    expect(changed).toBe(masks.filter((mask) => mask.some(Boolean)).length);
+  });
+
+  test("goes on from a checkpoint to the same bits", async () => {
+    const [whole, cut] = [
+      { ...(await common()), ...method },
+      { ...(await common()), ...method },
+    ];
+    await runHere({ ...cut, data: whole.data });
+    await expect(runHere({ ...whole }, killedAt(7))).rejects.toThrow("killed");
+    await runHere({ ...whole, resume: true });
+    for (const file of ["adapter_config.json", "adapter_model.safetensors"]) {
+      expect(await readFile(join(cut.out, "last", file))).toEqual(await readFile(join(whole.out, "last", file)));
+    }
+  });
+
+  test("says what it needs to know", async () => {
+    const { steps: _, ...timed } = method;
+    await expect(runHere({ ...(await common()), ...timed, minutes: 1 })).rejects.toThrow(
+      "options.method adalora plans by updates: give options.steps or options.epochs, not options.minutes",
+    );
+    await expect(runHere({ ...(await common()), ...method, pruneFrom: 0.9 })).rejects.toThrow(
+      "options.pruneFrom must lie below options.pruneUntil",
+    );
+    await expect(runHere({ ...(await common()), ...method, targetRank: 5 })).rejects.toThrow(
+      /options\.targetRank 5 is above options\.rank 4/,
     );
   });
 });

@@ -78,6 +78,8 @@ const saved = ({ events }: Seen) => ofType(events, "checkpoint").map(({ step }) 
 const digest = (seen: Seen) => seen.digest;
 const config = (field: string) => (seen: Seen) => seen.config[field];
 
+const adalora = { method: "adalora", rank: 3 };
+
 /** The change of an option, and where it shows. What must stand beside it on both sides comes third. */
 const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: Seen) => unknown, beside?: Options]>> = {
   model: [{ model: join(TINY_CHAT, "tiny-chat.gguf") }, config("base_model_name_or_path")],
@@ -89,6 +91,11 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   svdRounds: [{ svdRounds: 0 }, digest, { method: "pissa" }],
   rho: [{ rho: 1 }, config("rank_pattern"), { method: "eva", rank: 4 }],
   loftqRounds: [{ loftqRounds: 2 }, digest, { method: "loftq", precision: "4bit", rank: 2 }],
+  targetRank: [{ targetRank: 1 }, config("target_r"), adalora],
+  pruneFrom: [{ pruneFrom: 0.5 }, config("tinit"), adalora],
+  pruneUntil: [{ pruneUntil: 1 }, config("tfinal"), adalora],
+  pruneEvery: [{ pruneEvery: 1 }, config("deltaT"), adalora],
+  orthogonality: [{ orthogonality: 0 }, digest, adalora],
   startBatches: [{ startBatches: 1 }, digest, { method: "eva", rank: 2 }],
   exclude: [{ exclude: "q_proj" }, config("target_modules")],
   blocks: [{ blocks: "1" }, config("target_modules")],

@@ -1,3 +1,4 @@
+import { adalora } from "./adalora.js";
 import { dora } from "./dora.js";
 import { eva } from "./eva.js";
 import { loftq } from "./loftq.js";
@@ -9,7 +10,9 @@ import type { Variant } from "./variant.js";
 import { vera } from "./vera.js";
 
 /** Every variant by the name that `--method` gives it: to add one is to add a file and a line here. */
-export const variants = { lora, dora, pissa, olora, eva, loftq, "lora-fa": loraFa, vera } satisfies Readonly<Record<string, Variant>>;
+export const variants = { lora, dora, pissa, olora, eva, loftq, "lora-fa": loraFa, vera, adalora } satisfies Readonly<
+  Record<string, Variant>
+>;
 
 export type Method = keyof typeof variants;
 

@@ -34,6 +34,37 @@ export interface VariantSettings {
   readonly loftqRounds?: number | undefined;
   /** VeRA: what its random matrices are drawn from. */
   readonly seed?: number | undefined;
+  /** AdaLoRA: what is pruned, when. */
+  readonly budget?: RankBudget | undefined;
+  /** AdaLoRA: of each layer's triplets, by its name, those that are left; undefined where all are. */
+  readonly masks?: Readonly<Record<string, readonly boolean[]>> | undefined;
+}
+
+/** How AdaLoRA comes from the first rank of all layers to fewer. */
+export interface RankBudget {
+  /** Mean rank of the layers at the end. */
+  readonly targetRank: number;
+  /** Weight of the penalty that keeps A and B orthogonal. */
+  readonly orthogonality: number;
+  /** Updates: before pruning begins, after it has ended, between two prunings, and of the whole run. */
+  readonly steps: { readonly initial: number; readonly final: number; readonly every: number; readonly total: number };
+}
+
+/** The layers whose updates a variant shapes. */
+export interface ShapedLayers {
+  readonly layers: readonly AdaptedLayer[];
+  /** The values of a layer's parameter in a vector of the layout of the trainables; writing to them writes to it. */
+  view(vector: Float32Array, layer: AdaptedLayer, parameter: string): Float32Array;
+}
+
+/** What a variant does at each update beside the optimizer. */
+export interface UpdateShaping {
+  /** Names of vectors, as long as the trainables, that it keeps; zero at first. */
+  readonly state: readonly string[];
+  /** Adds the gradient of a penalty to that of the mean loss, and returns the penalty. */
+  penalise(trainables: Float32Array, gradient: Float32Array): number;
+  /** What happens to the trainables behind an update, whose number counts from 1, that took this gradient. */
+  settle(trainables: Float32Array, gradient: Float32Array, step: number, vectorOf: (name: string) => Float32Array): void;
 }
 
 /** Principal directions of what a layer reads, as a sample of the user's data showed them. */
@@ -125,7 +156,7 @@ export interface AdapterFile {
   /** Names of a layer's tensors, and of those that all layers share. */
   readonly parameters: readonly string[];
   readonly shared: readonly string[];
-  tensors(layer: AdapterLayer): ReadonlyMap<string, ShapedValues>;
+  tensors(layer: AdapterLayer, settings: VariantSettings): ReadonlyMap<string, ShapedValues>;
   sharedTensors(layers: readonly AdapterLayer[]): ReadonlyMap<string, ShapedValues>;
   /** A layer out of its tensors; a sentence on them where they do not fit. All of `parameters` are there. */
   layer(
@@ -149,6 +180,12 @@ export interface Variant {
   readonly vectors: readonly string[];
   /** s·B·A of a stored layer whose `a` and `b` are not it alone. */
   change?(layer: AdapterLayer): Pick<AdapterLayer, "rank" | "scale" | "a" | "b">;
+  /** Of a variant whose updates are more than the optimizer's. */
+  shaping?(layers: ShapedLayers, settings: VariantSettings): UpdateShaping;
+  /** Its run must know how many updates it takes. */
+  readonly needsLength?: true;
+  /** What training has found out, for the configuration. */
+  found?(layers: readonly AdapterLayer[]): VariantSettings;
   /** How PEFT's file holds it, where that is not as an A and a B for each layer. */
   readonly file?: AdapterFile;
   /** How many times the rank, and so the alpha, of a stored layer is that of the layer in training. */

@@ -1,10 +1,10 @@
 import * as z from "zod";
 import type { ClassWeighting } from "../../data/labels.js";
 import { MAX_RANK } from "../../lora/spec.js";
-import { methods, methodsTaking, variantOf } from "../../lora/variants/index.js";
+import { methods } from "../../lora/variants/index.js";
 import type { OptimizerSettings } from "../../training/optimizer.js";
-import { choice, helpFor, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
-import type { OptionSet, OptionsOf, ValuesOf } from "../parse-options.js";
+import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
+import { infoOf, type OptionSet, type OptionsOf, type ValuesOf } from "../parse-options.js";
 import {
   batchSize,
   columns,
@@ -21,6 +21,7 @@ import {
   task,
 } from "./common.js";
 import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
+import { methodRules } from "./method-rules.js";
 
 /** `none`, `balanced`, or weights by name as `spam=3,ham=1`. */
 function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
@@ -72,7 +73,7 @@ const trainShape = {
     default: "lora",
     value: "METHOD",
     group: groups.adapter,
-    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), loftq (beside weights in 4 bits: starts as the best correction of what rounding took from them), lora-fa (only the second matrix is trained: less memory), vera (two vectors a layer between random matrices that all share: by far the fewest trained numbers; takes a --rank of 256 and more). docs/methods.md compares them.",
+    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), loftq (beside weights in 4 bits: starts as the best correction of what rounding took from them), lora-fa (only the second matrix is trained: less memory), vera (two vectors a layer between random matrices that all share: by far the fewest trained numbers; takes a --rank of 256 and more), adalora (ranks that matter least are taken away during training, so that layers get what they need). docs/methods.md compares them.",
   }),
   rank: option(integer({ min: 1, max: MAX_RANK }), {
     default: 16,
@@ -115,6 +116,37 @@ const trainShape = {
     value: "N",
     group: groups.adapter,
     help: "With loftq: how often the weights are rounded, each time but the first without what the adapter already makes up for. More than 5 gain little.",
+  }),
+  targetRank: option(integer({ min: 1, max: MAX_RANK }), {
+    value: "N",
+    group: groups.adapter,
+    without: "two thirds of --rank; with adalora alone",
+    help: "With adalora: mean rank of the layers at the end; they begin with --rank.",
+  }),
+  pruneFrom: option(number({ min: 0, below: 1 }), {
+    default: 0.1,
+    value: "SHARE",
+    group: groups.adapter,
+    help: "With adalora: share of the run before ranks begin to fall. Raise it if the loss has not settled by then.",
+  }),
+  pruneUntil: option(number({ above: 0, max: 1 }), {
+    default: 0.7,
+    value: "SHARE",
+    group: groups.adapter,
+    help: "With adalora: share of the run at which the last ranks have fallen; the rest trains with what is left.",
+  }),
+  pruneEvery: option(integer({ min: 1, max: 1e9 }), {
+    default: 10,
+    value: "N",
+    unit: "updates",
+    group: groups.adapter,
+    help: "With adalora: updates between two prunings. Lower it in runs of few hundred updates.",
+  }),
+  orthogonality: option(number({ min: 0, max: 1e6 }), {
+    default: 0.5,
+    value: "WEIGHT",
+    group: groups.adapter,
+    help: "With adalora: weight of the penalty that keeps the rows of A and the columns of B at right angles, so that ranks can be judged one by one.",
   }),
   startBatches: option(integer({ min: 1, max: 1e6 }), {
     default: 8,
@@ -318,7 +350,7 @@ function trainRules(given: Readonly<Record<string, unknown>>, where: (name: stri
       `${where("classWeights")} belongs to the tasks classification and token-classification; ${where("task")} is ${String(task)}`,
     );
   if (task === "embedding") problems.push(...pairRules(given, where));
-  problems.push(...methodRules(given, where));
+  problems.push(...methodRules(given, (name) => given[name] ?? infoOf(trainShape, name).default, where));
   const optimizer = given.optimizer ?? "adamw";
   if ("momentum" in given && optimizer === "adamw")
     problems.push(`${where("momentum")} belongs to the optimizer sgd; adamw has ${where("betas")}`);
@@ -337,27 +369,6 @@ function pairRules({ accumulate, batchSize }: Readonly<Record<string, unknown>>,
   if (batchSize === 1)
     problems.push(`${where("batchSize")} is 2 or more for the task embedding: a pair that is alone in its batch teaches nothing`);
   return problems;
-}
-
-/** An option of some methods would do nothing beside another. */
-function methodRules(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
-  const chosen = given.method ?? helpFor(trainShape.method).default;
-  const only = methods.filter((method) => method === chosen).flatMap((method) => variantOf(method).precision ?? []);
-  const unfit = only.filter((precision) => given.precision !== precision);
-  const forms = unfit.map(
-    (form) => `${where("method")} ${String(chosen)} is for frozen weights in ${form}: give ${where("precision")} ${form}`,
-  );
-  const strangers = Object.keys(given).flatMap((name) => {
-    const takers: readonly string[] = methodsTaking(name);
-    if (takers.length === 0 || takers.some((method) => method === chosen)) return [];
-    const plural = takers.length > 1 ? "methods" : "method";
-    return [`${where(name)} belongs to the ${plural} ${takers.join(" and ")}; ${where("method")} is ${String(chosen)}`];
-  });
-  const foreign = methods.filter((method) => method === chosen).flatMap((method) => variantOf(method).foreign ?? []);
-  const idle = foreign
-    .filter((name) => name in given)
-    .map((name) => `${where(name)} means nothing to the method ${String(chosen)}: leave it out`);
-  return [...forms, ...strangers, ...idle];
 }
 
 function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, weightDecay, ...rest }: TrainValues): TrainSettings {

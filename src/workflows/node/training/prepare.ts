@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { cpus } from "node:os";
+import { openBatches } from "../../../data/batch.js";
 import { lessonOf, textsOf } from "../../../data/lesson.js";
 import { longestOf, longestRow } from "../../../data/packing.js";
 import { configOf } from "../../../lora/adapter.js";
 import { type AdapterLayout, buildLayout } from "../../../lora/layout.js";
 import { type AdapterSpec, adaptGroups } from "../../../lora/spec.js";
 import { variantOf } from "../../../lora/variants/index.js";
-import type { VariantSettings } from "../../../lora/variants/variant.js";
+import type { RankBudget, VariantSettings } from "../../../lora/variants/variant.js";
 import type { ModelGraph } from "../../../models/architecture.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
@@ -19,6 +20,7 @@ import { startedFromData } from "./data-start.js";
 import { readEmbeddingTask } from "./embedding-task.js";
 import { readLabelTask } from "./label-task.js";
 import { readLanguageTask } from "./language-task.js";
+import { updatesOf } from "./length.js";
 import { withOwnBase } from "./own-base.js";
 import type { DataStarted, PreparedRun, ReadTask, RunTask, TaskReader, TaskSettings, TaughtExample } from "./run-task.js";
 
@@ -50,7 +52,7 @@ export async function prepareRun(
   saved: RunIdentity | undefined = undefined,
 ): Promise<PreparedRun> {
   const { described, task } = await readTask(settings, options);
-  const asked = specOf(settings);
+  const asked = specOf(settings, updatesPlanned(settings, task));
   const planned = trainablesOf(task, asked);
   const precision = await trainingPrecision(settings, described.model);
   const { data, learned } = task;
@@ -82,9 +84,37 @@ export async function prepareRun(
   };
 }
 
-/** What the options say of a new adapter. */
+/** Updates of a run, where its options say it. */
+function updatesPlanned({ duration, batchSize, seed, accumulate }: TrainSettings, { data }: RunTask): number | undefined {
+  return updatesOf(duration, openBatches(data.train, { batchSize, seed }).batchesPerEpoch, accumulate);
+}
+
+/** What AdaLoRA prunes, when, of a run of so many updates. */
+function budgetOf(
+  { rank, targetRank, pruneFrom, pruneUntil, pruneEvery, orthogonality }: BudgetOptions,
+  updates: number | undefined,
+): RankBudget | undefined {
+  if (updates === undefined) return undefined;
+  const initial = Math.round(pruneFrom * updates);
+  const final = updates - Math.max(initial + 1, Math.round(pruneUntil * updates));
+  const steps = { initial, final: Math.max(0, final), every: pruneEvery, total: updates };
+  return { targetRank: targetRank ?? Math.ceil((2 * rank) / 3), orthogonality, steps };
+}
+
+type BudgetOptions = Pick<TrainSettings, "rank" | "targetRank" | "pruneFrom" | "pruneUntil" | "pruneEvery" | "orthogonality">;
+
+/**
+ * What the options say of a new adapter.
+ *
+ * @param updates of the run, where they are known
+ */
 export function specOf(
-  settings: Pick<TrainSettings, Exclude<keyof AdapterSpec, "rankStabilised" | "settings"> | "rslora" | keyof VariantSettings>,
+  settings: Pick<
+    TrainSettings,
+    Exclude<keyof AdapterSpec, "rankStabilised" | "settings"> | "rslora" | keyof Omit<VariantSettings, "budget" | "masks">
+  > &
+    BudgetOptions,
+  updates?: number,
 ): AdapterSpec {
   const {
     rho,
@@ -113,7 +143,7 @@ export function specOf(
     dropout,
     ...chosen,
     initialisation,
-    settings: { rho, loftqRounds, seed },
+    settings: { rho, loftqRounds, seed, budget: budgetOf(settings, updates) },
   };
 }
 

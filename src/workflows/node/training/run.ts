@@ -6,6 +6,7 @@ import { initialiseAdapter } from "../../../lora/initialise.js";
 import type { AdapterLayout } from "../../../lora/layout.js";
 import { rateSpans } from "../../../lora/learning-rates.js";
 import { writeAdapterFolder } from "../../../lora/node/adapter-folder.js";
+import { shapingOf } from "../../../lora/shaping.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { StartEvent } from "../../../training/events.js";
 import { LossProgram } from "../../../training/loss-program.js";
@@ -173,12 +174,14 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
   }
 }
 
-/** AdamW runs where the gradients are made; momentum and unequal rates are loops of the host everywhere. */
+/** AdamW runs where the gradients are made; momentum, unequal rates and what a variant adds are loops of the host everywhere. */
 async function optimizerFor(
-  { settings: { optimizer, loraPlusRatio }, opened, layout }: PreparedRun,
+  { settings: { optimizer, loraPlusRatio }, opened, layout, spec }: PreparedRun,
   saved: OptimizerState | undefined,
 ): Promise<Optimizer> {
-  if (loraPlusRatio !== 1) return createOptimizer(optimizer, layout.length, saved, rateSpans(layout, loraPlusRatio));
+  const shaping = shapingOf(layout, spec.settings);
+  const rates = loraPlusRatio === 1 ? undefined : rateSpans(layout, loraPlusRatio);
+  if (rates !== undefined || shaping !== undefined) return createOptimizer(optimizer, layout.length, saved, { rates, shaping });
   if (opened.compile.target === "webgpu" && optimizer.kind === "adamw") {
     return compileUpdate(nodeEngine, optimizer, layout.length, { target: "webgpu" }, saved);
   }
