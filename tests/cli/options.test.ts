@@ -77,7 +77,9 @@ const company: Record<string, Record<string, unknown>> = {
   rho: { method: "eva" },
   loftqRounds: { method: "loftq", precision: "4bit" },
   startBatches: { method: "eva" },
-  ...Object.fromEntries(["targetRank", "pruneFrom", "pruneUntil", "pruneEvery", "orthogonality"].map((name) => [name, { method: "adalora" }])),
+  ...Object.fromEntries(
+    ["targetRank", "pruneFrom", "pruneUntil", "pruneEvery", "orthogonality"].map((name) => [name, { method: "adalora" }]),
+  ),
   classWeights: { task: "classification" },
   merged: { adapter: "a" },
   "rank out": { best: 2 },
