@@ -33,7 +33,7 @@ function readArguments(): Arguments {
 /** Loads everything and returns the training step, from a batch to the changed adapter. */
 async function prepareStep({ model, adapter, precision }: Arguments, batches: readonly Batch[]) {
   const opened = await openModel(model, { target: "cpu", precision });
-  const { layout, vector } = vectorFromAdapter(await readAdapterFolder(adapter), opened.model.linearGroups);
+  const { layout, vector } = vectorFromAdapter(await readAdapterFolder(adapter), opened.model);
   const maxTokens = batches.reduce((longest, { tokens }) => Math.max(longest, tokens), 0);
   const maxSupervised = batches.reduce((most, { targets }) => Math.max(most, targets.length), 0);
   const program = await GradientProgram.compile(nodeEngine, { model: opened.model, layout, maxTokens, maxSupervised }, opened.compile);

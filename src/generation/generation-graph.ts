@@ -1,6 +1,7 @@
 import { Graph, type Tensor } from "../graph/graph.js";
-import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
-import type { AdapterLayout } from "../lora/layout.js";
+import { attachAdapter } from "../lora/attach.js";
+import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
+import { modelWeights } from "../lora/model-weights.js";
 import { attachRows } from "../lora/serving/attach-rows.js";
 import type { AdapterSites } from "../lora/serving/sites.js";
 import type { LanguageModelGraph, LinearGroup, LinearLayer } from "../models/architecture.js";
@@ -10,6 +11,7 @@ import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { type CacheUse, cachedAttention } from "../ops/cached-attention.js";
 import { frozenLayers } from "../ops/frozen-layers.js";
 import { gatherRows } from "../ops/gather-rows.js";
+import { linear } from "../ops/linear.js";
 import { softCap } from "../ops/soft-cap.js";
 
 /** Symbol of the rows of the key-value cache that blocks with a window, or without one, are fed. */
@@ -45,12 +47,13 @@ export interface GenerationGraphOptions {
  */
 export function buildGenerationGraph({ model, layout, sites, maxPositions, use }: GenerationGraphOptions): {
   graph: Graph;
-  adapter: AttachedAdapter | undefined;
+  /** Input name → its place in the vector of the adapter. */
+  inputs: ReadonlyMap<string, LayoutEntry>;
   /** The window of each block. */
   windows: readonly (number | undefined)[];
 } {
   const graph = new Graph();
-  const { vocabulary, hidden: columns, heads, kvHeads, headSize } = model.dimensions;
+  const { heads, kvHeads, headSize } = model.dimensions;
   const last = graph.input("last", { dtype: "int64", shape: [BATCH] });
   const masks = new Map<number | undefined, Tensor>();
   const maskOf = (window: number | undefined) => {
@@ -61,14 +64,19 @@ export function buildGenerationGraph({ model, layout, sites, maxPositions, use }
   };
   const windows: (number | undefined)[] = [];
 
-  const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
+  const { inputs: whole, weight, head, trained } = modelWeights(graph, layout, model);
   const frozen = (x: Tensor, weights: readonly Tensor[]) => frozenLayers(x, weights, { oneRow: use === "oneToken" });
-  const products = frozenGroups(model, (x, group) =>
-    frozen(
-      x,
-      group.map(({ name, inputs, outputs }) => weight(`${name}.weight`, [outputs, inputs])),
-    ),
-  );
+  // Frozen layers may be stored as one, those that are trained whole among them: they are read together, and its outputs replaced.
+  const products = frozenGroups(model, (x, group) => {
+    const own = group.map(({ name }) => trained(`${name}.weight`));
+    const stored = own.includes(undefined)
+      ? frozen(
+          x,
+          group.map(({ name, inputs, outputs }) => graph.weight(`${name}.weight`, [outputs, inputs])),
+        )
+      : [];
+    return own.map((weight, index) => (weight === undefined ? stored[index] : linear(x, weight)));
+  });
   const base = frozenLayersOf(products, weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base);
   const byRow = sites === undefined ? undefined : attachRows(graph, sites, base, { oneRow: use === "oneToken" });
@@ -90,14 +98,15 @@ export function buildGenerationGraph({ model, layout, sites, maxPositions, use }
       return cachedAttention(inputs, { heads, kvHeads, scale, softCap, use });
     },
   }); // [N, C]
-  const [logits] = frozen(gatherRows(hidden, last), [weight(model.head, [vocabulary, columns])]); // [B, V]
+  const [states, headWeight] = [gatherRows(hidden, last), head()];
+  const [logits] = headWeight.source.kind === "weight" ? frozen(states, [headWeight]) : [linear(states, headWeight)]; // [B, V]
   if (logits === undefined) throw new Error("the head has no output");
   graph.output("logits", model.logitSoftCap === undefined ? logits : softCap(logits, model.logitSoftCap));
-  return { graph, adapter, windows };
+  return { graph, inputs: new Map([...(adapter?.inputs ?? []), ...whole]), windows };
 }
 
 /** The layers of a model, those that read one input together: they are written when the first of them is asked for. */
-function frozenGroups({ linearGroups }: LanguageModelGraph, write: (x: Tensor, group: LinearGroup) => readonly Tensor[]) {
+function frozenGroups({ linearGroups }: LanguageModelGraph, write: (x: Tensor, group: LinearGroup) => readonly (Tensor | undefined)[]) {
   const groupOf = new Map(linearGroups.flatMap((group) => group.map(({ name }) => [name, group] as const)));
   const written = new Map<string, Tensor | undefined>();
   return (x: Tensor, { name }: LinearLayer): Tensor => {

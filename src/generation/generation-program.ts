@@ -83,11 +83,11 @@ export class GenerationProgram {
     // In float32 the engine's products read the weights as they are: a copy of them would gain little.
     const packed = { ...compile, packWeights: ownForm || forms.some(({ int8 }) => int8 !== undefined) };
     const build = (use: CacheUse) => buildGenerationGraph({ ...options, layout: options.adapter?.layout, use });
-    const { graph, adapter, windows } = build(ownForm ? "joined" : "apart");
+    const { graph, inputs, windows } = build(ownForm ? "joined" : "apart");
     const any = await Program.compile(graph, engine, packed);
     // A token that sees itself alone needs a mask.
     const oneToken = ownForm && !windows.includes(1) ? await Program.compile(build("oneToken").graph, engine, packed) : undefined;
-    return new GenerationProgram({ any, oneToken, windows }, adapter?.inputs ?? new Map(), options);
+    return new GenerationProgram({ any, oneToken, windows }, inputs, options);
   }
 
   /** An empty cache for a batch of sequences. */

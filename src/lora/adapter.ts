@@ -1,18 +1,22 @@
 import { RunError } from "../errors.js";
-import type { AdaptedLayer, AdapterLayer, LinearGroup, LinearLayer } from "./layer.js";
-import { type AdapterLayout, buildLayout, viewOf } from "./layout.js";
+import type { ModelGraph } from "../models/architecture.js";
+import { transposed } from "../weights/kernels/transpose.js";
+import type { AdaptedLayer, AdapterLayer, LinearLayer } from "./layer.js";
+import { type AdapterLayout, buildLayout, viewOf, type WholeTensor } from "./layout.js";
 import type { AdapterSpec, Initialisation } from "./spec.js";
 import { shortestNames } from "./targets.js";
 import { type Method, variantOf } from "./variants/index.js";
 import { A, B } from "./variants/lora.js";
 import type { VariantSettings } from "./variants/variant.js";
+import { type BiasChoice, conv1dWeights, tiedPlaces, trainedModulesOf } from "./whole-tensors.js";
 
 export type { AdapterLayer } from "./layer.js";
 
-/** A tensor that was trained whole beside the adapter: a head's. */
+/** A tensor that was trained whole beside the adapter: a weight of the model, or a head's. */
 export interface TrainedTensor {
-  /** As in a checkpoint of the task: `score.weight`. */
+  /** As in a checkpoint of the task: `model.norm.weight`, `score.weight`. */
   readonly name: string;
+  /** As in such a checkpoint: a weight of transformers' Conv1D is [in, out]. */
   readonly shape: readonly number[];
   readonly values: Float32Array;
 }
@@ -54,6 +58,10 @@ export interface AdapterConfig {
   readonly trainedModules: readonly string[];
   /** What its variant was told beside. */
   readonly settings?: VariantSettings;
+  /** The biases that are trained too. */
+  readonly bias: BiasChoice;
+  /** A table of embeddings that is trained is the head too, as PEFT's `ensure_weight_tying`. */
+  readonly tiesWeights: boolean;
 }
 
 /** An adapter in memory, of no particular place in a model. */
@@ -93,7 +101,9 @@ export function configOf(
     initialisation: spec.initialisation,
     isConv1D: adapted.some(({ isConv1D }) => isConv1D),
     taskType,
-    trainedModules,
+    trainedModules: [...trainedModules, ...trainedModulesOf(layout.modules, spec)],
+    bias: spec.bias ?? "none",
+    tiesWeights: spec.tiesWeights ?? false,
     settings: spec.settings ?? {},
   };
 }
@@ -118,9 +128,32 @@ export function adapterFromVectors(config: AdapterConfig, layout: AdapterLayout,
       return variant.stored(layer, new Map(values));
     }),
   );
-  const trained = modules.map((entry) => ({ name: entry.name, shape: entry.shape, values: viewOf(vectors.trainables, entry) }));
+  const trained = modules.flatMap((entry) => storedTensors(entry, viewOf(vectors.trainables, entry)));
   const found = { ...config.settings, ...variant.found?.(layers) };
   return { config: storedConfig({ ...config, settings: found }), layers, trained, labelling };
+}
+
+/** A tensor of the model as files have it: what is tied stands there twice, as PEFT asks for it. */
+function storedTensors({ name, shape, places = [name], isConv1D }: WholeTensor, values: Float32Array): TrainedTensor[] {
+  if (!isConv1D) return places.map((place) => ({ name: place, shape, values }));
+  return [{ name, shape: shape.toReversed(), values: transposed(values, shape[1] ?? 1) }];
+}
+
+/** What an adapter has trained whole, as the model reads it. */
+export function wholeBeside(
+  { trained = [], config }: Adapter,
+  { linearGroups, head }: AdaptedModel,
+): (WholeTensor & { values: Float32Array })[] {
+  const turned = conv1dWeights(linearGroups);
+  const tied = config.tiesWeights ? tiedPlaces({ head }) : [];
+  const [table] = tied;
+  return trained
+    .filter(({ name }) => name === table || !tied.includes(name)) // PEFT writes what is tied twice
+    .map(({ name, shape, values }) => ({
+      name,
+      ...(turned.has(name) ? { shape: shape.toReversed(), values: transposed(values, shape[1] ?? 1), isConv1D: true } : { shape, values }),
+      ...(name === table ? { places: tied } : {}),
+    }));
 }
 
 /** The configuration of an adapter as PEFT stores it: one of several times the rank is a plain LoRA. Its layers' scales stay. */
@@ -144,17 +177,24 @@ export function widenedConfig(config: AdapterConfig, ranks: number): AdapterConf
   };
 }
 
+/** What laying an adapter out asks of a model. */
+export type AdaptedModel = Pick<ModelGraph, "linearGroups" | "head">;
+
 /**
  * Lays an adapter out beside a model that it fits (see `checkFit`): the groups of the model, without the layers that the adapter leaves
  * alone, and the vector of its trainable values.
  */
-export function vectorFromAdapter(adapter: Adapter, groups: readonly LinearGroup[]): { layout: AdapterLayout; vector: Float32Array } {
+export function vectorFromAdapter(adapter: Adapter, model: AdaptedModel): { layout: AdapterLayout; vector: Float32Array } {
   const byName = new Map(adapter.layers.map((layer) => [layer.name, layer]));
-  const adapted = groups
+  const adapted = model.linearGroups
     .map((group) => group.flatMap((layer) => withStrength(layer, byName.get(layer.name))))
     .filter((group) => group.length > 0);
-  const trained = adapter.trained ?? [];
-  const layout = buildLayout(adapted, trained, variantOf(adapter.config.method));
+  const whole = wholeBeside(adapter, model);
+  const layout = buildLayout(
+    adapted,
+    whole.map(({ values: _, ...tensor }) => tensor),
+    variantOf(adapter.config.method),
+  );
   const vector = new Float32Array(layout.length);
   for (const layer of layout.groups.flatMap((group) => group.layers)) {
     const values = byName.get(layer.name);
@@ -163,10 +203,7 @@ export function vectorFromAdapter(adapter: Adapter, groups: readonly LinearGroup
     for (const [name, place] of layer.parameters) if (place.isTrained) viewOf(vector, place).set(stored.get(name) ?? []);
     byName.delete(layer.name);
   }
-  for (const { name, values } of trained) {
-    const entry = layout.entries.get(name);
-    if (entry !== undefined) viewOf(vector, entry).set(values);
-  }
+  for (const [index, entry] of layout.modules.entries()) viewOf(vector, entry).set(whole[index]?.values ?? []);
   if (byName.size > 0)
     throw new RunError(`The model lacks layers of the adapter: ${[...byName.keys()].join(", ")}. Check the fit before loading.`);
   return { layout, vector };

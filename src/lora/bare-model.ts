@@ -19,7 +19,7 @@ export function toBareModel(adapter: Adapter, { checkpointForm }: Pick<ModelGrap
     (Array.isArray(names) ? names.map(bareName) : names) as Names; // an expression matches whatever it matches
   const bareKeys = (pattern: Readonly<Record<string, number>>) =>
     Object.fromEntries(Object.entries(pattern).map(([name, value]) => [bareName(name), value]));
-  const { targetModules, excludeModules, rankPattern, alphaPattern } = adapter.config;
+  const { targetModules, excludeModules, rankPattern, alphaPattern, trainedModules } = adapter.config;
   return {
     ...adapter,
     config: {
@@ -28,8 +28,10 @@ export function toBareModel(adapter: Adapter, { checkpointForm }: Pick<ModelGrap
       excludeModules: bareNames(excludeModules),
       rankPattern: bareKeys(rankPattern),
       alphaPattern: bareKeys(alphaPattern),
+      trainedModules: trainedModules.map(bareName),
     },
     layers: adapter.layers.map((layer) => ({ ...layer, name: bareName(layer.name) })),
+    trained: adapter.trained?.map((tensor) => ({ ...tensor, name: bareName(tensor.name) })) ?? [],
   };
 }
 
@@ -43,14 +45,15 @@ export const poolerOf = ({ checkpointForm }: Pick<ModelGraph, "checkpointForm">)
  */
 export function fromBareModel(
   adapter: Adapter,
-  { linearGroups, checkpointForm }: Pick<ModelGraph, "linearGroups" | "checkpointForm">,
+  { linearGroups, weights, checkpointForm }: Pick<ModelGraph, "linearGroups" | "weights" | "checkpointForm">,
 ): Adapter {
-  const known = new Set(linearGroups.flat().map(({ name }) => name));
+  const known = new Set([...linearGroups.flat().map(({ name }) => name), ...weights.keys()]);
   const ownName = (name: string) =>
     [
       name,
       ...prefixesOf(checkpointForm).flatMap(([own, stored]) => (name.startsWith(stored) ? [own + name.slice(stored.length)] : [])),
     ].find((one) => known.has(one)) ?? name;
   const layers = adapter.layers.filter(({ name }) => !POOLER.test(name)).map((layer) => ({ ...layer, name: ownName(layer.name) }));
-  return { ...adapter, layers };
+  const trained = (adapter.trained ?? []).map((tensor) => ({ ...tensor, name: ownName(tensor.name) }));
+  return { ...adapter, layers, trained };
 }

@@ -1,30 +1,36 @@
 import { InputError } from "../errors.js";
 import { aliases } from "../hub/aliases.js";
 import { parseHubName } from "../hub/model-name.js";
+import type { ModelGraph } from "../models/architecture.js";
 import type { Adapter, AdapterLayer, TrainedTensor } from "./adapter.js";
 import type { LinearLayer } from "./layer.js";
 import { targetTest } from "./target-modules.js";
 import { nearestNames } from "./targets.js";
+import { conv1dWeights, placesOf } from "./whole-tensors.js";
 
 /** As many mismatches as one error spells out; the rest are counted. */
 const LISTED_MISMATCHES = 20;
 
+/** What an adapter may have trained whole. */
+export interface Trainable {
+  /** The model, whose weights it may replace; without it none of them. */
+  readonly model?: Pick<ModelGraph, "weights" | "head" | "linearGroups"> | undefined;
+  /** The tensors of the head that it is used with, all of which it must have. */
+  readonly head?: readonly Pick<TrainedTensor, "name" | "shape">[] | undefined;
+}
+
 /**
  * Throws one InputError with every way in which an adapter does not fit a model: layers that the model lacks, shapes that differ, layers
- * that its configuration means and its file lacks, a head that is missing or another, nothing at all. `layers` are all linear layers of the
- * model; `head` are the tensors of the head that it is used with.
+ * that its configuration means and its file lacks, a head that is missing or another, weights that are none of the model's, nothing at
+ * all. `layers` are all linear layers of the model.
  */
-export function checkFit(
-  adapter: Adapter,
-  layers: readonly LinearLayer[],
-  modelName: string,
-  head: readonly Pick<TrainedTensor, "name" | "shape">[] = [],
-): void {
+export function checkFit(adapter: Adapter, layers: readonly LinearLayer[], modelName: string, { model, head = [] }: Trainable = {}): void {
   const byName = new Map(layers.map((layer) => [layer.name, layer]));
   const names = [...byName.keys()];
   const mismatches = adapter.layers.flatMap((layer) => mismatchOf(layer, byName.get(layer.name), names));
-  mismatches.push(...headMismatches(adapter.trained ?? [], head));
-  if (adapter.layers.length === 0 && head.length === 0) mismatches.push("it has no layer at all");
+  const trained = adapter.trained ?? [];
+  mismatches.push(...trainedMismatches(trained, head, model));
+  if (adapter.layers.length === 0 && trained.length === 0 && head.length === 0) mismatches.push("it has no layer at all");
   else if (adapter.layers.length > 0) mismatches.push(...missingLayers(adapter, names));
   if (mismatches.length === 0) return;
 
@@ -35,16 +41,28 @@ export function checkFit(
   );
 }
 
-function headMismatches(trained: readonly TrainedTensor[], head: readonly Pick<TrainedTensor, "name" | "shape">[]): string[] {
+function trainedMismatches(
+  trained: readonly TrainedTensor[],
+  head: readonly Pick<TrainedTensor, "name" | "shape">[],
+  model: Trainable["model"],
+): string[] {
   const found = new Map(trained.map(({ name, shape }) => [name, shape]));
   const wanted = new Map(head.map(({ name, shape }) => [name, shape]));
+  const turned = conv1dWeights(model?.linearGroups ?? []);
+  const weights = model === undefined ? new Map<string, readonly number[]>() : placesOf(model);
   const shown = (shape: readonly number[]) => `[${shape.join(", ")}]`;
   const missing = head.flatMap(({ name, shape }) => {
     const theirs = found.get(name);
     if (theirs === undefined) return [`${name}: the adapter has no such tensor, but the head needs one of ${shown(shape)}`];
     return shown(theirs) === shown(shape) ? [] : [`${name}: the adapter has ${shown(theirs)}, the head needs ${shown(shape)}`];
   });
-  const unread = trained.filter(({ name }) => !wanted.has(name)).map(({ name }) => name);
+  for (const { name, shape } of trained) {
+    const own = weights.get(name);
+    const stored = own && turned.has(name) ? own.toReversed() : own;
+    if (!wanted.has(name) && stored !== undefined && shown(stored) !== shown(shape))
+      missing.push(`${name}: the adapter has trained ${shown(shape)}, the model has ${shown(stored)}`);
+  }
+  const unread = trained.filter(({ name }) => !wanted.has(name) && !weights.has(name)).map(({ name }) => name);
   if (unread.length === 0) return missing;
   const advice = head.length === 0 ? "it labels texts: ask it with `lorikeet classify`" : "the model's head has no such tensor";
   return [...missing, `${unread.join(", ")}: trained whole, and ${advice}`];

@@ -1,7 +1,7 @@
 import { linear } from "../ops/linear.js";
 import { mul } from "../ops/mul.js";
-import { type Adapter, vectorFromAdapter } from "./adapter.js";
-import type { LinearGroup, LinearLayer } from "./layer.js";
+import { type AdaptedModel, type Adapter, vectorFromAdapter } from "./adapter.js";
+import type { LinearLayer } from "./layer.js";
 import { type AdapterLayout, buildLayout, viewOf } from "./layout.js";
 import { variantOf } from "./variants/index.js";
 import { A, B, parameterA, parameterB, storedPair } from "./variants/lora.js";
@@ -23,24 +23,28 @@ export interface InferenceAdapter {
  */
 export async function inferenceAdapter(
   adapter: Adapter,
-  groups: readonly LinearGroup[],
+  model: AdaptedModel,
   weightOf: (layer: LinearLayer) => Promise<Float32Array>,
 ): Promise<InferenceAdapter> {
   const variant = variantOf(adapter.config.method);
   const forms = new Map<string, InferenceForm>();
   for (const layer of adapter.layers) forms.set(layer.name, await variant.inference(layer, () => weightOf(layer)));
 
-  const adapted = vectorFromAdapter(adapter, groups).layout.groups.map(({ layers }) =>
+  const stored = vectorFromAdapter(adapter, model);
+  const adapted = stored.layout.groups.map(({ layers }) =>
     layers.map((layer) => ({ ...layer, rank: formOf(forms, layer).rank, scale: formOf(forms, layer).scale })),
   );
-  const layout = buildLayout(adapted, adapter.trained, answering(forms));
+  const layout = buildLayout(adapted, stored.layout.modules, answering(forms));
   const vector = new Float32Array(layout.length);
   for (const layer of layout.groups.flatMap(({ layers }) => layers)) {
     const { a, b, gain } = formOf(forms, layer);
     const values: Readonly<Record<string, Float32Array | undefined>> = { [A]: a, [B]: b, [GAIN]: gain };
     for (const [name, place] of layer.parameters) viewOf(vector, place).set(values[name] ?? []);
   }
-  for (const [index, entry] of layout.modules.entries()) viewOf(vector, entry).set(adapter.trained?.[index]?.values ?? []);
+  for (const [index, entry] of layout.modules.entries()) {
+    const place = stored.layout.modules[index];
+    if (place !== undefined) viewOf(vector, entry).set(viewOf(stored.vector, place));
+  }
   return { layout, vector };
 }
 

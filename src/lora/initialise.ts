@@ -1,7 +1,7 @@
 import { createRandom } from "../data/random.js";
 import type { HeadParameter } from "../models/architecture.js";
 import type { AdaptedLayer, LinearLayer } from "./layer.js";
-import { type AdapterLayout, parameterName, viewOf } from "./layout.js";
+import { type AdapterLayout, parameterName, sizeOf, viewOf, type WholeTensor } from "./layout.js";
 import type { InputDirections, Start, VariantSettings } from "./variants/variant.js";
 
 /** How a new adapter begins. */
@@ -16,6 +16,8 @@ export interface AdapterStart extends Pick<Start, "initialisation" | "rounds"> {
   readonly rounded?: ((matrix: Float32Array, inputs: number) => Float32Array) | undefined;
   /** What a layer reads in the user's data, for variants that start from it. */
   readonly inputsOf?: ((layer: LinearLayer) => InputDirections) | undefined;
+  /** What a tensor that is trained whole starts as, in a layout that has such. */
+  readonly wholeOf?: ((tensor: WholeTensor) => Promise<Float32Array> | Float32Array) | undefined;
   /** Awaited before each layer with the number of those done; it ends the work by throwing. */
   readonly pause?: ((done: number) => Promise<void>) | undefined;
 }
@@ -45,6 +47,11 @@ export async function initialiseAdapter(layout: AdapterLayout, start: AdapterSta
       viewOf(place.isTrained ? trainables : frozen, place).set(found);
     }
   }
+  for (const entry of layout.modules) {
+    const values = await start.wholeOf?.(entry);
+    if (values === undefined) throw new Error(`${entry.name} is trained whole, and nothing says what it starts as`);
+    viewOf(trainables, entry).set(values);
+  }
   return { trainables, frozen };
 }
 
@@ -73,13 +80,11 @@ export function starts(layers: readonly AdaptedLayer[], start: AdapterStart): (l
 }
 
 /**
- * Starts a head in the vector of trainables: each tensor normal with its own standard deviation, biases at zero, as transformers
- * does. Each has a random stream of its own, named by the tensor.
+ * A fresh tensor of a head: normal with its own standard deviation, biases at zero, as transformers does. Each has a random stream of its
+ * own, named by the tensor.
  */
-export function initialiseHead(vector: Float32Array, layout: AdapterLayout, parameters: readonly HeadParameter[], seed: number): void {
-  for (const { name, deviation } of parameters) {
-    const entry = layout.entries.get(name);
-    if (entry === undefined) throw new Error(`the vector of trainables has no place for ${name}`);
-    if (deviation > 0) createRandom(seed, name).fillNormal(viewOf(vector, entry), deviation);
-  }
+export function freshTensor({ name, shape, deviation }: HeadParameter, seed: number): Float32Array {
+  const values = new Float32Array(sizeOf({ shape }));
+  if (deviation > 0) createRandom(seed, name).fillNormal(values, deviation);
+  return values;
 }

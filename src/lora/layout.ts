@@ -11,6 +11,14 @@ export interface LayoutEntry {
   readonly shape: readonly number[];
 }
 
+/** A tensor that is trained whole. */
+export interface WholeTensor extends Pick<LayoutEntry, "name" | "shape"> {
+  /** Names of the weights of the model that it is read as; by default its own. A table that is tied to the head is read as both. */
+  readonly places?: readonly string[] | undefined;
+  /** A weight [out, in] of transformers' Conv1D, which files have as [in, out]. */
+  readonly isConv1D?: boolean | undefined;
+}
+
 /** A parameter of a variant there: in the vector of trainables, or in the one of what training leaves as it started. */
 export interface PlacedParameter extends LayoutEntry {
   readonly isTrained: boolean;
@@ -45,8 +53,8 @@ export interface LaidOutGroup {
 export interface AdapterLayout {
   readonly variant: Variant;
   readonly groups: readonly LaidOutGroup[];
-  /** Tensors that are trained whole, such as a classification head's. */
-  readonly modules: readonly LayoutEntry[];
+  /** Tensors that are trained whole: weights of the model, and those of a classification head. */
+  readonly modules: readonly (LayoutEntry & WholeTensor)[];
   /** Every trained parameter of the adapter, then the modules, by name, in the order of the vector. */
   readonly entries: ReadonlyMap<string, LayoutEntry>;
   /** Values in the vector: the trainable parameters. */
@@ -61,12 +69,12 @@ export interface AdapterLayout {
  */
 export function buildLayout(
   groups: readonly (readonly AdaptedLayer[])[],
-  modules: readonly Pick<LayoutEntry, "name" | "shape">[] = [],
+  modules: readonly WholeTensor[] = [],
   variant: Variant = lora,
 ): AdapterLayout {
   const [trained, frozen] = [new Places(), new Places()];
   const laidOut = groups.map((group) => layOutGroup(group, variant, (isTrained) => (isTrained ? trained : frozen)));
-  const placed = modules.map(({ name, shape }) => trained.place(name, shape));
+  const placed = modules.map(({ name, shape, ...rest }) => ({ ...rest, ...trained.place(name, shape) }));
   return {
     variant,
     groups: laidOut,

@@ -3,6 +3,7 @@ import { InputError } from "../errors.js";
 import { type AdapterConfig, type TaskType, taskTypes } from "./adapter.js";
 import { MAX_RANK } from "./spec.js";
 import { type Method, methods, variantOf } from "./variants/index.js";
+import { biasChoices } from "./whole-tensors.js";
 
 // adapter_config.json as PEFT 0.21.0 writes it. Field names are PEFT's inside this file and camelCase outside.
 
@@ -30,13 +31,14 @@ const loraFields = z.object({
   alpha_pattern: z.record(z.string(), alpha).nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
   fan_in_fan_out: z.boolean().nullish(),
-  modules_to_save: z.array(z.string()).nullish(),
+  modules_to_save: z.array(z.string().min(1)).nullish(),
+  bias: z.enum(biasChoices).nullish(),
+  ensure_weight_tying: z.boolean().nullish(),
   task_type: z.string().nullish(),
 });
 
 /** Fields that make an adapter more than a plain LoRA beside linear layers: what each asks for, in words. */
 const unsupportedFields: Readonly<Record<string, string>> = {
-  modules_to_save: "fully trained modules (modules_to_save)",
   lora_bias: "a bias of B (lora_bias)",
   trainable_token_indices: "trained token embeddings (trainable_token_indices)",
   target_parameters: "adapted parameters outside linear layers (target_parameters)",
@@ -86,6 +88,8 @@ export function readPeftConfig(text: string, file: string, anyStart = false): Ad
     taskType: taskTypeOf(fields.task_type),
     trainedModules: fields.modules_to_save ?? [],
     ...(form === undefined ? {} : { settings: form.settings(value) }),
+    bias: fields.bias ?? "none",
+    tiesWeights: fields.ensure_weight_tying ?? false,
   };
 }
 
@@ -128,7 +132,7 @@ function parseJson(text: string, file: string): Readonly<Record<string, unknown>
 }
 
 function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: string, anyStart: boolean): void {
-  const { peft_type: type, bias, init_lora_weights: start } = value;
+  const { peft_type: type, init_lora_weights: start } = value;
   const types: unknown[] = [
     "LORA",
     ...methods.flatMap((method): unknown[] => [variantOf(method).peftFields.peft_type].filter((name) => name !== undefined)),
@@ -137,11 +141,7 @@ function refuseUnsupported(value: Readonly<Record<string, unknown>>, file: strin
     const known = types.map((name) => JSON.stringify(name)).join(" and ");
     throw new InputError(`${file}: peft_type is ${JSON.stringify(type) ?? "missing"}; only ${known} adapters are read.`);
   }
-  const labels = ["SEQ_CLS", "TOKEN_CLS"].includes(taskTypeOf(value.task_type)); // then the module that is trained whole is a head
-  const found = Object.entries(unsupportedFields).flatMap(([field, words]) =>
-    isSet(value[field]) && !(labels && field === "modules_to_save") ? [words] : [],
-  );
-  if (isSet(bias) && bias !== "none") found.push(`trained biases (bias: ${JSON.stringify(bias)})`);
+  const found = Object.entries(unsupportedFields).flatMap(([field, words]) => (isSet(value[field]) ? [words] : []));
   const known = methods.some((method) => variantOf(method).peftFields.init_lora_weights === start);
   if (!anyStart && !harmlessInitialisations.includes(start) && !known) {
     found.push(`an initialisation that changes the base's weights (init_lora_weights: ${JSON.stringify(start)})`);
@@ -168,9 +168,9 @@ export function writePeftConfig(config: AdapterConfig): string {
     arrow_config: null,
     auto_mapping: null,
     base_model_name_or_path: config.baseModel ?? null,
-    bias: "none",
+    bias: config.bias,
     corda_config: null,
-    ensure_weight_tying: false,
+    ensure_weight_tying: config.tiesWeights,
     eva_config: null,
     exclude_modules: config.excludeModules ?? null,
     fan_in_fan_out: config.isConv1D,

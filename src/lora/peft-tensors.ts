@@ -1,4 +1,5 @@
 import { InputError } from "../errors.js";
+import { HEAD_WEIGHT } from "../models/architecture.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
 import type { Adapter, AdapterConfig, AdapterLayer, TrainedTensor } from "./adapter.js";
 import { parameterName } from "./layout.js";
@@ -7,6 +8,7 @@ import { targetTest } from "./target-modules.js";
 import { variantOf } from "./variants/index.js";
 import { pairFile } from "./variants/pair-file.js";
 import type { ShapedValues } from "./variants/variant.js";
+import { moduleOf } from "./whole-tensors.js";
 
 // The tensors of adapter_model.safetensors, by the names that PEFT gives them.
 
@@ -14,6 +16,9 @@ import type { ShapedValues } from "./variants/variant.js";
 const MODEL = "base_model.";
 /** What it puts before every module's path. Files of other tools leave it out; both are read, this is written. */
 const PREFIX = `${MODEL}model.`;
+
+/** Where PEFT keeps the tensors of a layer that it has put an adapter beside. */
+const BASE_LAYER = ".base_layer.";
 
 /** A tensor as it is written: F32, row-major, under PEFT's name. */
 export type PeftTensor = TrainedTensor;
@@ -43,8 +48,15 @@ export function peftTensors({ config, layers, trained = [] }: Adapter): PeftTens
     named(file.tensors(layer, config.settings ?? {}), (name) => PREFIX + parameterName(layer.name, name)),
   );
   const shared = named(file.sharedTensors(layers), (name) => MODEL + name);
-  const whole = trained.map((tensor) => ({ ...tensor, name: PREFIX + tensor.name }));
+  const adapted = new Set(layers.map(({ name }) => name));
+  const whole = trained.map((tensor) => ({ ...tensor, name: PREFIX + nameBeside(tensor.name, adapted) }));
   return [...own, ...shared, ...whole].sort((x, y) => (x.name < y.name ? -1 : 1));
+}
+
+/** The name of a tensor of the model, which may belong to an adapted layer. */
+function nameBeside(tensor: string, adapted: ReadonlySet<string>): string {
+  const module = moduleOf(tensor);
+  return adapted.has(module) ? `${module}${BASE_LAYER}${tensor.slice(module.length + 1)}` : tensor;
 }
 
 /**
@@ -54,7 +66,7 @@ export function peftTensors({ config, layers, trained = [] }: Adapter): PeftTens
  */
 export async function readPeftTensors(config: AdapterConfig, checkpoint: Checkpoint, file: string): Promise<Adapter> {
   const form = fileOf(config);
-  const { found, whole, shared, problems } = sortOut(checkpoint, config.trainedModules, form);
+  const { found, whole, shared, problems } = sortOut(checkpoint, config, form);
   const meant = targetTest(config);
   const read = async (key: string): Promise<ShapedValues> => {
     const values = await checkpoint.readFloat32(key);
@@ -94,11 +106,10 @@ function notFinite(tensor: string, values: Float32Array): string[] {
  * What a file holds: the tensors of each layer and those that all share, by the variant's names, and those that were trained whole, by
  * their names in a checkpoint.
  */
-function sortOut(checkpoint: Checkpoint, trainedModules: readonly string[], { parameters, shared: names }: ReturnType<typeof fileOf>) {
+function sortOut(checkpoint: Checkpoint, config: WholeConfig, { parameters, shared: names }: ReturnType<typeof fileOf>) {
   const shared = new Map<string, string>();
   const found = new Map<string, Map<string, string>>();
   const whole = new Map<string, string>();
-  const isTrained = (name: string) => trainedModules.some((module) => name.startsWith(`${module}.`));
   const problems = [...checkpoint.unreadable].map(([name, type]) => `${name} is stored as ${type}; F32, F16 and BF16 are read`);
   for (const key of checkpoint.tensors.keys()) {
     const plain = plainName(key);
@@ -108,7 +119,7 @@ function sortOut(checkpoint: Checkpoint, trainedModules: readonly string[], { pa
       continue;
     }
     const parameter = parameters.find((name) => plain.endsWith(`.${name}`));
-    if (parameter === undefined && isTrained(plain)) whole.set(plain, key);
+    if (parameter === undefined && isTrainedWhole(plain, config)) whole.set(plain.replace(BASE_LAYER, "."), key);
     else if (parameter === undefined) problems.push(`${key} is ${foreignTensor(key)}`);
     else {
       const layer = plain.slice(0, -parameter.length - 1);
@@ -118,6 +129,19 @@ function sortOut(checkpoint: Checkpoint, trainedModules: readonly string[], { pa
     }
   }
   return { found, whole, shared, problems };
+}
+
+type WholeConfig = Pick<AdapterConfig, "trainedModules" | "bias" | "tiesWeights">;
+
+/**
+ * Whether a configuration means a tensor to be trained whole: it lies in a module whose path ends with one of the names, as PEFT's
+ * `_set_trainable` has it, or it is one of the biases.
+ */
+function isTrainedWhole(name: string, { trainedModules, bias, tiesWeights }: WholeConfig): boolean {
+  const isOwnBias = name.endsWith(`${BASE_LAYER}bias`);
+  if (bias !== "none" && (isOwnBias || (bias === "all" && name.endsWith(".bias")))) return true;
+  if (tiesWeights && name === HEAD_WEIGHT) return true; // the copy of a table that is trained
+  return trainedModules.some((module) => `.${name}`.includes(`${module}.`));
 }
 
 /** A tensor's name as PEFT saves it, without its prefix: a raw state dict has the adapter's own name too, "default". */

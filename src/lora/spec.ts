@@ -1,13 +1,16 @@
 import { InputError } from "../errors.js";
+import type { ModelGraph } from "../models/architecture.js";
 import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
+import { type AdapterLayout, buildLayout, type WholeTensor } from "./layout.js";
 import { blockOf, type LayerSelection, nearestNames, patternKeyTest, selectLayers } from "./targets.js";
-import type { Method } from "./variants/index.js";
+import { type Method, variantOf } from "./variants/index.js";
 import type { Initialisation, VariantSettings } from "./variants/variant.js";
+import { type WholeSelection, wholeTensors } from "./whole-tensors.js";
 
 export type { Initialisation } from "./variants/variant.js";
 
 /** What a new adapter shall be. */
-export interface AdapterSpec {
+export interface AdapterSpec extends WholeSelection {
   /** Plain LoRA by default. */
   readonly method?: Method;
   readonly rank: number;
@@ -99,6 +102,20 @@ export function adaptGroups(groups: readonly LinearGroup[], spec: AdapterSpec): 
   checkChosen(spec, groups.flat(), [...chosen]);
   const adapt = (layer: LinearLayer): AdaptedLayer => ({ ...layer, ...strengthOf(spec, layer.name) });
   return groups.map((group) => group.filter((layer) => chosen.has(layer)).map(adapt)).filter((group) => group.length > 0);
+}
+
+/**
+ * The layout of a new adapter of a model. Throws InputError where the spec is wrong or a name in it means nothing.
+ *
+ * @param head what the task trains whole beside it
+ */
+export function layOutAdapter(
+  model: Pick<ModelGraph, "linearGroups" | "weights" | "head">,
+  spec: AdapterSpec,
+  head: readonly WholeTensor[] = [],
+): AdapterLayout {
+  const groups = adaptGroups(model.linearGroups, spec);
+  return buildLayout(groups, [...wholeTensors(model, groups.flat(), spec), ...head], variantOf(spec.method ?? "lora"));
 }
 
 /** What is said of blocks and layers must mean some of them: a slip would change nothing, silently. */

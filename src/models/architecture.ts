@@ -143,6 +143,9 @@ export interface LanguageModelGraph extends ModelGraph {
   readonly logitSoftCap?: number | undefined;
 }
 
+/** The weight of a language model's head by the name of its own place, which transformers and PEFT have for it where it is tied too. */
+export const HEAD_WEIGHT = "lm_head.weight";
+
 /** Whether a model predicts tokens, and so can write text; an encoder does not. */
 export const isLanguageModel = (model: ModelGraph): model is LanguageModelGraph => model.head !== undefined;
 

@@ -8,6 +8,7 @@ import { reshape } from "./reshape.js";
 import { capped, tanhSlope, throughTanh, times } from "./soft-cap.js";
 import { rowsOfTable, timesTable, timesTableTransposed } from "./table.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
+import { vocabularyGradient } from "./vocabulary-gradient.js";
 
 interface VocabularyLossAttributes {
   /** Parts in which the rows are computed, one after the other; it divides the number of rows. The logits of one part live at a time. */
@@ -33,12 +34,14 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
     expectEqual("VocabularyLoss", "columns of x and of W", extent(x.shape, 1), extent(weight.shape, 1));
     return [float32(extent(x.shape, 0)), float32(...x.shape)]; // ℓ [S], ∂ℓᵢ/∂xᵢ [S, C]
   },
-  gradient: ({ outputs: [, rowGradients], dys: [dy, dyGradients], wants, attributes }) => {
-    if (wants[1]) throw new Error("VocabularyLoss: its weight is frozen and has no gradient");
+  gradient: ({ inputs: [x, weight, targets], outputs: [, rowGradients], dys: [dy, dyGradients], wants, attributes }) => {
     if (!attributes.differentiable || dyGradients !== undefined)
       throw new Error("VocabularyLoss has a gradient where it is asked for, and no second one");
     if (rowGradients === undefined || dy === undefined) return [];
-    return [mul(rowGradients, reshape(dy, [extent(dy.shape, 0), 1]))]; // x̄ᵢ = ȳᵢ·∂ℓᵢ/∂xᵢ
+    return [
+      wants[0] ? mul(rowGradients, reshape(dy, [extent(dy.shape, 0), 1])) : undefined, // x̄ᵢ = ȳᵢ·∂ℓᵢ/∂xᵢ
+      wants[1] && x && weight && targets ? vocabularyGradient(x, weight, targets, dy, attributes) : undefined,
+    ];
   },
   lower: {
     cpu: (e, { inputs: [x = "", weight = "", targets = ""], attributes, types }) => {
@@ -198,7 +201,7 @@ export function lossChunks(rows: number, vocabulary: number): number {
   return chunksOf(rows, size, size < ROWS_PER_CHUNK ? MOST_OF_FEWER_ROWS : undefined);
 }
 
-/** x [S, C], a frozen W [V, C], targets int64 [S] → the negative log-likelihood of each row's target [S], in nats. */
+/** x [S, C], W [V, C], targets int64 [S] → the negative log-likelihood of each row's target [S], in nats. */
 export function vocabularyLoss(x: Tensor, weight: Tensor, targets: Tensor, attributes: VocabularyLossAttributes): Tensor {
   const [losses] = applyAll(vocabularyLossOp, [x, weight, targets], attributes);
   if (losses === undefined) throw new Error("VocabularyLoss has no output");

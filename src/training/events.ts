@@ -118,8 +118,10 @@ export interface DoneEvent {
   /** Updates taken, those of a resumed run included. */
   readonly steps: number;
   readonly reason: "finished" | "interrupted";
-  /** The folder of the adapter that was kept. */
+  /** The folder of the adapter that was kept, or of the model, where all weights were trained. */
   readonly adapter: string;
+  /** Which of the two it is. */
+  readonly kind: "adapter" | "model";
   /** Seconds of training alone, without loading and measuring. */
   readonly seconds: number;
   readonly tokensPerSecond: number;

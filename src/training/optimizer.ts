@@ -54,7 +54,7 @@ export function createOptimizer(
   settings: OptimizerSettings,
   length: number,
   saved?: OptimizerState,
-  { rates = [{ start: 0, end: length, factor: 1 }], shaping }: UpdateForm = {},
+  { rates = [{ start: 0, end: length, factor: 1, decays: true }], shaping }: UpdateForm = {},
 ): Optimizer {
   const vector = (name: string) => stateVector(name, length, saved);
   const { state: own, apply } = rule(settings, vector);
@@ -67,9 +67,9 @@ export function createOptimizer(
       const gradientNorm = norm(gradient);
       if (!Number.isFinite(gradientNorm)) return gradientNorm;
       if (step.clip > 0) scale(gradient, Math.min(1, step.clip / (gradientNorm + NORM_EPSILON)));
-      for (const { start, end, factor } of rates) {
+      for (const { start, end, factor, decays } of rates) {
         const part = (vector: Float32Array) => vector.subarray(start, end);
-        apply(trainables, gradient, { ...step, learningRate: factor * step.learningRate }, part);
+        apply(trainables, gradient, { ...step, learningRate: factor * step.learningRate, decays }, part);
       }
       shaping?.settle(trainables, gradient, step.step, (name) => kept[name] ?? vector(name));
       return gradientNorm;
@@ -91,7 +91,7 @@ interface Rule {
   readonly apply: (
     trainables: Float32Array,
     gradient: Float32Array,
-    step: UpdateStep,
+    step: UpdateStep & Pick<RateSpan, "decays">,
     part: (vector: Float32Array) => Float32Array,
   ) => void;
 }
@@ -102,16 +102,25 @@ function rule(settings: OptimizerSettings, vector: (name: string) => Float32Arra
       const state = { firstMoment: vector("firstMoment"), secondMoment: vector("secondMoment") };
       return {
         state,
-        apply: (trainables, gradient, { learningRate, step }, part) =>
-          adamw(part(trainables), part(gradient), part(state.firstMoment), part(state.secondMoment), { ...settings, learningRate, step }),
+        apply: (trainables, gradient, { learningRate, step, decays }, part) =>
+          adamw(part(trainables), part(gradient), part(state.firstMoment), part(state.secondMoment), {
+            ...settings,
+            weightDecay: decays ? settings.weightDecay : 0,
+            learningRate,
+            step,
+          }),
       };
     }
     case "sgd": {
       const state = { velocity: vector("velocity") };
       return {
         state,
-        apply: (trainables, gradient, { learningRate }, part) =>
-          sgd(part(trainables), part(gradient), part(state.velocity), { ...settings, learningRate }),
+        apply: (trainables, gradient, { learningRate, decays }, part) =>
+          sgd(part(trainables), part(gradient), part(state.velocity), {
+            ...settings,
+            weightDecay: decays ? settings.weightDecay : 0,
+            learningRate,
+          }),
       };
     }
   }

@@ -1,13 +1,13 @@
 import { Graph, type Tensor } from "../graph/graph.js";
-import { type AttachedAdapter, adapterInputName, attachAdapter } from "../lora/attach.js";
+import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
+import { type ModelWeights, modelWeights } from "../lora/model-weights.js";
 import type { LanguageModelGraph, LinearGroup, ModelGraph } from "../models/architecture.js";
-import { frozenLayersOf, throughFrozen } from "../models/parts/layer-bias.js";
+import { frozenLayersOf, throughFrozen, throughWeight } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
 import { attention, attentionChunks } from "../ops/attention.js";
 import { attentionBias, QUERIES } from "../ops/attention-bias.js";
-import { frozenLinear } from "../ops/frozen-linear.js";
 import { nextToken } from "./objectives/next-token.js";
 import { type Objective, SUPERVISED, type WrittenObjective } from "./objectives/objective.js";
 
@@ -44,6 +44,7 @@ export interface SequenceGraph extends WrittenObjective {
   /** Hidden states after the final norm [N, C]. */
   readonly hidden: Tensor;
   readonly adapter: AttachedAdapter | undefined;
+  readonly weights: ModelWeights;
   /** Input name → its place in the flat vector of trainables, in the order of the vector. */
   readonly trainables: ReadonlyMap<string, LayoutEntry>;
 }
@@ -62,8 +63,9 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
   const order = graph.input("order", { dtype: "float32", shape: [TOKENS] });
   const rows = graph.input("rows", { dtype: "int64", shape: [SUPERVISED] });
 
-  const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
-  const frozen = frozenLayersOf((x, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs])), weight);
+  const weights = modelWeights(graph, layout, model);
+  const { inputs: whole, weight, head, trained } = weights;
+  const frozen = frozenLayersOf((x, { name, inputs, outputs }) => throughWeight(x, weight(`${name}.weight`, [outputs, inputs])), weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, frozen, regularise?.(graph));
   const linear = adapter?.linear ?? plainLinear((x, layer) => throughFrozen(frozen, x, layer), onLayerInput);
   const biasesOf = new Map<number | undefined, readonly Tensor[]>();
@@ -84,24 +86,22 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
     attend: (q, k, v, { scale = 1 / Math.sqrt(headSize), window, softCap }) =>
       attention(q, k, v, biases(window), { heads, kvHeads, scale, softCap }),
   }); // [N, C]
-  const whole = new Map(layout?.modules.map((entry) => [adapterInputName(entry), entry]));
   const written = objectiveOf(options).write({
     graph,
     hidden,
     rows,
     weight,
+    head,
     maxSupervised,
     differentiable,
     linear,
-    parameter: (name) => parameterInput(graph, layout, name),
+    parameter: (name) => {
+      const tensor = trained(name);
+      if (tensor === undefined) throw new Error(`the vector of trainables has no place for ${name}`);
+      return tensor;
+    },
   });
-  return { graph, ...written, hidden, adapter, trainables: new Map([...(adapter?.inputs ?? []), ...whole]) };
-}
-
-function parameterInput(graph: Graph, layout: AdapterLayout | undefined, name: string): Tensor {
-  const entry = layout?.entries.get(name);
-  if (entry === undefined) throw new Error(`the vector of trainables has no place for ${name}`);
-  return graph.input(adapterInputName(entry), { dtype: "float32", shape: entry.shape });
+  return { graph, ...written, hidden, adapter, weights, trainables: new Map([...(adapter?.inputs ?? []), ...whole]) };
 }
 
 /** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */

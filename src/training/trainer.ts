@@ -225,7 +225,8 @@ class Run {
     this.#progress = { ...this.#progress, evaluatedStep: step };
     const best = loss < (this.#progress.bestLoss ?? Number.POSITIVE_INFINITY);
     if (best) {
-      this.#best = trainables.slice();
+      this.#best ??= new Float32Array(trainables.length); // one vector for all: it may be as large as the model
+      this.#best.set(trainables);
       this.#progress = { ...this.#progress, bestLoss: loss, bestStep: step };
     }
     yield { type: "evaluation", step, loss, perplexity: Math.exp(loss), ...(metrics === undefined ? {} : { metrics }), best };

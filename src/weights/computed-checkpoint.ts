@@ -1,17 +1,31 @@
 import type { ByteSource } from "./byte-source.js";
 import { buildCheckpoint, type Checkpoint, type StoredTensor } from "./checkpoint.js";
 
-/** A checkpoint in which some tensors have other values, computed when they are read: those of `computed`, by name, as float32. */
-export function checkpointWith(checkpoint: Checkpoint, computed: ReadonlyMap<string, () => Promise<Float32Array>>): Checkpoint {
+type Computed = () => Promise<Float32Array>;
+
+/**
+ * A checkpoint in which some tensors have other values, computed when they are read: those of `computed`, by name, as float32.
+ *
+ * @param added tensors that it lacks, behind the others
+ */
+export function checkpointWith(
+  checkpoint: Checkpoint,
+  computed: ReadonlyMap<string, Computed>,
+  added: ReadonlyMap<string, { readonly shape: readonly number[]; readonly values: Computed }> = new Map(),
+): Checkpoint {
   const tensors = [...checkpoint.tensors.values()].map((tensor): StoredTensor => {
     const values = computed.get(tensor.name);
     if (values === undefined) return tensor;
     const { name, shape, storedName } = tensor;
-    const byteLength = Float32Array.BYTES_PER_ELEMENT * shape.reduce((product, extent) => product * extent, 1);
-    const source = computedSource(name, byteLength, values);
-    return { name, type: "F32", shape, source, offset: 0, byteLength, ...(storedName === undefined ? {} : { storedName }) };
+    return { ...computedTensor(name, shape, values), ...(storedName === undefined ? {} : { storedName }) };
   });
-  return buildCheckpoint(new Map(tensors.map((tensor) => [tensor.name, tensor])), checkpoint.unreadable);
+  const more = [...added].map(([name, { shape, values }]) => computedTensor(name, shape, values));
+  return buildCheckpoint(new Map([...tensors, ...more].map((tensor) => [tensor.name, tensor])), checkpoint.unreadable);
+}
+
+function computedTensor(name: string, shape: readonly number[], values: Computed): StoredTensor {
+  const byteLength = Float32Array.BYTES_PER_ELEMENT * shape.reduce((product, extent) => product * extent, 1);
+  return { name, type: "F32", shape, source: computedSource(name, byteLength, values), offset: 0, byteLength };
 }
 
 /** Bytes that are computed when they are first asked for, and let go when they have been read to their end. */

@@ -342,6 +342,8 @@ export interface PlanResult {
     readonly outFeatures: number;
     readonly parameters: number;
   }[];
+  /** Tensors that are trained whole. */
+  readonly whole: readonly { readonly name: string; readonly shape: readonly number[]; readonly parameters: number }[];
   readonly trainableParameters: number;
   readonly totalParameters: number;
   /** Bytes in memory at the fullest moment of the training. */

@@ -60,6 +60,7 @@ export {
 export {
   type Duration,
   durations,
+  FULL,
   type PlanOptions,
   type PlanSettings,
   planSet,

@@ -144,6 +144,7 @@ const planned: PlanResult = {
   model: "smollm2-135m",
   architecture: "llama",
   layers: [0, 1].map((n) => ({ name: `model.layers.${n}.mlp.up_proj`, inFeatures: 576, outFeatures: 1536, parameters: 33_792 })),
+  whole: [],
   trainableParameters: 67_584,
   totalParameters: 134_515_008,
   memory: { weights: 5.4e8, adapter: 8e5, activations: 1e9, own: 1e8, total: 1.6e9, needed: 1.3e9, available: 1e9 },

@@ -95,6 +95,7 @@ export const done: DoneEvent = {
   steps: 3,
   reason: "finished",
   adapter: "out/adapter",
+  kind: "adapter",
   seconds: 61,
   tokensPerSecond: 431.7,
   peakBytes: 2.1e9,

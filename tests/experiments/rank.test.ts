@@ -2,11 +2,8 @@ import { appendFile, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { buildLayout } from "../../src/lora/layout.js";
-import { adaptGroups } from "../../src/lora/spec.js";
-import { variantOf } from "../../src/lora/variants/index.js";
 import { readModel } from "../../src/models/index.js";
-import { specOf } from "../../src/workflows/node/training/prepare.js";
+import { productOf } from "../../src/workflows/node/training/products/index.js";
 import { inCode, parseOptions, trainSet } from "../../src/workflows/options.js";
 import { choices, recipe } from "../../tools/experiment-rank/choices.js";
 import { partByMeaning, readPairs } from "../../tools/experiment-rank/e2e.js";
@@ -59,8 +56,7 @@ describe("the choices", () => {
   const parametersOf = (id: string) => {
     const options = choices.find((choice) => choice.id === id)!.options;
     const settings = parseOptions(trainSet, { model: "m", data: "d", out: "o", ...recipe, ...options }, inCode);
-    const spec = specOf(settings);
-    return buildLayout(adaptGroups(smollm2.linearGroups, spec), undefined, variantOf(spec.method ?? "lora")).length;
+    return productOf(settings).layout(smollm2, []).length;
   };
 
   it("by layers have one number of parameters, but for all linear layers, where rank 1 is the nearest", () => {

@@ -53,7 +53,7 @@ beforeAll(async () => {
   const { linearGroups } = model.model;
   for (const name of ["rslora", "patterns", "pissa", "dora"]) {
     const adapter = await readAdapterFolder(goldenPath(`variants/${name}/adapter`));
-    const form = await inferenceAdapter(adapter, linearGroups, weightsOf(model));
+    const form = await inferenceAdapter(adapter, model.model, weightsOf(model));
     applied.set(name, form);
     adapters.set(name, servedAdapter(form, linearGroups));
   }

@@ -23,7 +23,7 @@ const { model, codec, name, compile } = await openModel(modelFolder, { target: "
 const adapter = await readAdapterFolder(join(out, "adapter"));
 checkFit(adapter, model.linearGroups.flat(), name);
 const ids = codec.encode(TEXT);
-const options = { model, adapter: vectorFromAdapter(adapter, model.linearGroups), maxPositions: ids.length };
+const options = { model, adapter: vectorFromAdapter(adapter, model), maxPositions: ids.length };
 const program = await GenerationProgram.compile(nodeEngine, options, compile);
 const cache = program.cache(1, ids.length);
 const logits: number[][] = [];

@@ -256,7 +256,7 @@ def vocabulary_loss():
     def compute(x, weight, targets):
         return F.cross_entropy(x @ weight.T, targets, reduction="none")
 
-    case("vocabularyLoss", {"n": 8}, inputs, ["x"], compute)
+    case("vocabularyLoss", {"n": 8}, inputs, ["x", "weight"], compute)
     case("vocabularyLoss: measured", {"n": 8}, inputs, [], compute)
 
 
@@ -271,7 +271,7 @@ def capped_loss():
     def compute(x, weight, targets):
         return F.cross_entropy(2 * torch.tanh(x @ weight.T / 2), targets, reduction="none")
 
-    case("vocabularyLoss: soft cap", {"n": 8}, inputs, ["x"], compute)
+    case("vocabularyLoss: soft cap", {"n": 8}, inputs, ["x", "weight"], compute)
 
 
 def dropout():

@@ -42,6 +42,8 @@ PATTERNS = dict(
     alpha_pattern={"q_proj": 3},
 )
 
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+
 # What EVA looks at: both batches as one.
 DATA = {key: torch.cat([batch[key] for batch in BATCHES]) for key in BATCHES[0]}
 
@@ -69,11 +71,17 @@ VARIANTS = {
         prunes=True,
     ),
     "olora": dict(config=dict(init_lora_weights="olora", use_rslora=True), converts=True),
+    "bias": dict(config=dict(bias="all", target_modules=["q_proj", "up_proj"])),
+    "bias-lora-only": dict(config=dict(bias="lora_only", target_modules=["q_proj", "up_proj"]), ratio=8.0),
+    "modules": dict(config=dict(modules_to_save=["lm_head", "model.norm", "model.layers.0.mlp.up_proj"], target_modules=ATTENTION)),
+    "modules-table": dict(config=dict(modules_to_save=["model.embed_tokens"], target_modules=ATTENTION)),
+    "modules-tied": dict(config=dict(modules_to_save=["lm_head"], ensure_weight_tying=True, target_modules=ATTENTION)),
 }
 
 
 def plain(name):
-    """The name of a trained tensor as in PEFT's file."""
+    """The name of a trained tensor as in PEFT's file, or, of a weight of the model, as in a checkpoint."""
+    name = name.replace(".modules_to_save.default", "").replace(".base_layer", "")
     return name.replace(".lora_magnitude_vector.default.weight", ".lora_magnitude_vector").replace(".default", "")
 
 
@@ -242,7 +250,28 @@ def make(name, plan):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+def make_full():
+    """The model itself, every weight of which is trained: no PEFT. Of what training makes of a tensor, the first values are kept."""
+    print(FULL)
+    folder = HERE / "variants" / FULL
+    model = load_model(BASE, ARCHITECTURES[BASE]).eval()
+    out = forward(model, BATCHES[0])
+    out["sum"].backward()
+    tensors = {f"gradient/{key}": value.grad.clone() for key, value in model.named_parameters()}
+    facts = {key: float(out[key]) for key in ("sum", "count")}
+    facts["steps"] = trajectory(model, OPTIMIZERS["adamw"]["make"], STEPS, BATCHES)
+    for key, value in model.named_parameters():
+        tensors[f"final/{key}"] = value.detach().flatten()[:64].clone()
+    with torch.no_grad():
+        tensors["final.logits"] = forward(model, BATCHES[0])["logits"]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_golden(folder, tensors, facts)
+
+
+FULL = "full"
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for variant in sys.argv[1:] or VARIANTS:
-        make(variant, VARIANTS[variant])
+    for variant in sys.argv[1:] or [*VARIANTS, FULL]:
+        make_full() if variant == FULL else make(variant, VARIANTS[variant])

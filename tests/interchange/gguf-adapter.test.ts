@@ -81,7 +81,7 @@ describe.each(ggufNames.filter((name) => !name.endsWith("-quantised")))("an adap
       attention_mask: [ggufGolden.ids.map(() => 1)],
       labels: [ggufGolden.ids],
     });
-    const { layout, vector } = vectorFromAdapter(adapter, model.linearGroups);
+    const { layout, vector } = vectorFromAdapter(adapter, model);
     expect(relativeError(await sequenceLogits(model, batch, compile, { layout, adapter: vector }), want)).toBeLessThan(tolerance);
     expect(relativeError(floats(ggufFacts(name).logits), want)).toBeGreaterThan(VISIBLE);
   });

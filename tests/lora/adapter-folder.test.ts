@@ -153,7 +153,7 @@ describe("what is refused", () => {
     [{ peft_type: "LOHA" }, /peft_type is "LOHA"; only "LORA"/],
     [{ use_dora: true }, /q_proj: lora_magnitude_vector is missing, not a vector of 32 values/],
     [{ use_dora: true, init_lora_weights: "pissa" }, /dora and pissa at once, which is not supported/],
-    [{ modules_to_save: ["lm_head"], bias: "all" }, /modules_to_save\), trained biases \(bias: "all"\)/],
+    [{ bias: "some" }, /bias: Invalid option: expected one of "none"\|"all"\|"lora_only"/],
     [{ lora_bias: true }, /lora_bias/],
     [{ init_lora_weights: "pissa_niter_4" }, /changes the base's weights \(init_lora_weights: "pissa_niter_4"\)/],
     [{ trainable_token_indices: [1] }, /trained token embeddings/],

@@ -46,11 +46,11 @@ describe("the flat vector of an adapter", () => {
       frozen: new Float32Array(),
     });
     expect(adapter.config.targetModules).toEqual(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]);
-    const again = vectorFromAdapter(adapter, tinyGroups());
+    const again = vectorFromAdapter(adapter, { linearGroups: tinyGroups() });
     expect(again.vector).toEqual(vector);
     expect(again.layout).toEqual(layout);
     const other = { ...adapter, layers: adapter.layers.map((layer) => ({ ...layer, name: `other.${layer.name}` })) };
-    expect(() => vectorFromAdapter(other, tinyGroups())).toThrow(/lacks layers of the adapter: other\./);
+    expect(() => vectorFromAdapter(other, { linearGroups: tinyGroups() })).toThrow(/lacks layers of the adapter: other\./);
   });
 
   it("refuses layers of one group that read inputs of different size, and the same layer twice", () => {

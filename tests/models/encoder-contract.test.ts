@@ -69,7 +69,7 @@ describe.each(encoders)("%s", (name) => {
 
   test("vectors with an adapter that PEFT trained beside the bare model, whose names lack the prefix", async () => {
     const stored = await readEmbeddingAdapter(join(it.folder, "embedding-adapter"), { name, model: it.model });
-    const adapter = vectorFromAdapter(stored, it.model.linearGroups);
+    const adapter = vectorFromAdapter(stored, it.model);
     const options = { model: it.model, embedding: { pooling: "mean", normalised: true }, adapter, maxTokens: MAX_TOKENS } as const;
     const program = await EmbeddingProgram.compile(nodeEngine, options, await it.compile());
     const found = await program.run(taughtTexts(it.facts.batches[0], "sequence"));

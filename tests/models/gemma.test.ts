@@ -53,7 +53,7 @@ test("the text part of a model of texts and images, with PEFT's adapter and with
   const { model, stored, adapter, logitsOf, want } = await textAndImages();
   const checkpoint = modelCheckpoint(stored, model);
   checkFit(adapter, model.linearGroups.flat(), "gemma3");
-  const { layout, vector } = vectorFromAdapter(adapter, model.linearGroups);
+  const { layout, vector } = vectorFromAdapter(adapter, model);
   expect(relativeError(await logitsOf(checkpoint), await want("base.logits"))).toBeLessThan(TOLERANCE);
   expect(relativeError(await logitsOf(checkpoint, { layout, adapter: vector }), await want("adapted.logits"))).toBeLessThan(TOLERANCE);
 });
@@ -74,7 +74,7 @@ test("merged, it keeps the names of its file and what is for images", async () =
 
 test("an adapter that is trained here names its layers whole: PEFT would find the tower for images by their last parts", async () => {
   const { model, adapter } = await textAndImages();
-  const { layout } = vectorFromAdapter(adapter, model.linearGroups);
+  const { layout } = vectorFromAdapter(adapter, model);
   const spec = { rank: 2, alpha: 4, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft" } as const;
   const layers = model.linearGroups.flat();
   const { targetModules } = configOf(spec, layout, [...layers, ...(model.otherLayers ?? [])], undefined);

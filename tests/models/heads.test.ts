@@ -168,8 +168,8 @@ async function load(base: string, folder: string, kind: string, task: LabelTaskN
   const head = model.classificationHead(graphTask(task), task === "regression" ? 1 : LABELS);
   const adapter = goldenPath(`${folder}/${kind}-adapter`);
   const read = await readAdapterFolder(adapter);
-  checkFit(read, model.linearGroups.flat(), base, head.parameters);
-  const { layout, vector } = vectorFromAdapter(read, model.linearGroups);
+  checkFit(read, model.linearGroups.flat(), base, { head: head.parameters });
+  const { layout, vector } = vectorFromAdapter(read, model);
   const mapped = await mapWeights(checkpoint, { cacheFolder: join(tmpdir(), "lorikeet-tests") });
   return {
     model,

@@ -60,7 +60,7 @@ test("the loss, every gradient and ten steps of AdamW are those of sentence-tran
   const adapter = fromBareModel(stored, model);
   const kept = stored.layers.map(({ name }) => name).filter((name) => !name.includes("pooler"));
   expect(toBareModel(adapter, model).layers.map(({ name }) => name)).toEqual(kept);
-  const { layout, vector } = vectorFromAdapter(adapter, model.linearGroups);
+  const { layout, vector } = vectorFromAdapter(adapter, model);
   const options = { model, objective: embeddingPairs("mean"), layout, maxTokens: 128 };
   const program = await GradientProgram.compile(nodeEngine, options, compileOptions(mapped, { target: "cpu", threads: 1 }));
   const batches = facts.batches.map(batchOf);

@@ -405,7 +405,7 @@ function lossCases(golden: string, [columns, classes]: readonly [number, number]
       whole: { golden, dimensions: ({ n = 0 }) => ({ n: n / chunks }) },
       inputs: {
         x: differentiable ? trained(n, columns) : fixed(n, columns),
-        weight: fixed(classes, columns),
+        weight: differentiable ? trained(classes, columns) : fixed(classes, columns),
         targets: index(classes, n),
       },
       dimensions: [{ n: 1 }, { n: 3 }],

@@ -31,6 +31,6 @@ export async function loadArchitecture(name: string): Promise<ArchitectureGolden
   const { linearGroups } = opened.model;
   const saved = await readAdapterFolder(join(opened.folder, "adapter"));
   checkFit(saved, linearGroups.flat(), name);
-  const { layout, vector } = vectorFromAdapter(saved, linearGroups);
+  const { layout, vector } = vectorFromAdapter(saved, opened.model);
   return { ...opened, layout, adapter: vector };
 }

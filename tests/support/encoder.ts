@@ -98,9 +98,9 @@ export async function loadTask({ folder, model, facts }: EncoderGolden, task: Cl
   const adapter = await readAdapterFolder(join(folder, `${task}-adapter`));
   const labelled = labelledModel(model, task);
   const head = model.classificationHead(task, 3);
-  checkFit(adapter, labelled.linearGroups.flat(), folder, head.parameters);
+  checkFit(adapter, labelled.linearGroups.flat(), folder, { head: head.parameters });
   const objective = classification(head);
-  return { model: labelled, objective, ...vectorFromAdapter(adapter, labelled.linearGroups), facts: facts[task] };
+  return { model: labelled, objective, ...vectorFromAdapter(adapter, labelled), facts: facts[task] };
 }
 
 /** Hidden states of the tokens that are no padding, one after the other [N, C]. */

@@ -45,6 +45,8 @@ export function randomAdapter(
       isConv1D: linearGroups.flat().some(({ isConv1D }) => isConv1D),
       taskType: "CAUSAL_LM",
       trainedModules: [],
+      bias: "none",
+      tiesWeights: false,
     },
     layers,
   };

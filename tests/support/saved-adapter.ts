@@ -12,5 +12,9 @@ export async function savedAdapter(folder: string) {
     shape,
     values: await file.readFloat32(name),
   }));
-  return { config: { ...config, target_modules: [...config.target_modules].sort() }, tensors: await Promise.all(tensors) };
+  const sorted = (names: readonly string[] | null) => names && [...names].sort();
+  return {
+    config: { ...config, target_modules: sorted(config.target_modules), modules_to_save: sorted(config.modules_to_save) },
+    tensors: await Promise.all(tensors),
+  };
 }

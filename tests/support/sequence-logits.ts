@@ -1,7 +1,7 @@
 import type { Batch } from "../../src/data/batch.js";
 import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
 import type { LanguageModelGraph } from "../../src/models/architecture.js";
-import { frozenLinear } from "../../src/ops/frozen-linear.js";
+import { throughWeight } from "../../src/models/parts/layer-bias.js";
 import type { HostData } from "../../src/runtime/engine.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
@@ -17,11 +17,10 @@ export async function sequenceLogits(
   regularise?: SequenceGraphShape["regularise"],
 ): Promise<Float32Array> {
   const built = buildSequenceGraph({ model, layout: adapter?.layout, maxTokens: batch.tokens, regularise });
-  const { vocabulary, hidden: columns } = model.dimensions;
-  built.graph.output("logits", frozenLinear(built.hidden, built.graph.weight(model.head, [vocabulary, columns])));
+  built.graph.output("logits", throughWeight(built.hidden, built.weights.head()));
   const program = await Program.compile(built.graph, nodeEngine, compile);
   const feeds: Record<string, HostData> = batchFeeds(batch, model);
-  for (const [name, entry] of built.adapter?.inputs ?? []) feeds[name] = viewOf(adapter?.adapter ?? new Float32Array(), entry);
+  for (const [name, entry] of built.trainables) feeds[name] = viewOf(adapter?.adapter ?? new Float32Array(), entry);
   Object.assign(feeds, frozenFeeds(built.adapter?.frozenInputs ?? new Map(), adapter?.frozen));
   const { logits } = await program.run(feeds, batchDimensions(batch));
   await program.release();

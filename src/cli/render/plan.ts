@@ -14,7 +14,7 @@ export function planText(plan: PlanResult): string {
     ["runs on", `${plan.device}, ${plan.precision}${plan.gradientCheckpointing ? ", gradient checkpointing" : ""}`],
     [
       "memory",
-      `${bytesText(memory.total)} at the peak: weights ${bytesText(memory.weights)}, adapter ${bytesText(memory.adapter)}, batches ${bytesText(memory.activations)}`,
+      `${bytesText(memory.total)} at the peak: weights ${bytesText(memory.weights)}, ${plan.layers.length > 0 ? "adapter" : "what is trained"} ${bytesText(memory.adapter)}, batches ${bytesText(memory.activations)}`,
     ],
     [
       "free now",
@@ -32,7 +32,7 @@ export function planText(plan: PlanResult): string {
       `about ${durationText(plan.seconds)}${plan.tokensPerSecond === undefined ? "" : ` at ${Math.round(plan.tokensPerSecond)} tokens/s`}`,
     ]);
   }
-  return [facts(pairs), "", layerTable(plan.layers), ...plan.notes].join("\n");
+  return [facts(pairs), "", ...trainedTables(plan), ...plan.notes].join("\n");
 }
 
 /** What would lower the peak, a line each. */
@@ -40,17 +40,30 @@ function changes({ changes }: PlanResult): readonly (readonly [string, string])[
   return changes.map(({ options, total, fits }) => ["", `${options}: ${bytesText(total)}${fits ? ", which fits" : ""}`]);
 }
 
-/** Layers of one kind (model.layers.N.… differing by N alone) on one row. */
-function layerTable(layers: PlanResult["layers"]): string {
+/** Layers with an adapter, and what is trained whole. */
+function trainedTables({ layers, whole }: PlanResult): string[] {
+  const adapted = layers.map(({ inFeatures, outFeatures, ...rest }) => ({ ...rest, size: `${inFeatures} → ${outFeatures}` }));
+  const trained = whole.map(({ shape, ...rest }) => ({ ...rest, size: shape.join(" × ") }));
+  return [
+    ...(adapted.length > 0 ? [kindTable("layers", "in → out", adapted)] : []),
+    ...(trained.length > 0 ? [kindTable("trained whole", "size", trained)] : []),
+  ];
+}
+
+/** What is of one kind (model.layers.N.… differing by N alone) on one row. */
+function kindTable(
+  title: string,
+  sizeTitle: string,
+  rows: readonly { readonly name: string; readonly size: string; readonly parameters: number }[],
+): string {
   const kinds = new Map<string, { count: number; size: string; parameters: number }>();
-  for (const { name, inFeatures, outFeatures, parameters } of layers) {
+  for (const { name, size, parameters } of rows) {
     const kind = name.replace(/\.\d+\./g, ".*.");
-    const size = `${inFeatures} → ${outFeatures}`;
     const known = kinds.get(`${kind} ${size}`);
     kinds.set(`${kind} ${size}`, { count: (known?.count ?? 0) + 1, size, parameters: (known?.parameters ?? 0) + parameters });
   }
   return table(
-    [{ title: "layers" }, { title: "count", right: true }, { title: "in → out", right: true }, { title: "trained", right: true }],
+    [{ title }, { title: "count", right: true }, { title: sizeTitle, right: true }, { title: "trained", right: true }],
     [...kinds].map(([key, { count, size, parameters }]) => [key.slice(0, -size.length - 1), String(count), size, countText(parameters)]),
   );
 }

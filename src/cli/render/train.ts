@@ -111,7 +111,7 @@ function updatesText(steps: number): string {
 function startText(event: Extract<TrainEvent, { type: "start" }>): string {
   const share = (100 * event.trainableParameters) / event.totalParameters;
   const lines = [
-    `${event.model}: ${event.layers} layers get an adapter, ${countText(event.trainableParameters)} of ${countText(event.totalParameters)} parameters are trained (${plainNumber(share)} %).`,
+    `${event.model}: ${event.layers === 0 ? "" : `${event.layers} layers get an adapter, `}${countText(event.trainableParameters)} of ${countText(event.totalParameters)} parameters are trained (${plainNumber(share)} %).`,
     `${event.trainExamples} examples to learn from, ${event.validationExamples} held out; ${updatesText(event.steps)} on ${event.device}, ${event.precision}.`,
   ];
   if (event.resumedAt !== undefined && event.resumedAt > 0) lines.push(`Resumed after update ${event.resumedAt}.`);
@@ -135,7 +135,7 @@ function endingText(
     `${done.steps} updates in ${durationText(done.seconds)} (${Math.round(done.tokensPerSecond)} tokens/s, ${bytesText(done.peakBytes)} at the peak)${best}.`,
   );
   if (done.reason === "interrupted") lines.push(`Interrupted and saved. ${goOn}`);
-  lines.push(`adapter  ${done.adapter}`);
+  lines.push(`${done.kind.padEnd(8)} ${done.adapter}`);
   if (report !== undefined) lines.push(`report   ${report.path}`);
   return lines.join("\n");
 }

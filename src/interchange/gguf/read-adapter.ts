@@ -114,5 +114,7 @@ function configOf(layers: readonly AdapterLayer[], alpha: number, baseModel: unk
     initialisation: "peft",
     taskType: "CAUSAL_LM",
     trainedModules: [],
+    bias: "none",
+    tiesWeights: false,
   };
 }

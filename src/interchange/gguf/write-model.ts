@@ -72,15 +72,18 @@ export async function ggufOfGguf(source: MergedModelSource, { tensors, encodedEn
   const { type } = source;
   const layers = ggufLayers(source.model);
   const byName = new Map([...source.model.weights.keys()].map((weight) => [layers.tensorName(weight), weight]));
-  const adapted = layersByWeight(source.adapter);
+  const { layers: adapters, trained = [] } = source.adapter;
+  const changed = new Set([...layersByWeight({ layers: adapters }).keys(), ...trained.map(({ name }) => name)]);
   const own = new Set(["general.file_type", "general.quantization_version", "general.alignment"]);
   const kept = (await encodedEntries()).filter(([key]) => !own.has(key) && !key.startsWith("split."));
   const entries = kept.map(([key, value]): GgufEntry => [key, { type: "encoded", value }]);
   const written = [...tensors.values()].flatMap((tensor) => {
     const weight = byName.get(tensor.name);
-    return weight !== undefined && adapted.has(weight) ? ggufTensor(weight, source, layers) : [unchanged(tensor, type)];
+    return weight !== undefined && changed.has(weight) ? ggufTensor(weight, source, layers) : [unchanged(tensor, type)];
   });
-  return complete([...entries, ...fileType(type)], written, []);
+  const added = [...byName].filter(([name]) => name === undefined || !tensors.has(name)); // a head that was its table
+  const more = added.flatMap(([, weight]) => ggufTensor(weight, source, layers));
+  return complete([...entries, ...fileType(type)], [...written, ...more], []);
 }
 
 const fileType = (type: WrittenType): GgufEntry[] => [

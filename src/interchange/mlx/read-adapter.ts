@@ -58,6 +58,8 @@ export async function readMlxAdapter(value: unknown, checkpoint: Checkpoint, fil
     isConv1D: false,
     taskType: "CAUSAL_LM",
     trainedModules: [],
+    bias: "none",
+    tiesWeights: false,
   };
   return { config, layers };
 }

@@ -23,10 +23,11 @@ const rules: Readonly<Record<string, FieldRule>> = {
   use_dora: (value) => (value === true ? { kind: "options", options: { method: "dora" } } : idle),
   init_lora_weights: startOf,
   task_type: (value) => taskOf(value),
-  bias: onlyAt(["none"], "biases stay as they are here"),
+  bias: renamed("bias"),
+  modules_to_save: modulesOf,
+  ensure_weight_tying: (value) => (value === true ? { kind: "options", options: { tieWeights: true } } : idle),
   // What follows says how PEFT stores or runs an adapter, and nothing of what it is.
   auto_mapping: () => idle,
-  ensure_weight_tying: () => idle,
   fan_in_fan_out: () => idle,
   inference_mode: () => idle,
   layers_pattern: () => idle,
@@ -41,6 +42,13 @@ function layers(option: string, value: unknown): Fate {
   if (Array.isArray(value) || value === "all-linear") return { kind: "options", options: { [option]: value } };
   if (typeof value !== "string") return lost("expected names of layers, or a regular expression");
   return { kind: "options", options: { [option]: /^\w+$/.test(value) ? [value] : `/${value}/` } };
+}
+
+/** Modules that are trained whole; the heads of a classification are anyway. */
+function modulesOf(value: unknown): Fate {
+  if (isUnset(value)) return idle;
+  const names = [value].flat().filter((name) => name !== "classifier" && name !== "score");
+  return names.length === 0 ? idle : { kind: "options", options: { modulesToSave: names } };
 }
 
 /** How A and B start. */

@@ -16,6 +16,7 @@ import type { Adapter, AdapterLayer } from "../adapter.js";
 import { checkFit } from "../fit.js";
 import type { LinearLayer } from "../layer.js";
 import { layersByWeight, mergedTensor, mergedValues } from "../merged-values.js";
+import { trainedCheckpoint } from "../trained-checkpoint.js";
 
 /** Bytes of weights in one file where nothing else is asked for; beyond it a model is written in shards, as browsers and some tools cannot map more than 2 GiB. */
 const MAX_SHARD_BYTES = 2e9;
@@ -53,6 +54,8 @@ export interface MergedFolder {
   /** Names of the files with weights. */
   readonly files: readonly string[];
   readonly mergedLayers: number;
+  /** The base's head was its table of embeddings, and is a matrix of its own now: the configuration says so. */
+  readonly untied: boolean;
   /** Bytes of weights. */
   readonly bytes: number;
 }
@@ -63,13 +66,14 @@ export interface MergedFolder {
  * written one at a time; the folder appears whole or not at all.
  */
 export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFolder> {
-  checkFit(request.adapter, linearLayersOf(request.model), request.modelName);
-  return writeModel(request);
+  const { adapter, model, modelName } = request;
+  checkFit(adapter, linearLayersOf(model), modelName, { model });
+  return writeModel({ ...request, ...trainedCheckpoint(request.checkpoint, model, adapter) });
 }
 
 /** The same with an adapter that fits; one without layers leaves the checkpoint as it is. */
-export async function writeModel(request: MergeRequest): Promise<MergedFolder> {
-  const { checkpoint, adapter } = request;
+export async function writeModel(request: MergeRequest & { readonly untied?: boolean }): Promise<MergedFolder> {
+  const { checkpoint, adapter, untied = false } = request;
   refuseUnreadable(checkpoint, request.modelName);
 
   const tensors = [...checkpoint.tensors.values()];
@@ -80,9 +84,10 @@ export async function writeModel(request: MergeRequest): Promise<MergedFolder> {
   const folder = await writeFolderAtomic(request.out, "the merged model", async (unfinished) => {
     await checkRoom(dirname(unfinished), "the merged model", bytes, "choose a folder on another disk");
     await writeShards(unfinished, shards, request, typeOf);
-    for (const companion of request.companions) await writeCompanion(unfinished, companion, configNames[prevailingType(tensors, type)]);
+    const form = { dtype: configNames[prevailingType(tensors, type)], ...(untied ? { tie_word_embeddings: false } : {}) };
+    for (const companion of request.companions) await writeCompanion(unfinished, companion, form);
   });
-  return { folder, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, bytes };
+  return { folder, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, untied, bytes };
 }
 
 /** The files of a model's folder that a merged model needs too. */
@@ -212,12 +217,12 @@ export function prevailingType(tensors: Iterable<StoredTensor>, type: FolderType
   return weights.F16 > Math.max(weights.F32, weights.BF16) ? "F16" : weights.BF16 > weights.F32 ? "BF16" : "F32";
 }
 
-async function writeCompanion(folder: string, companion: Companion, dtype: string): Promise<void> {
+async function writeCompanion(folder: string, companion: Companion, form: ConfigForm): Promise<void> {
   const target = join(folder, companion.name);
   await mkdir(dirname(target), { recursive: true });
   if (companion.name === "config.json") {
     const text = "text" in companion ? companion.text : await readFile(companion.path, "utf8");
-    await writeFileAtomic(target, configWithType(text, dtype));
+    await writeFileAtomic(target, configInForm(text, form));
   } else if ("text" in companion) await writeFileAtomic(target, companion.text);
   else await copyFile(companion.path, target);
 }
@@ -225,12 +230,18 @@ async function writeCompanion(folder: string, companion: Companion, dtype: strin
 /** Fields that transformers 5 takes as floats alone: it refuses a Gemma 2 whose cap is 30, where the base had 30.0. */
 const floatFields = /^( *"(?:attn_logit_softcapping|final_logit_softcapping|initializer_range|initializer_cutoff_factor)": \d+)(,?)$/gm;
 
-/** The same configuration for weights of another type, without the note of how the base was quantised. Both spellings of the type are kept alike. */
-function configWithType(text: string, dtype: string): string {
+/** What of a configuration differs from the base's: the type of the weights, and a head that is its table no more. */
+interface ConfigForm {
+  readonly dtype: string;
+  readonly tie_word_embeddings?: boolean;
+}
+
+/** The same configuration for weights in another form, without the note of how the base was quantised. Both spellings of the type are kept alike. */
+function configInForm(text: string, { dtype, ...tying }: ConfigForm): string {
   try {
     const { quantization_config: _, ...config }: Record<string, unknown> = JSON.parse(text);
     const key = "torch_dtype" in config ? "torch_dtype" : "dtype";
-    return `${JSON.stringify({ ...config, [key]: dtype }, null, 2).replace(floatFields, "$1.0$2")}\n`;
+    return `${JSON.stringify({ ...config, [key]: dtype, ...tying }, null, 2).replace(floatFields, "$1.0$2")}\n`;
   } catch (cause) {
     throw new InputError("The model's config.json is not JSON, so that no merged model can be written. Fetch the model again.", { cause });
   }

@@ -24,15 +24,19 @@ export interface ServedGroup {
 export interface ServedAdapter {
   /** By the key of the model's group; see `groupKey`. */
   readonly groups: ReadonlyMap<string, ServedGroup>;
+  /** Itself, where it has trained weights of the model whole: rows of other adapters read other ones, and it needs a program of its own. */
+  readonly alone?: InferenceAdapter | undefined;
 }
 
 /** What tells a model's groups of layers apart. */
 export const groupKey = (group: LinearGroup): string => group[0]?.name ?? "";
 
 /** Writes an adapter in the form in which a batch takes it beside others. @param groups those of its model */
-export function servedAdapter({ layout, vector }: InferenceAdapter, groups: readonly LinearGroup[]): ServedAdapter {
+export function servedAdapter(form: InferenceAdapter, groups: readonly LinearGroup[]): ServedAdapter {
+  const { layout, vector } = form;
   const keys = new Map(groups.flatMap((group) => group.map(({ name }) => [name, groupKey(group)] as const)));
-  return { groups: new Map(layout.groups.map((group) => [keys.get(groupKey(group.layers)) ?? "", servedGroup(group, vector)])) };
+  const alone = layout.modules.length > 0 ? form : undefined;
+  return { alone, groups: new Map(layout.groups.map((group) => [keys.get(groupKey(group.layers)) ?? "", servedGroup(group, vector)])) };
 }
 
 function servedGroup({ layers }: LaidOutGroup, vector: Float32Array): ServedGroup {

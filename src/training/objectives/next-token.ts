@@ -7,12 +7,10 @@ import { type Objective, SUPERVISED } from "./objective.js";
 export function nextToken(model: LanguageModelGraph): Objective {
   return {
     parameters: [],
-    write({ graph, hidden, rows, weight, maxSupervised, differentiable }) {
+    write({ graph, hidden, rows, head, maxSupervised, differentiable }) {
       const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
-      const { vocabulary, hidden: columns } = model.dimensions;
-      const head = weight(model.head, [vocabulary, columns]);
-      const chunks = lossChunks(maxSupervised, vocabulary);
-      const losses = vocabularyLoss(gatherRows(hidden, rows), head, targets, { chunks, differentiable, softCap: model.logitSoftCap });
+      const chunks = lossChunks(maxSupervised, model.dimensions.vocabulary);
+      const losses = vocabularyLoss(gatherRows(hidden, rows), head(), targets, { chunks, differentiable, softCap: model.logitSoftCap });
       return { losses, supervisedMultiple: chunks * DITHER_ROWS };
     },
     feeds: ({ targets }) => ({ targets }),

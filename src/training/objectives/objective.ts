@@ -11,6 +11,8 @@ export interface ObjectiveContext extends HeadContext {
   readonly graph: Graph;
   /** Hidden states after the model's final norm, [N, C]. */
   readonly hidden: Tensor;
+  /** The weight [V, C] of a language model's head. */
+  head(): Tensor;
   /** The rows of `hidden` at which something is learned, int64 [S]. */
   readonly rows: Tensor;
   /** Most learned places of a batch. */

@@ -29,7 +29,7 @@ export async function readFittingAdapter(directory: string, { name, model }: Des
   const adapter = await readPlacedAdapter(folder, model);
   if (adapter.config.taskType === "FEATURE_EXTRACTION")
     throw new InputError(`${directory} turns texts into vectors and writes none. Ask it with \`lorikeet embed --adapter ${directory}\`.`);
-  checkFit(adapter, model.linearGroups.flat(), name);
+  checkFit(adapter, model.linearGroups.flat(), name, { model });
   return { folder, adapter };
 }
 
@@ -37,7 +37,10 @@ export async function readFittingAdapter(directory: string, { name, model }: Des
  * Reads an adapter where `findAdapter` found it, one that was trained beside a bare model by the names of the model. A GGUF adapter needs
  * its model to be of use there; see `readGgufAdapter`.
  */
-export async function readPlacedAdapter(place: string, model?: BaseModel & Pick<ModelGraph, "checkpointForm">): Promise<Adapter> {
+export async function readPlacedAdapter(
+  place: string,
+  model?: BaseModel & Pick<ModelGraph, "weights" | "checkpointForm">,
+): Promise<Adapter> {
   if (isGgufFile(place)) return readGgufAdapterFile(place, model);
   if (await isMlxFolder(place)) return readMlxFolder(place);
   const adapter = await readAdapterFolder(place);
@@ -75,7 +78,13 @@ async function noAdapter(directory: string): Promise<InputError> {
   const found = await stat(directory).catch(() => undefined);
   if (found === undefined) return new InputError(`${directory} does not exist. ${wanted}`);
   if (!found.isDirectory()) return new InputError(`${directory} is a file. ${wanted}`);
-  if (await isFile(runFolder(directory).checkpoint)) {
+  const { model, checkpoint } = runFolder(directory);
+  if (await isFile(join(model, "config.json"))) {
+    return new InputError(
+      `${directory} holds a run that has trained a whole model, not an adapter: give it as the model, --model ${model}.`,
+    );
+  }
+  if (await isFile(checkpoint)) {
     return new InputError(`${directory} holds a training run that has not ended, without an adapter yet. Go on with it by --resume first.`);
   }
   if (await isFile(join(directory, "config.json"))) {

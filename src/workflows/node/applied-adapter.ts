@@ -10,5 +10,5 @@ export function weightsOf({ checkpoint }: Pick<DescribedModel, "checkpoint">): (
 
 /** An adapter that fits a model, as programs that answer or measure apply it. */
 export function appliedTo(described: Pick<DescribedModel, "model" | "checkpoint">, adapter: Adapter): Promise<InferenceAdapter> {
-  return inferenceAdapter(adapter, described.model.linearGroups, weightsOf(described));
+  return inferenceAdapter(adapter, described.model, weightsOf(described));
 }

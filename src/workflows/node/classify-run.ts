@@ -19,7 +19,7 @@ import { findAdapter } from "./adapter-place.js";
 import { weightsOf } from "./applied-adapter.js";
 import { askingPrecision, targetOf } from "./device.js";
 import { type LabelTaskName, placeOf, readLabelledRows, targetsOf } from "./label-data.js";
-import { graphTask, labelObjective, namedLabels } from "./label-head.js";
+import { graphTask, labelObjective, namedLabels, TRAINED_MODULES } from "./label-head.js";
 import { type DescribedModel, describeModelAs, mapModel } from "./open-model.js";
 import { predictLabels } from "./predict-labels.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
@@ -79,13 +79,13 @@ export async function labelRows(
   const described = await describeModelAs((config) => labelledModel(readModel(config), graphTask(task)), settings.model, opening);
   const labelling = labellingOf(adapter, task, described);
   const head = described.model.classificationHead(graphTask(task), labelling.labels.length);
-  checkFit(adapter, described.model.linearGroups.flat(), settings.model, head.parameters);
+  checkFit(adapter, described.model.linearGroups.flat(), settings.model, { model: described.model, head: head.parameters });
 
   const isLabelled = rows.every((row) => (row.kind === "words" ? row.labels : row.label) !== undefined);
   const { examples, notes } = encoded(rows, described, labelling, placeOf(head), settings, isLabelled);
   const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);
-  const { layout, vector } = await inferenceAdapter(adapter, opened.model.linearGroups, weightsOf(opened));
+  const { layout, vector } = await inferenceAdapter(adapter, opened.model, weightsOf(opened));
   const maxTokens = longestRow(longestOf(examples));
   const learned = { model: opened.model, objective: labelObjective(task, head) };
   const program = await LossProgram.compile(nodeEngine, { ...learned, layout, maxTokens }, opened.compile);
@@ -115,7 +115,8 @@ function taskOf({ config, labelling, trained = [] }: Adapter, directory: string)
 }
 
 /** The outputs of a head: the rows of its last layer, of which none is wider. */
-const outputsOf = (trained: NonNullable<Adapter["trained"]>): number => trained.at(-1)?.shape[0] ?? 0;
+const outputsOf = (trained: NonNullable<Adapter["trained"]>): number =>
+  trained.findLast(({ name }) => TRAINED_MODULES.some((module) => name.startsWith(`${module}.`)))?.shape[0] ?? 0;
 
 /** What the outputs stand for: as the adapter's file says, else by the model's names, else by number as in transformers. */
 function labellingOf({ labelling, trained = [] }: Adapter, task: LabelTaskName, { config }: DescribedModel<ModelGraph>): Labelling {

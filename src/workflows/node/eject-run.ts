@@ -11,13 +11,13 @@ import { variantOf } from "../../lora/variants/index.js";
 import { writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import type { EjectResult } from "../api.js";
-import { ejectSet, inCode, inFile, parseOptions, type TrainSettings, trainSet } from "../options.js";
-import { weightsOf } from "./applied-adapter.js";
+import { ejectSet, FULL, inCode, inFile, parseOptions, type TrainSettings, trainSet } from "../options.js";
 import { readOptionsFile } from "./options-file.js";
 import { runFolder } from "./run-folder.js";
 import { trainerSettings, updatesOf } from "./training/length.js";
 import { prepareRun } from "./training/prepare.js";
 import type { PreparedRun } from "./training/run-task.js";
+import { startOf } from "./training/start.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `eject`, in its worker. */
@@ -51,6 +51,10 @@ function refuseInexpressible({ task, duration, method }: TrainSettings, file: st
   };
   if (task !== "sft") refuse(`task: ${task}`, "Load the trained adapter in PEFT instead, and train it on with transformers' Trainer.");
   if (duration.kind === "minutes") refuse("a length in minutes", "Give steps or epochs in the file instead of minutes.");
+  if (method === FULL) {
+    refuse(`method: ${method}, as a PEFT adapter,`, "In Python, give SFTTrainer the model without an adapter.");
+    return;
+  }
   const { base, peftFields } = variantOf(method);
   const { init_lora_weights: start, peft_type: kind } = peftFields;
   if (base !== undefined) refuse(`the base of method: ${method}`, "Train beside the run's base folder with the method lora.");
@@ -72,17 +76,10 @@ function differences({ dropout, precision }: TrainSettings): string[] {
 const examplesOf = (part: readonly object[]) => part.filter((each): each is Example => "supervised" in each);
 
 async function writeProgram(out: string, prepared: PreparedRun): Promise<string> {
-  const { settings, opened, layout, config, task, spec, inputsOf } = prepared;
+  const { settings, layout, config, task } = prepared;
   const [train, validation] = [examplesOf(task.data.train), examplesOf(task.data.validation)];
   const batches = batchesOf(train, settings);
-  const start = await initialiseAdapter(layout, {
-    initialisation: settings.initialisation,
-    rounds: settings.svdRounds,
-    seed: settings.seed,
-    settings: spec.settings,
-    weightOf: weightsOf(opened),
-    inputsOf,
-  });
+  const start = await initialiseAdapter(layout, startOf(prepared));
   return writeFolderAtomic(out, "the program", async (folder) => {
     const write = (name: string, text: string) => writeFileAtomic(join(folder, name), text);
     await write("train.py", trlProgram(trlRunOf(prepared, batches.perEpoch, validation.length > 0)));

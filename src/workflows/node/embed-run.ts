@@ -32,7 +32,7 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   if (cut > 0) notes.push(`${cut} of ${texts.length} texts are longer than ${longest} tokens and cut at their end`);
 
   const opened = await mapModel(described, { target: targetOf(settings.device), threads: settings.threads }, { signal, onProgress });
-  const adapter = stored === undefined ? undefined : await inferenceAdapter(stored, opened.model.linearGroups, weightsOf(opened));
+  const adapter = stored === undefined ? undefined : await inferenceAdapter(stored, opened.model, weightsOf(opened));
   const maxTokens = longestRow(longestOf(texts));
   const program = await EmbeddingProgram.compile(nodeEngine, { model: opened.model, embedding, adapter, maxTokens }, opened.compile);
   try {
@@ -63,7 +63,7 @@ export async function readEmbeddingAdapter(
   { name, model }: Pick<DescribedModel<ModelGraph>, "name" | "model">,
 ): Promise<Adapter> {
   const adapter = fromBareModel(await readAdapterFolder(await findAdapter(directory)), model);
-  checkFit(adapter, model.linearGroups.flat(), name);
+  checkFit(adapter, model.linearGroups.flat(), name, { model });
   return adapter;
 }
 

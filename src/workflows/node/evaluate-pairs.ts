@@ -36,7 +36,7 @@ export async function evaluatePairs(rows: readonly PairRow[], settings: Evaluate
   notes.push(...countNotes(settings.data, encoded));
   const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);
-  const adapter = stored === undefined ? undefined : await inferenceAdapter(stored, opened.model.linearGroups, weightsOf(opened));
+  const adapter = stored === undefined ? undefined : await inferenceAdapter(stored, opened.model, weightsOf(opened));
   const learned = { model: opened.model, objective: embeddingPairs(embedding.pooling) };
   const maxTokens = longestRow(longestOf(examples.flatMap(textsOf)));
 

@@ -30,7 +30,7 @@ export async function runExport(options: unknown, { signal, emit }: WorkerContex
   const notes: string[] = [];
   const described = await describeModel(model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const adapter = await readPlacedAdapter(place, described.model);
-  checkFit(adapter, linearLayersOf(described.model), model);
+  checkFit(adapter, linearLayersOf(described.model), model, { model: described.model });
   signal.throwIfAborted();
   const written = await writers[to]({ adapter, described, model, out });
   return { ...written, layers: adapter.layers.length, notes };

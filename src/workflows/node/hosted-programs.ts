@@ -21,6 +21,8 @@ export class HostedPrograms {
   readonly #opened: OpenedModel;
   #plain: Promise<GenerationProgram> | undefined;
   #adapted: GenerationProgram | undefined;
+  /** Those of adapters that need one of their own. */
+  readonly #own = new Map<ServedAdapter, GenerationProgram>();
   readonly #conversations = new Map<ServedAdapter | undefined, Conversation>();
 
   constructor(opened: OpenedModel) {
@@ -28,7 +30,8 @@ export class HostedPrograms {
   }
 
   /** Makes sure that all adapters that are loaded go into the program for adapters. */
-  async admit(adapters: readonly ServedAdapter[]): Promise<void> {
+  async admit(all: readonly ServedAdapter[]): Promise<void> {
+    const adapters = all.filter(({ alone }) => alone === undefined);
     const sites = this.#adapted?.sites;
     if (adapters.every((adapter) => sites !== undefined && covers(sites, adapter))) return;
     const former = this.#adapted;
@@ -39,8 +42,19 @@ export class HostedPrograms {
   }
 
   /** Forgets what was said with an adapter. */
-  forget(adapter: ServedAdapter): void {
+  async forget(adapter: ServedAdapter): Promise<void> {
     this.#conversations.delete(adapter);
+    await this.#own.get(adapter)?.release();
+    this.#own.delete(adapter);
+  }
+
+  /** The program of an adapter that needs one of its own. */
+  async #ownProgram(adapter: ServedAdapter): Promise<GenerationProgram> {
+    const { model, compile } = this.#opened;
+    const options = { model, adapter: adapter.alone, maxPositions: model.dimensions.maxPositions };
+    const program = this.#own.get(adapter) ?? (await GenerationProgram.compile(nodeEngine, options, compile));
+    this.#own.set(adapter, program);
+    return program;
   }
 
   /** The program for rows with adapters and without, or for rows without any. */
@@ -56,7 +70,7 @@ export class HostedPrograms {
 
   /** The conversation with an adapter, or with the model as it is. */
   async session(adapter: ServedAdapter | undefined): Promise<GenerationSession> {
-    const program = await this.program({ adapted: adapter !== undefined });
+    const program = adapter?.alone ? await this.#ownProgram(adapter) : await this.program({ adapted: adapter !== undefined });
     const held = this.#conversations.get(adapter);
     if (held?.program === program) return held.session;
     const stepper = program.sites === undefined ? program : withAdapters(program, new AdapterRows(program.sites, [adapter]));

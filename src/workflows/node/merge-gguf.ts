@@ -9,7 +9,9 @@ import { ggufTokenizer } from "../../interchange/gguf/write-tokenizer.js";
 import { modelfile } from "../../interchange/ollama.js";
 import { checkFit } from "../../lora/fit.js";
 import { linearLayersOf, prevailingType } from "../../lora/node/merge-checkpoint.js";
+import { trainedCheckpoint } from "../../lora/trained-checkpoint.js";
 import { isLanguageModel } from "../../models/architecture.js";
+import { readModel } from "../../models/index.js";
 import { readFolderText } from "../../text/node/load.js";
 import { writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
@@ -25,16 +27,19 @@ const MODEL = "model.gguf";
 
 /** Writes a merged model as a GGUF: a file, or a folder with a Modelfile for Ollama. */
 export async function mergeToGguf({ described, adapter, settings, context }: MergeWork): Promise<WrittenFiles> {
-  const { model, checkpoint, codec } = described;
+  const { codec } = described;
+  const { checkpoint, untied } = trainedCheckpoint(described.checkpoint, described.model, adapter);
+  const config = untied ? { ...described.config, tie_word_embeddings: false } : described.config;
+  const model = untied ? readModel(config) : described.model;
   if (!isLanguageModel(model)) {
     throw new InputError(
       `A model of architecture ${model.modelType} has no GGUF form here: it writes no text. Write a folder instead: --to folder.`,
     );
   }
-  checkFit(adapter, linearLayersOf(model), described.name);
+  checkFit(adapter, linearLayersOf(described.model), described.name, { model: described.model });
   const wanted = weightTypes[settings.dtype ?? "f16"];
   const type = wanted === "original" ? prevailingType(checkpoint.tensors.values()) : wanted;
-  const file = watched(await contents({ model, checkpoint, adapter, type }, described), context);
+  const file = watched(await contents({ model, checkpoint, adapter, type }, { ...described, config }), context);
   const out = resolve(settings.out);
   if (isGgufFile(out)) {
     if (await exists(out)) throw new InputError(`${out} exists already. Choose another name for the model, or remove it.`);

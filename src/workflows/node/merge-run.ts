@@ -1,12 +1,12 @@
 import { readdir } from "node:fs/promises";
 import { InputError } from "../../errors.js";
-import { type Companion, companionsOfFolder, type FolderType, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { type FolderType, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { placesOf } from "../../lora/whole-tensors.js";
 import { readModel } from "../../models/index.js";
-import { tokenizerFiles } from "../../text/tokenizer-files.js";
 import type { MergeResult } from "../api.js";
 import { inCode, isGguf, mergeSet, parseOptions } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
-import type { DescribedModel } from "./described-model.js";
+import { companionsOf } from "./companions.js";
 import { fileSizes, type WrittenFiles } from "./file-sizes.js";
 import { mergeToGguf } from "./merge-gguf.js";
 import { type MergeWork, weightTypes } from "./merge-work.js";
@@ -22,7 +22,8 @@ export async function runMerge(options: unknown, context: WorkerContext): Promis
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (note: string) => notes.push(note) };
   const described = await describeModelAs(readModel, model, opening);
   const adapter = await readPlacedAdapter(place, described.model);
-  if ((adapter.trained ?? []).length > 0) {
+  const places = placesOf(described.model);
+  if (adapter.trained?.some(({ name }) => !places.has(name))) {
     throw new InputError(
       `${place} has a head for labels, which merging does not fold in. Use the adapter as it is: lorikeet classify --adapter ${directory}.`,
     );
@@ -46,15 +47,4 @@ async function mergeToFolder({ described, adapter, settings, context: { signal, 
     signal,
   });
   return { out: folder, ...(await fileSizes(folder, (await readdir(folder)).sort())) };
-}
-
-/** The files beside the weights: a folder's own, or made from what a GGUF says. */
-export async function companionsOf({
-  path,
-  config,
-  ggufMetadata,
-}: Pick<DescribedModel, "path" | "config" | "ggufMetadata">): Promise<Companion[]> {
-  if (ggufMetadata === undefined) return await companionsOfFolder(path);
-  const files = { "config.json": config, ...tokenizerFiles(ggufMetadata, path) };
-  return Object.entries(files).map(([name, content]) => ({ name, text: `${JSON.stringify(content, null, 2)}\n` }));
 }

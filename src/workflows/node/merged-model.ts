@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Adapter } from "../../lora/adapter.js";
 import { mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { readLanguageModel } from "../../models/index.js";
 import { modelCheckpoint } from "../../models/model-checkpoint.js";
 import { elementCount } from "../../weights/checkpoint.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
@@ -38,9 +39,10 @@ export async function openMerged(
     onProgress: ({ done, total }) => emit({ task: "merging the adapter", done, total, unit: "bytes" }),
     signal,
   });
-  const checkpoint = modelCheckpoint(await openSafetensorsFolder(merged.folder), described.model);
-  const mapped = await mapWeights(checkpoint, { cacheFolder: folder, names: described.model.weights.keys(), signal });
-  return { ...described, precision: "fp32", compile: compileOptions(mapped, device) };
+  const model = merged.untied ? readLanguageModel({ ...described.config, tie_word_embeddings: false }) : described.model;
+  const checkpoint = modelCheckpoint(await openSafetensorsFolder(merged.folder), model);
+  const mapped = await mapWeights(checkpoint, { cacheFolder: folder, names: model.weights.keys(), signal });
+  return { ...described, model, precision: "fp32", compile: compileOptions(mapped, device) };
 }
 
 /**

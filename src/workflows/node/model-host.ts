@@ -79,7 +79,7 @@ export async function unloadHostedAdapter(given: string): Promise<void> {
   const adapter = adapters.find(given);
   if (merged) throw new InputError("The adapter is folded into this model, and cannot be unloaded. Load the model without merged.");
   adapters.remove(adapter);
-  if (adapter.served !== undefined) programs.forget(adapter.served);
+  if (adapter.served !== undefined) await programs.forget(adapter.served);
 }
 
 /** Answers a request; the text goes out piece by piece as events. */
@@ -107,6 +107,12 @@ export interface HostedBatch {
 export async function generateHostedBatch({ requests, batchSize }: HostedBatch, { signal, emit }: WorkerContext): Promise<void> {
   const target = current();
   const rows = requests.map((request, row) => namingRow(row, () => ({ row, ...ask(target, request) })));
+  for (const [row, { adapter }] of rows.entries()) {
+    if (adapter?.served?.alone === undefined) continue;
+    throw new InputError(
+      `requests[${row}]: the adapter ${adapter.loaded.name} has trained weights of the model whole, which the other rows would read too. Ask it with generate, or merge it into a model of its own.`,
+    );
+  }
   const program = await target.programs.program({ adapted: rows.some(({ adapter }) => adapter?.served !== undefined) });
   const answered = rows.map(({ row, stream, adapter, ids, ...asked }): RowRequest => {
     const tell = (piece: Omit<BatchPiece, "row">) => emit({ row, ...piece } satisfies BatchPiece);

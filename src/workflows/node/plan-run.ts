@@ -1,7 +1,5 @@
 import type { Target } from "../../graph/op.js";
-import { type AdapterLayout, buildLayout, sizeOf } from "../../lora/layout.js";
-import { adaptGroups } from "../../lora/spec.js";
-import { variantOf } from "../../lora/variants/index.js";
+import { type AdapterLayout, sizeOf } from "../../lora/layout.js";
 import { readModel } from "../../models/index.js";
 import { labelledModel } from "../../models/labelled-model.js";
 import type { PlanResult } from "../api.js";
@@ -16,7 +14,8 @@ import { measureProductSpeed } from "./product-speed.js";
 import { checkpointingOf, memoryChanges, memoryOf } from "./run-memory.js";
 import { type MachineSpeed, secondsOf } from "./step-seconds.js";
 import { updatesOf } from "./training/length.js";
-import { readTask, specOf, trainablesOf } from "./training/prepare.js";
+import { readTask } from "./training/prepare.js";
+import { productOf } from "./training/products/index.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `plan`, in its worker. */
@@ -42,6 +41,7 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
     model: settings.model,
     architecture: described.model.modelType,
     layers: layersOf(layout),
+    whole: layout.modules.map(({ name, shape }) => ({ name, shape, parameters: sizeOf({ shape }) })),
     trainableParameters: layout.length,
     totalParameters: described.parameters,
     memory,
@@ -60,22 +60,21 @@ const ASSUMED_LABELS = 2;
 
 /** The model, and with data the task: what would be trained. */
 async function planned(settings: PlanSettings, opening: OpenOptions) {
+  const product = productOf(settings);
   if (settings.data === undefined && isLabelTask(settings.task)) {
     const task = graphTask(settings.task);
     const described = await describeModelAs((config) => labelledModel(readModel(config), task), settings.model, opening);
     const objective = labelObjective(settings.task, described.model.classificationHead(task, ASSUMED_LABELS));
-    const groups = adaptGroups(described.model.linearGroups, specOf(settings));
-    const layout = buildLayout(groups, objective.parameters, variantOf(settings.method));
-    return { described: { ...described, objective }, task: undefined, layout };
+    return { described: { ...described, objective }, task: undefined, layout: product.layout(described.model, objective.parameters) };
   }
   if (settings.data === undefined) {
     const described =
       settings.task === "embedding" ? await describeEmbeddingTask(settings.model, opening) : await describeModel(settings.model, opening);
-    const layout = buildLayout(adaptGroups(described.model.linearGroups, specOf(settings)), [], variantOf(settings.method));
-    return { described, task: undefined, layout };
+    return { described, task: undefined, layout: product.layout(described.model, []) };
   }
   const { described, task } = await readTask({ ...settings, data: settings.data }, opening);
-  return { described: { ...described, ...task.learned }, task, layout: trainablesOf(task, specOf(settings)) };
+  const layout = product.layout(task.learned.model, task.learned.objective?.parameters ?? []);
+  return { described: { ...described, ...task.learned }, task, layout };
 }
 
 /** What this machine does in a second; of the processor, the best that was ever measured. */

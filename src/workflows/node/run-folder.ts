@@ -12,6 +12,8 @@ export interface RunFolder {
   readonly last: string;
   /** The model that the adapters belong to, where its frozen weights are not the checkpoint's. */
   readonly base: string;
+  /** The model that a run made which trains all weights. */
+  readonly model: string;
   readonly checkpoint: string;
   readonly metrics: string;
   readonly options: string;
@@ -25,6 +27,7 @@ export function runFolder(path: string): RunFolder {
     adapter: join(path, "adapter"),
     last: join(path, "last"),
     base: join(path, "base"),
+    model: join(path, "model"),
     checkpoint: join(path, "checkpoint.safetensors"),
     metrics: join(path, "metrics.jsonl"),
     options: join(path, "run.yaml"),
@@ -51,7 +54,7 @@ export async function checkRunFolder(path: string, resume: boolean): Promise<Run
 
 /** Nothing that a run would write may be there but what one that ended before its first checkpoint leaves: its options and metrics. */
 async function refuseOccupied(folder: RunFolder): Promise<void> {
-  const results = [folder.adapter, folder.last, folder.reportPage, folder.reportData];
+  const results = [folder.adapter, folder.last, folder.model, folder.reportPage, folder.reportData];
   const foreign = (await exists(folder.options)) ? [] : [folder.metrics, folder.base];
   for (const path of [...results, ...foreign]) {
     if (await exists(path))

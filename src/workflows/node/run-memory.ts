@@ -1,6 +1,7 @@
 import { type TaughtTokens, textsOf } from "../../data/lesson.js";
 import { longestOf } from "../../data/packing.js";
 import type { AdapterLayout } from "../../lora/layout.js";
+import { HEAD_WEIGHT } from "../../models/architecture.js";
 import type { Task } from "../../training/sequence-graph.js";
 import { isMappedInPlace } from "../../weights/node/mapped-weights.js";
 import type { PlanResult } from "../api.js";
@@ -43,8 +44,8 @@ export function memoryOf(
   const measures = costs.measuringBytes > 0;
   const programs = measures ? 2 : 1;
   // Each program maps the weights for itself. The pages are the same, but the system counts them for each.
-  const measuring = measures ? weightBytes(described, settings.precision, false) : 0;
-  const weights = weightBytes(described, settings.precision, true) + measuring;
+  const measuring = measures ? weightBytes(described, layout, settings.precision, false) : 0;
+  const weights = weightBytes(described, layout, settings.precision, true) + measuring;
   // The trainables, their gradient, the best so far, the optimizer's running means, and the sum over a window of batches.
   const vectors = 3 + (settings.optimizer.kind === "adamw" ? 2 : 1) + (settings.accumulate > 1 ? 1 : 0);
   const adapter = 4 * (layout.length * vectors + layout.frozenLength);
@@ -56,13 +57,18 @@ export function memoryOf(
   return { weights, adapter, activations, own, total, needed, available: process.availableMemory() };
 }
 
-/** Bytes of the weights that a program reads, as it maps them. Of a table that is no head, single rows are read: they are few. */
-function weightBytes({ model, checkpoint }: Described, precision: Precision, backward: boolean): number {
+/**
+ * Bytes of the weights that a program reads, as it maps them. Of a table that is no head, single rows are read: they are few. What is
+ * trained whole is fed, and not mapped.
+ */
+function weightBytes({ model, checkpoint }: Described, { modules }: AdapterLayout, precision: Precision, backward: boolean): number {
+  const trained = new Set(modules.flatMap(({ name, places = [name] }) => places));
+  const head = trained.has(HEAD_WEIGHT) ? undefined : model.head;
   const layers = new Set(model.linearGroups.flat().map(({ name }) => `${name}.weight`));
   const rounded = new Set(int8Groups(model).flatMap(({ weights }) => weights));
   const inPlace = isMappedInPlace([...model.weights.keys()].flatMap((name) => checkpoint.tensors.get(name) ?? []));
   const bytesOf = (name: string, dimensions: number): number => {
-    if (dimensions > 1 && name !== model.head && !layers.has(name)) return 0;
+    if (trained.has(name) || (dimensions > 1 && name !== head && !layers.has(name))) return 0;
     switch (precision) {
       case "fp32": // what need not be converted is mapped as it is stored, BF16 included; else all of it is F32
         return inPlace && checkpoint.tensors.get(name)?.type === "BF16" ? 2 : 4;

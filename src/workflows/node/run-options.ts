@@ -20,7 +20,7 @@ export function schemaSeenFrom(folder: string): string | undefined {
 
 /** What a run made of options that leave a choice to the machine. */
 export interface Decided {
-  readonly settings: Pick<TrainSettings, "duration" | "optimizer">;
+  readonly settings: Pick<TrainSettings, "duration" | "lr" | "optimizer">;
   readonly precision: Precision;
   readonly device: "cpu" | "webgpu";
   readonly threads: number;
@@ -105,11 +105,11 @@ function headOf({ madeBy, schema }: RunOptionsNotes, { settings }: Decided): str
 
 /** The options that stand for what was decided, one of each set that exclude one another. */
 function decidedOptions({ settings, ...machine }: Decided): Readonly<Record<string, unknown>> {
-  const { duration, optimizer } = settings;
+  const { duration, lr, optimizer } = settings;
   const length = { [duration.kind]: Object.values(duration).find((value) => typeof value === "number") };
   const rule =
     optimizer.kind === "adamw"
       ? { optimizer: "adamw", betas: [optimizer.beta1, optimizer.beta2] }
       : { optimizer: "sgd", momentum: optimizer.momentum };
-  return { ...length, ...rule, ...machine };
+  return { ...length, lr, ...rule, ...machine };
 }

@@ -21,6 +21,17 @@ export function layerSelection(): ValueKind<z.ZodType<LayerSelection, string | r
   return { kind: "layers", schema, expected: "all-linear, peft, names of layers separated by commas, or a regular expression as /…/" };
 }
 
+/** Names of modules: `lm_head,model.norm`. */
+export function moduleNames(): ValueKind<z.ZodType<readonly string[], string | readonly string[]>> {
+  const name = z.string().trim().min(1);
+  const schema = z.union([name, z.array(name).min(1).readonly()]).transform((value, context): readonly string[] => {
+    const names = typeof value === "string" ? value.split(",").map((each) => each.trim()) : value;
+    if (names.includes("")) context.addIssue({ code: "custom", message: "a name in the list is empty" });
+    return names;
+  });
+  return { kind: "layers", schema, expected: "names of modules separated by commas, such as lm_head,model.norm" };
+}
+
 /** A number for each of some layers, whose names may be regular expressions: `q_proj=8,layers.0.mlp.*=4`. */
 export function numbersByLayer(
   each: z.ZodNumber,

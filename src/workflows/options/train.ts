@@ -2,8 +2,9 @@ import * as z from "zod";
 import type { ClassWeighting } from "../../data/labels.js";
 import { MAX_RANK } from "../../lora/spec.js";
 import { methods } from "../../lora/variants/index.js";
+import { biasChoices } from "../../lora/whole-tensors.js";
 import type { OptimizerSettings } from "../../training/optimizer.js";
-import { choice, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
+import { choice, helpFor, integer, number, option, ratePair, text, toggle, type ValueKind } from "../option.js";
 import { infoOf, type OptionSet, type OptionsOf, type ValuesOf } from "../parse-options.js";
 import {
   batchSize,
@@ -20,8 +21,11 @@ import {
   standardInputTwice,
   task,
 } from "./common.js";
-import { blockNumbers, layerSelection, numbersByLayer } from "./layer-kinds.js";
+import { blockNumbers, layerSelection, moduleNames, numbersByLayer } from "./layer-kinds.js";
 import { methodRules } from "./method-rules.js";
+
+/** The method that trains every weight of the model, and no adapter. */
+export const FULL = "full";
 
 /** `none`, `balanced`, or weights by name as `spam=3,ham=1`. */
 function classWeighting(): ValueKind<z.ZodType<ClassWeighting, string>> {
@@ -69,11 +73,11 @@ const trainShape = {
     group: groups.files,
     help: "Go on from the last checkpoint in --out after an interruption; repeat the other options unchanged.",
   }),
-  method: option(choice(methods), {
+  method: option(choice([...methods, FULL]), {
     default: "lora",
     value: "METHOD",
     group: groups.adapter,
-    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), loftq (beside weights in 4 bits: starts as the best correction of what rounding took from them), lora-fa (only the second matrix is trained: less memory), vera (two vectors a layer between random matrices that all share: by far the fewest trained numbers; takes a --rank of 256 and more), adalora (ranks that matter least are taken away during training, so that layers get what they need). docs/methods.md compares them.",
+    help: "The kind of adapter: lora (two small matrices beside each layer), dora (the size of each weight row is trained apart: often better at small ranks, slower), pissa or olora (lora that starts from the main directions of the weights: often faster at first), eva (from the main directions of what the layers read in your data, with ranks where they explain most), loftq (beside weights in 4 bits: starts as the best correction of what rounding took from them), lora-fa (only the second matrix is trained: less memory), vera (two vectors a layer between random matrices that all share: by far the fewest trained numbers; takes a --rank of 256 and more), adalora (ranks that matter least are taken away during training, so that layers get what they need). full is no adapter: all weights of the model are trained, and a whole model is written. docs/methods.md compares them.",
   }),
   rank: option(integer({ min: 1, max: MAX_RANK }), {
     default: 16,
@@ -180,6 +184,23 @@ const trainShape = {
     group: groups.adapter,
     help: "Alphas of layers that differ from --alpha, in the same way. Give the layers of --rank-pattern theirs, if their strength shall be that of the others.",
   }),
+  bias: option(choice(biasChoices), {
+    default: "none",
+    value: "WHICH",
+    group: groups.adapter,
+    help: "Biases of the model that are trained too: none, all, or lora_only (those of the layers with an adapter). They are few, and the model without the adapter stays as it was.",
+  }),
+  modulesToSave: option(moduleNames(), {
+    value: "MODULES",
+    group: groups.adapter,
+    without: "none",
+    help: "Modules that are trained whole beside the adapter, such as lm_head, embed_tokens or model.norm. For new words and formats that an adapter alone does not learn; a head or table takes much memory.",
+  }),
+  tieWeights: option(toggle(), {
+    default: false,
+    group: groups.adapter,
+    help: "Keep a table of embeddings and the head that is tied to it one, where --modules-to-save names either. Without it each becomes a matrix of its own, as in PEFT.",
+  }),
   initialisation: option(choice(["gaussian", "peft"]), {
     default: "gaussian",
     value: "NAME",
@@ -212,9 +233,9 @@ const trainShape = {
     help: "Training time, instead of --epochs; loading and measuring are not counted.",
   }),
   lr: option(number({ above: 0, max: 100 }), {
-    default: 2e-4,
     value: "RATE",
     group: groups.training,
+    without: "2e-4, or 2e-5 with --method full",
     help: "Learning rate, the size of each update. Halve it if the loss jumps up or becomes NaN; double it if the loss hardly falls.",
   }),
   loraPlusRatio: option(number({ above: 0, max: 1e6 }), {
@@ -319,10 +340,18 @@ export type Duration =
 const adamEpsilon = 1e-8;
 
 type TrainValues = ValuesOf<typeof trainShape>;
-type Settled = "epochs" | "steps" | "minutes" | "optimizer" | "betas" | "momentum" | "weightDecay";
+type Settled = "epochs" | "steps" | "minutes" | "lr" | "optimizer" | "betas" | "momentum" | "weightDecay";
 
 /** What the train workflow works with: every default filled in, exclusive choices as unions. */
-export type TrainSettings = Omit<TrainValues, Settled> & { readonly duration: Duration; readonly optimizer: OptimizerSettings };
+export type TrainSettings = Omit<TrainValues, Settled> & {
+  readonly duration: Duration;
+  readonly lr: number;
+  readonly optimizer: OptimizerSettings;
+};
+
+/** Where the learning rate starts that no one has given: weights that start right bear smaller steps than those of an adapter. */
+const LEARNING_RATE = 2e-4;
+const FULL_LEARNING_RATE = 2e-5;
 
 type OneDuration =
   | { epochs?: number; steps?: never; minutes?: never }
@@ -356,7 +385,7 @@ function trainRules(given: Readonly<Record<string, unknown>>, where: (name: stri
     problems.push(`${where("momentum")} belongs to the optimizer sgd; adamw has ${where("betas")}`);
   if ("betas" in given && optimizer === "sgd")
     problems.push(`${where("betas")} belongs to the optimizer adamw; sgd has ${where("momentum")}`);
-  return problems;
+  return [...problems, ...fullProblems(given, where)];
 }
 
 /** What a loss over a whole batch asks of the batches. */
@@ -371,7 +400,24 @@ function pairRules({ accumulate, batchSize }: Readonly<Record<string, unknown>>,
   return problems;
 }
 
-function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, weightDecay, ...rest }: TrainValues): TrainSettings {
+/** What says how an adapter is made means nothing where there is none, and no frozen weight is left to be rounded. */
+function fullProblems(given: Readonly<Record<string, unknown>>, where: (name: string) => string): string[] {
+  if (given.method !== FULL) return [];
+  const named = `${where("method")} ${FULL}`;
+  const ofAdapters = adapterOptions
+    .filter(([name, usual]) => name in given && JSON.stringify(given[name]) !== JSON.stringify(usual)) // a file of all options has those too
+    .map(([name]) => `${where(name)} belongs to adapters; ${named} has none`);
+  if (given.precision !== "int8" && given.precision !== "4bit") return ofAdapters;
+  return [...ofAdapters, `${where("precision")} ${given.precision} rounds frozen weights; ${named} trains all of them: leave it out`];
+}
+
+/** Options that say what an adapter is and what is trained beside it, and how it learns, with their defaults. */
+const adapterOptions = Object.entries(trainShape)
+  .map(([name, schema]) => [name, helpFor(schema)] as const)
+  .filter(([name, { group }]) => name === "loraPlusRatio" || (group === groups.adapter && name !== "method"))
+  .map(([name, info]) => [name, info.default] as const);
+
+function settleTraining({ epochs, steps, minutes, lr, optimizer, betas, momentum, weightDecay, ...rest }: TrainValues): TrainSettings {
   const duration: Duration =
     steps !== undefined
       ? { kind: "steps", steps }
@@ -381,6 +427,7 @@ function settleTraining({ epochs, steps, minutes, optimizer, betas, momentum, we
   return {
     ...rest,
     duration,
+    ...(rest.method === FULL ? { lr: lr ?? FULL_LEARNING_RATE, precision: "fp32" } : { lr: lr ?? LEARNING_RATE }),
     optimizer:
       optimizer === "adamw"
         ? { kind: "adamw", beta1: betas?.[0] ?? 0.9, beta2: betas?.[1] ?? 0.999, epsilon: adamEpsilon, weightDecay }

@@ -3,22 +3,11 @@ import { tokensOf } from "../../../data/lesson.js";
 import { type AdapterSpec, withRanks } from "../../../lora/spec.js";
 import { variantOf } from "../../../lora/variants/index.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
-import type { CompileOptions } from "../../../runtime/program.js";
 import { lookedAt, startFromData } from "../../../training/data-start.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
-import type { TrainSettings } from "../../options.js";
 import type { OpenOptions } from "../described-model.js";
 import { breathe } from "../worker/context.js";
-import type { DataStarted, RunTask } from "./run-task.js";
-
-/** What is looked at, and with what. */
-interface Look {
-  readonly settings: TrainSettings;
-  readonly spec: AdapterSpec;
-  readonly task: RunTask;
-  readonly compile: CompileOptions;
-  readonly maxTokens: number;
-}
+import type { DataStarted, Look } from "./run-task.js";
 
 /**
  * Lets a variant that starts from data look at the first batches of the run; undefined for the others.
@@ -26,14 +15,15 @@ interface Look {
  * @param saved a run that goes on has its ranks already
  */
 export async function startedFromData(
-  { settings, spec, task, compile, maxTokens }: Look,
+  spec: AdapterSpec,
+  { settings, task, compile, maxTokens }: Look,
   saved: RunIdentity | undefined,
   { onProgress, signal }: OpenOptions,
-): Promise<DataStarted | undefined> {
-  const { dataStart } = variantOf(settings.method);
+): Promise<DataStarted<AdapterSpec> | undefined> {
+  const { dataStart } = variantOf(spec.method ?? "lora");
   if (dataStart === undefined) return undefined;
   const known = ranksIn(saved);
-  if (known !== undefined) return { spec: withRanks(spec, new Map(Object.entries(known))), ranks: known };
+  if (known !== undefined) return { product: withRanks(spec, new Map(Object.entries(known))), ranks: known };
 
   const examples = task.data.train;
   const { batchSize, seed, startBatches, svdRounds: rounds } = settings;
@@ -46,7 +36,7 @@ export async function startedFromData(
   };
   const { model } = task.learned;
   const started = await startFromData(nodeEngine, { model, spec, dataStart, batches, maxTokens, rounds, seed, pause }, compile);
-  return { spec: started.spec, ranks: Object.fromEntries(started.ranks), inputsOf: started.inputsOf };
+  return { product: started.spec, ranks: Object.fromEntries(started.ranks), inputsOf: started.inputsOf };
 }
 
 function ranksIn(saved: RunIdentity | undefined): Readonly<Record<string, number>> | undefined {

@@ -31,7 +31,7 @@ export const readEmbeddingTask: TaskReader = async (settings, options) => {
     labelling: undefined,
     saved: (adapter) => toBareModel(adapter, model),
     mostScoring: MOST_SCORING,
-    start: async () => {},
+    fresh: [],
     async validate(examples, { program, trainables, batchSize, breathe }) {
       const { ranking } = await rankExamples(program, examples, trainables, batchSize, breathe);
       const { loss, accuracy, meanReciprocalRank } = ranking;

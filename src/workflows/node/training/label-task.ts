@@ -1,7 +1,5 @@
 import type { LabelledExample } from "../../../data/labelled-example.js";
 import { measuresOf } from "../../../evaluation/labels/measures.js";
-import { initialiseHead } from "../../../lora/initialise.js";
-import { viewOf } from "../../../lora/layout.js";
 import { readLabelledRun } from "../label-data.js";
 import { labelObjective, TRAINED_MODULES, taskTypeOf } from "../label-head.js";
 import { encodeLabels } from "../labelled-task.js";
@@ -18,7 +16,7 @@ export const readLabelTask: TaskReader = async (settings, options) => {
   if (task === "sft" || task === "embedding") throw new Error(`the task ${task} has no labels`);
   const rows = await readLabelledRun(settings, task);
   const { described, labelling, fromCheckpoint, head, data } = await encodeLabels({ ...settings, task }, rows, options);
-  const { model, checkpoint } = described;
+  const { model } = described;
   const { notes } = data;
   const objective = labelObjective(task, head);
   const labelTask: RunTask<LabelledExample> = {
@@ -28,10 +26,7 @@ export const readLabelTask: TaskReader = async (settings, options) => {
     config: { taskType: taskTypeOf(task), trainedModules: TRAINED_MODULES },
     labelling,
     mostScoring: MOST_SCORING,
-    async start(trainables, layout) {
-      if (!fromCheckpoint) return initialiseHead(trainables, layout, head.parameters, settings.seed);
-      for (const entry of layout.modules) viewOf(trainables, entry).set(await checkpoint.readFloat32(entry.name));
-    },
+    fresh: fromCheckpoint ? [] : head.parameters,
     async validate(examples, { program, trainables, batchSize, breathe }) {
       const { loss, outputs } = await predictLabels(program, examples, trainables, batchSize, breathe);
       return { loss, metrics: measuresOf(labelling, examples, outputs).metrics };

@@ -22,7 +22,7 @@ export const readLanguageTask: TaskReader = async (settings, options) => {
     config: { taskType: "CAUSAL_LM", trainedModules: [] },
     labelling: undefined,
     mostScoring: undefined,
-    start: async () => {},
+    fresh: [],
     validate: async (examples, { program, trainables, batchSize, breathe }) => {
       const batches = [...measuringBatches(examples, batchSize)].map(({ batch }) => batch);
       return { loss: (await meanLoss(program, batches, trainables, breathe)).loss };

@@ -13,8 +13,8 @@ import { BLOCK } from "../../../weights/node/block-weights.js";
 import { openSafetensorsFolder } from "../../../weights/node/open-checkpoint.js";
 import type { TrainSettings } from "../../options.js";
 import { weightsOf } from "../applied-adapter.js";
+import { companionsOf } from "../companions.js";
 import type { DescribedModel, OpenOptions } from "../described-model.js";
-import { companionsOf } from "../merge-run.js";
 import { runFolder } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
 

@@ -1,17 +1,17 @@
 import type { Example } from "../../../data/example.js";
 import type { LabelledExample } from "../../../data/labelled-example.js";
 import type { PairExample } from "../../../data/pair.js";
-import type { Adapter, AdapterConfig, Labelling } from "../../../lora/adapter.js";
+import type { Adapter, AdapterConfig, AdapterVectors, Labelling } from "../../../lora/adapter.js";
 import type { LinearLayer } from "../../../lora/layer.js";
-import type { AdapterLayout } from "../../../lora/layout.js";
-import type { AdapterSpec } from "../../../lora/spec.js";
-import type { InputDirections } from "../../../lora/variants/variant.js";
-import type { ModelGraph } from "../../../models/architecture.js";
+import type { AdapterLayout, WholeTensor } from "../../../lora/layout.js";
+import type { InputDirections, UpdateShaping } from "../../../lora/variants/variant.js";
+import type { HeadParameter, ModelGraph } from "../../../models/architecture.js";
+import type { CompileOptions } from "../../../runtime/program.js";
 import type { LossProgram } from "../../../training/loss-program.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
 import type { Task } from "../../../training/sequence-graph.js";
 import type { Evaluation, TrainerState } from "../../../training/trainer.js";
-import type { DoneEvent, TrainEvent } from "../../api.js";
+import type { DoneEvent, Progress, TrainEvent } from "../../api.js";
 import type { TrainSettings } from "../../options.js";
 import type { DescribedModel, OpenedModel, OpenOptions } from "../open-model.js";
 import type { TaughtData } from "../run-data.js";
@@ -50,8 +50,8 @@ export interface RunTask<Taught extends TaughtExample = TaughtExample> {
   readonly saved?: (adapter: Adapter) => Adapter;
   /** Examples that score the adapter at the end, at most. */
   readonly mostScoring: number | undefined;
-  /** Puts what is trained whole beside the adapter at its start. */
-  start(trainables: Float32Array, layout: AdapterLayout): Promise<void>;
+  /** What of the head starts afresh; whatever else is trained whole starts as the checkpoint has it. */
+  readonly fresh: readonly HeadParameter[];
   /** The loss of some validation examples, and what else the task measures of them. */
   validate(examples: readonly Taught[], validation: Validation): Promise<Evaluation>;
   /** Measures a run that has ended and writes its report; returns what the last event says of it. */
@@ -68,12 +68,21 @@ export interface ReadTask {
 export type TaskReader = (settings: TaskSettings, options: OpenOptions) => Promise<ReadTask>;
 
 /** What a look at the data has made of a new adapter. */
-export interface DataStarted {
-  readonly spec: AdapterSpec;
+export interface DataStarted<Started = RunProduct> {
+  /** The adapter as it is to be made. */
+  readonly product: Started;
   /** Rank of each layer by its name; goes into the identity of the run. */
   readonly ranks: Readonly<Record<string, number>>;
   /** What a layer reads; absent where a checkpoint holds what came of it. */
   readonly inputsOf?: ((layer: LinearLayer) => InputDirections) | undefined;
+}
+
+/** What is looked at, and with what. */
+export interface Look {
+  readonly settings: TrainSettings;
+  readonly task: RunTask;
+  readonly compile: CompileOptions;
+  readonly maxTokens: number;
 }
 
 /** All that stands before the first step. */
@@ -81,7 +90,7 @@ export interface PreparedRun {
   readonly settings: TrainSettings;
   readonly opened: OpenedModel<ModelGraph>;
   readonly task: RunTask;
-  readonly spec: AdapterSpec;
+  readonly product: RunProduct;
   readonly layout: AdapterLayout;
   readonly config: AdapterConfig;
   /** W of the checkpoint, where frozen weights may be others. */
@@ -114,4 +123,51 @@ export interface TrainedRun<Taught extends TaughtExample = TaughtExample> {
 export interface MeasureContext {
   readonly signal: AbortSignal;
   readonly emit: (event: TrainEvent) => void;
+}
+
+/** What a run has come to. */
+export interface RunValues extends Pick<AdapterVectors, "frozen"> {
+  readonly prepared: Pick<PreparedRun, "layout" | "config"> & {
+    readonly opened: Pick<OpenedModel<ModelGraph>, "name" | "path" | "config" | "model" | "checkpoint" | "ggufMetadata">;
+    readonly task: Pick<RunTask, "labelling" | "saved">;
+  };
+  readonly folder: RunFolder;
+  readonly state: Pick<TrainerState, "trainables" | "best">;
+}
+
+/** A run before its model is opened. */
+export type PlannedRun = Pick<PreparedRun, "settings" | "layout" | "task">;
+
+/** What a run trains, and what it writes of it. */
+export interface RunProduct {
+  readonly kind: "adapter" | "model";
+  /**
+   * Where all that is trained lies in one vector. Throws InputError where that cannot be.
+   *
+   * @param head what the task trains whole
+   */
+  layout(model: ModelGraph, head: readonly WholeTensor[]): AdapterLayout;
+  /** What shapes its updates beside the gradient of the loss; undefined where nothing does. */
+  shaping(layout: AdapterLayout): UpdateShaping | undefined;
+  /** The model that it is trained beside: the given one, or one that a variant makes of it for itself. */
+  ownBase<Model extends ModelGraph>(
+    described: DescribedModel<Model>,
+    run: PlannedRun,
+    options: OpenOptions,
+  ): Promise<DescribedModel<Model>>;
+  /** Lets what starts from data look at the first batches of the run; undefined where nothing does. */
+  lookAtData(look: Look, saved: RunIdentity | undefined, options: OpenOptions): Promise<DataStarted | undefined>;
+  /** What an adapter of the trained values says of itself. */
+  config(
+    layout: AdapterLayout,
+    model: ModelGraph,
+    modelName: string,
+    task: Pick<AdapterConfig, "taskType" | "trainedModules">,
+  ): AdapterConfig;
+  /** Where in a run's folder the product lies. */
+  place(folder: RunFolder): string;
+  /** Writes it beside each checkpoint. */
+  keep(run: RunValues): Promise<void>;
+  /** Writes what is written once, when the run has ended. */
+  finish(run: RunValues, onProgress: (progress: Progress) => void): Promise<void>;
 }

@@ -1,22 +1,19 @@
 import { performance } from "node:perf_hooks";
 import { openBatches } from "../../../data/batch.js";
 import { InputError } from "../../../errors.js";
-import { type AdapterVectors, adapterFromVectors } from "../../../lora/adapter.js";
+import type { AdapterVectors } from "../../../lora/adapter.js";
 import { initialiseAdapter } from "../../../lora/initialise.js";
 import type { AdapterLayout } from "../../../lora/layout.js";
 import { rateSpans } from "../../../lora/learning-rates.js";
-import { writeAdapterFolder } from "../../../lora/node/adapter-folder.js";
-import { shapingOf } from "../../../lora/shaping.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { StartEvent } from "../../../training/events.js";
 import { LossProgram } from "../../../training/loss-program.js";
 import { differences, loadCheckpoint, type SavedCheckpoint, saveCheckpoint } from "../../../training/node/checkpoint-file.js";
 import { createOptimizer, type Optimizer, type OptimizerState } from "../../../training/optimizer.js";
-import { runTrainer, type TrainerEvent, type TrainerResult, type TrainerState } from "../../../training/trainer.js";
+import { runTrainer, type TrainerEvent, type TrainerResult } from "../../../training/trainer.js";
 import { compileUpdate } from "../../../training/update-program.js";
 import type { DoneEvent, Progress, TrainEvent } from "../../api.js";
 import { inCode, parseOptions, trainSet } from "../../options.js";
-import { weightsOf } from "../applied-adapter.js";
 import { packageVersion } from "../package-version.js";
 import { appendMetric, checkRunFolder, makeRunFolder, type RunFolder, truncateMetrics, writeOptions } from "../run-folder.js";
 import { runOptionsText, schemaSeenFrom } from "../run-options.js";
@@ -27,6 +24,7 @@ import { peakBytes } from "./memory.js";
 import { prepareRun, threadsOf } from "./prepare.js";
 import { compileGradient } from "./programs.js";
 import type { PreparedRun, TaughtExample } from "./run-task.js";
+import { startOf } from "./start.js";
 import type { TargetSpec } from "./target.js";
 
 /** What a training run is asked for; `target` says how its task is scored at the end. */
@@ -58,7 +56,8 @@ export async function runTraining({ options, target, withinSeconds }: TrainingRe
   const caution = target.kind === "held-out" ? sharedNote(heldOut) : undefined;
   const notes = settings.report && caution !== undefined ? [caution] : [];
   const result = await train({ prepared, folder, resumed, withinSeconds, validation: heldOut.choosing, notes }, context, emit);
-  const done = doneEvent(folder, result);
+  await prepared.product.finish({ prepared, folder, ...result }, (progress) => emit({ type: "progress", ...progress }));
+  const done = doneEvent(prepared, folder, result);
   const scores =
     settings.report && result.reason === "finished"
       ? await task.measure(
@@ -93,17 +92,11 @@ type TrainedResult = TrainerResult & Pick<AdapterVectors, "frozen">;
 type Surroundings = readonly [emit: (event: TrainEvent) => void, breatheOrStop: () => Promise<void>];
 
 /** The adapter of a new run, its progress told layer by layer. */
-function startAdapter({ layout, spec, settings, opened, weightOf, inputsOf }: PreparedRun, ...[emit, breatheOrStop]: Surroundings) {
-  return initialiseAdapter(layout, {
-    initialisation: spec.initialisation,
-    settings: spec.settings,
-    rounds: settings.svdRounds,
-    seed: settings.seed,
-    weightOf,
-    baseOf: weightsOf(opened),
-    inputsOf,
+function startAdapter(prepared: PreparedRun, ...[emit, breatheOrStop]: Surroundings) {
+  return initialiseAdapter(prepared.layout, {
+    ...startOf(prepared),
     pause: async (done) => {
-      emit({ type: "progress", task: "starting the adapter", done, total: layersOf(layout), unit: "items" });
+      emit({ type: "progress", task: "starting the adapter", done, total: layersOf(prepared.layout), unit: "items" });
       await breatheOrStop();
     },
   });
@@ -129,7 +122,6 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
     signal.throwIfAborted();
   };
   const { trainables, frozen } = await startOrGoOn(prepared, resumed, emit, breatheOrStop);
-  if (resumed === undefined) await task.start(trainables, layout);
   const compiled: { release?(): Promise<void> }[] = [];
   const keep = <Compiled extends { release?(): Promise<void> }>(one: Compiled): Compiled => {
     compiled.push(one);
@@ -159,7 +151,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
       trainables,
       save: async (state) => {
         await saveCheckpoint(folder.checkpoint, { identity: prepared.identity, state });
-        await saveAdapters(prepared, folder, state, frozen);
+        await prepared.product.keep({ prepared, folder, state, frozen });
         return folder.checkpoint;
       },
       now: () => performance.now(),
@@ -176,10 +168,10 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
 
 /** AdamW runs where the gradients are made; momentum, unequal rates and what a variant adds are loops of the host everywhere. */
 async function optimizerFor(
-  { settings: { optimizer, loraPlusRatio }, opened, layout, spec }: PreparedRun,
+  { settings: { optimizer, loraPlusRatio }, opened, layout, product }: PreparedRun,
   saved: OptimizerState | undefined,
 ): Promise<Optimizer> {
-  const shaping = shapingOf(layout, spec.settings);
+  const shaping = product.shaping(layout);
   const rates = loraPlusRatio === 1 ? undefined : rateSpans(layout, loraPlusRatio);
   if (rates !== undefined || shaping !== undefined) return createOptimizer(optimizer, layout.length, saved, { rates, shaping });
   if (opened.compile.target === "webgpu" && optimizer.kind === "adamw") {
@@ -247,28 +239,16 @@ function startEvent({ prepared, resumed, validation, notes }: Training, updates:
   };
 }
 
-/** The best adapter under `adapter`, that of the last update under `last`. */
-async function saveAdapters(
-  { config, layout, task }: PreparedRun,
-  folder: RunFolder,
-  { trainables, best }: TrainerState,
-  frozen: Float32Array,
-): Promise<void> {
-  const { labelling, saved = (adapter) => adapter } = task;
-  const adapterOf = (values: Float32Array) => saved(adapterFromVectors(config, layout, { trainables: values, frozen }, labelling));
-  await writeAdapterFolder(folder.adapter, adapterOf(best ?? trainables));
-  await writeAdapterFolder(folder.last, adapterOf(trainables));
-}
-
 const layersOf = ({ groups }: AdapterLayout): number => groups.reduce((sum, { layers }) => sum + layers.length, 0);
 
-function doneEvent(folder: RunFolder, { reason, state }: TrainerResult): DoneEvent {
+function doneEvent({ product }: PreparedRun, folder: RunFolder, { reason, state }: TrainerResult): DoneEvent {
   const { step, seconds, tokens, bestLoss, bestStep } = state.progress;
   return {
     type: "done",
     steps: step,
     reason,
-    adapter: folder.adapter,
+    adapter: product.place(folder),
+    kind: product.kind,
     seconds,
     tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     peakBytes: peakBytes(),
