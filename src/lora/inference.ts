@@ -1,3 +1,4 @@
+import { add } from "../ops/add.js";
 import { linear } from "../ops/linear.js";
 import { mul } from "../ops/mul.js";
 import { type AdaptedModel, type Adapter, vectorFromAdapter } from "./adapter.js";
@@ -7,8 +8,9 @@ import { variantOf } from "./variants/index.js";
 import { A, B, parameterA, parameterB, storedPair } from "./variants/lora.js";
 import type { InferenceForm, Variant, VariantParameter } from "./variants/variant.js";
 
-/** The name of what an answering layer may have beside A and B. */
+/** The names of what an answering layer may have beside A and B. */
 export const GAIN = "gain";
+export const OFFSET = "offset";
 
 /** An adapter as a program that answers or measures applies it. */
 export interface InferenceAdapter {
@@ -37,8 +39,8 @@ export async function inferenceAdapter(
   const layout = buildLayout(adapted, stored.layout.modules, answering(forms));
   const vector = new Float32Array(layout.length);
   for (const layer of layout.groups.flatMap(({ layers }) => layers)) {
-    const { a, b, gain } = formOf(forms, layer);
-    const values: Readonly<Record<string, Float32Array | undefined>> = { [A]: a, [B]: b, [GAIN]: gain };
+    const { a, b, gain, offset } = formOf(forms, layer);
+    const values: Readonly<Record<string, Float32Array | undefined>> = { [A]: a, [B]: b, [GAIN]: gain, [OFFSET]: offset };
     for (const [name, place] of layer.parameters) viewOf(vector, place).set(values[name] ?? []);
   }
   for (const [index, entry] of layout.modules.entries()) {
@@ -54,21 +56,24 @@ function formOf(forms: ReadonlyMap<string, InferenceForm>, { name }: LinearLayer
   return form;
 }
 
-/** y = gain ⊙ x·Wᵀ + bias of W + s·x·Aᵀ·Bᵀ, as a variant of its own. */
+/** y = gain ⊙ x·Wᵀ + bias of W + s·x·Aᵀ·Bᵀ + offset, as a variant of its own. */
 function answering(forms: ReadonlyMap<string, InferenceForm>): Variant {
   return {
     parameters: (layer) => {
-      const gain: VariantParameter = { name: GAIN, shape: [layer.outputs], isTrained: true, side: "output" }; // fed with the adapter
-      return [parameterA(layer), parameterB(layer), ...(formOf(forms, layer).gain === undefined ? [] : [gain])];
+      const { gain, offset } = formOf(forms, layer);
+      const vector = (name: string): VariantParameter => ({ name, shape: [layer.outputs], isTrained: true, side: "output" }); // fed with the adapter
+      const vectors = [...(gain === undefined ? [] : [vector(GAIN)]), ...(offset === undefined ? [] : [vector(OFFSET)])];
+      return [parameterA(layer), parameterB(layer), ...vectors];
     },
     initialise: () => {
       throw new Error("an adapter in the form for answers is not trained");
     },
     forward: (layer, rows) => {
-      const { gain } = formOf(forms, layer);
+      const { gain, offset } = formOf(forms, layer);
       const product = rows.product(rows.input); // [N, out]
       const addend = rows.addBias(gain === undefined ? product : mul(product, rows.parameter(GAIN)));
-      return linear(rows.multiplied(A), rows.parameter(B), { scale: layer.scale, addend }); // [N, out]
+      const adapted = linear(rows.multiplied(A), rows.parameter(B), { scale: layer.scale, addend }); // [N, out]
+      return offset === undefined ? adapted : add(adapted, rows.parameter(OFFSET));
     },
     stored: storedPair,
     vectors: [],

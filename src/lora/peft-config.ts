@@ -39,7 +39,6 @@ const loraFields = z.object({
 
 /** Fields that make an adapter more than a plain LoRA beside linear layers: what each asks for, in words. */
 const unsupportedFields: Readonly<Record<string, string>> = {
-  lora_bias: "a bias of B (lora_bias)",
   trainable_token_indices: "trained token embeddings (trainable_token_indices)",
   target_parameters: "adapted parameters outside linear layers (target_parameters)",
   layer_replication: "replicated layers (layer_replication)",

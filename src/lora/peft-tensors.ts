@@ -155,7 +155,7 @@ const withoutPrefix = (name: string): string => (name.startsWith(PREFIX) ? name.
 function foreignTensor(key: string): string {
   if (key.endsWith("lora_magnitude_vector") || key.includes("lora_magnitude_vector."))
     return "the magnitude of DoRA, which the configuration does not name (use_dora)";
-  if (key.endsWith(".lora_B.bias")) return "a bias of B (lora_bias), which is not supported";
+  if (key.endsWith(".lora_B.bias")) return "a bias of B, which the configuration does not name (lora_bias)";
   if (/\.lora_embedding_[AB]$/.test(key)) return "the adapter of an embedding, which is not supported";
   if (key.includes(".token_adapter.")) return "a set of trained token embeddings, which is not supported";
   return "neither a lora_A nor a lora_B: a fully trained module (modules_to_save), or another kind of adapter, which is not supported";

@@ -1,8 +1,10 @@
+import { InputError } from "../errors.js";
 import { HEAD_WEIGHT } from "../models/architecture.js";
 import { buildCheckpoint, type Checkpoint } from "../weights/checkpoint.js";
 import { checkpointWith } from "../weights/computed-checkpoint.js";
 import { type AdaptedModel, type Adapter, wholeBeside } from "./adapter.js";
 import { layersByWeight } from "./merged-values.js";
+import { variantOf } from "./variants/index.js";
 import { tiedPlaces } from "./whole-tensors.js";
 
 /** The weights of a model beside which the layers of an adapter stand. */
@@ -15,6 +17,7 @@ export interface TrainedCheckpoint {
 /** A checkpoint in which what an adapter has trained whole takes the place of what the base has. */
 export function trainedCheckpoint(base: Checkpoint, model: AdaptedModel, adapter: Adapter): TrainedCheckpoint {
   const wholes = new Map(wholeBeside(adapter, model).map(({ name, values }) => [name, async () => values]));
+  for (const [name, values] of movedBiases(base, adapter, wholes)) wholes.set(name, values);
   const [table, head] = tiedPlaces(model);
   if (table === undefined || head === undefined) return { checkpoint: checkpointWith(base, wholes), untied: false };
   const layers = layersByWeight(adapter);
@@ -24,4 +27,27 @@ export function trainedCheckpoint(base: Checkpoint, model: AdaptedModel, adapter
   if (!untied || shape === undefined) return { checkpoint: checkpointWith(alone, wholes), untied };
   const values = wholes.get(head) ?? (() => base.readFloat32(table));
   return { checkpoint: checkpointWith(alone, wholes, new Map([[head, { shape, values }]])), untied };
+}
+
+type Values = () => Promise<Float32Array>;
+
+/** Biases with the offsets of adapted layers in them. Throws InputError where a layer has no bias that could take one. */
+function movedBiases(base: Checkpoint, { layers, config }: Adapter, wholes: ReadonlyMap<string, Values>): [name: string, values: Values][] {
+  const variant = variantOf(config.method);
+  if (variant.hasOffset === undefined) return [];
+  const without = layers.filter(({ name }) => !base.tensors.has(`${name}.bias`)).map(({ name }) => name);
+  if (without.length > 0) {
+    throw new InputError(
+      `The adapter cannot be merged: the biases of its B would move the biases of ${without.length} layers that have none, such as ${without[0]}. Use it beside the model.`,
+    );
+  }
+  return layers.map((layer) => {
+    const name = `${layer.name}.bias`;
+    const bias = wholes.get(name) ?? (() => base.readFloat32(name));
+    const moved = async () => {
+      const { offset } = await variant.inference(layer, () => base.readFloat32(`${layer.name}.weight`));
+      return (await bias()).map((value, index) => value + (offset?.[index] ?? 0));
+    };
+    return [name, moved];
+  });
 }

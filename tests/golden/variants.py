@@ -73,6 +73,7 @@ VARIANTS = {
     "olora": dict(config=dict(init_lora_weights="olora", use_rslora=True), converts=True),
     "bias": dict(config=dict(bias="all", target_modules=["q_proj", "up_proj"])),
     "bias-lora-only": dict(config=dict(bias="lora_only", target_modules=["q_proj", "up_proj"]), ratio=8.0),
+    "lora-bias": dict(config=dict(lora_bias=True, use_rslora=True, target_modules=ATTENTION[:3])),
     "modules": dict(config=dict(modules_to_save=["lm_head", "model.norm", "model.layers.0.mlp.up_proj"], target_modules=ATTENTION)),
     "modules-table": dict(config=dict(modules_to_save=["model.embed_tokens"], target_modules=ATTENTION)),
     "modules-tied": dict(config=dict(modules_to_save=["lm_head"], ensure_weight_tying=True, target_modules=ATTENTION)),

@@ -78,6 +78,7 @@ const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: n
   eva: { method: "eva" },
   bias: { bias: "all", layers: { kind: "names", names: ["q_proj", "up_proj"] } },
   "bias-lora-only": { bias: "lora_only", layers: { kind: "names", names: ["q_proj", "up_proj"] }, ratio: 8 },
+  "lora-bias": { method: "lora-bias", rankStabilised: true, layers: { kind: "names", names: ["q_proj", "k_proj", "v_proj"] } },
   modules: { modules: ["lm_head", "model.norm", "layers.0.mlp.up_proj"], layers: attention },
   "modules-table": { modules: ["embed_tokens"], layers: attention },
   "modules-tied": { modules: ["lm_head"], tiesWeights: true, layers: attention },

@@ -20,6 +20,7 @@ const rules: Readonly<Record<string, FieldRule>> = {
   rank_pattern: (value) => (isUnset(value) ? idle : { kind: "options", options: { rankPattern: value } }),
   alpha_pattern: (value) => (isUnset(value) ? idle : { kind: "options", options: { alphaPattern: value } }),
   use_rslora: (value) => (value === true ? { kind: "options", options: { rslora: true } } : idle),
+  lora_bias: (value) => (value === true ? { kind: "options", options: { method: "lora-bias" } } : idle),
   use_dora: (value) => (value === true ? { kind: "options", options: { method: "dora" } } : idle),
   init_lora_weights: startOf,
   task_type: (value) => taskOf(value),

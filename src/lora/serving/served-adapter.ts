@@ -1,4 +1,4 @@
-import { GAIN, type InferenceAdapter } from "../inference.js";
+import { GAIN, type InferenceAdapter, OFFSET } from "../inference.js";
 import type { LinearGroup } from "../layer.js";
 import { type LaidOutGroup, type LaidOutLayer, viewOf } from "../layout.js";
 import { A, B } from "../variants/lora.js";
@@ -24,7 +24,7 @@ export interface ServedGroup {
 export interface ServedAdapter {
   /** By the key of the model's group; see `groupKey`. */
   readonly groups: ReadonlyMap<string, ServedGroup>;
-  /** Itself, where it has trained weights of the model whole: rows of other adapters read other ones, and it needs a program of its own. */
+  /** Itself, where it is more than matrices and gains, such as weights of the model that it has trained whole: it needs a program of its own. */
   readonly alone?: InferenceAdapter | undefined;
 }
 
@@ -35,7 +35,8 @@ export const groupKey = (group: LinearGroup): string => group[0]?.name ?? "";
 export function servedAdapter(form: InferenceAdapter, groups: readonly LinearGroup[]): ServedAdapter {
   const { layout, vector } = form;
   const keys = new Map(groups.flatMap((group) => group.map(({ name }) => [name, groupKey(group)] as const)));
-  const alone = layout.modules.length > 0 ? form : undefined;
+  const offsets = layout.groups.some(({ layers }) => layers.some(({ parameters }) => parameters.has(OFFSET)));
+  const alone = layout.modules.length > 0 || offsets ? form : undefined;
   return { alone, groups: new Map(layout.groups.map((group) => [keys.get(groupKey(group.layers)) ?? "", servedGroup(group, vector)])) };
 }
 

@@ -3,6 +3,7 @@ import { dora } from "./dora.js";
 import { eva } from "./eva.js";
 import { loftq } from "./loftq.js";
 import { lora } from "./lora.js";
+import { loraBias } from "./lora-bias.js";
 import { loraFa } from "./lora-fa.js";
 import { olora } from "./olora.js";
 import { pissa } from "./pissa.js";
@@ -10,9 +11,18 @@ import type { Variant } from "./variant.js";
 import { vera } from "./vera.js";
 
 /** Every variant by the name that `--method` gives it: to add one is to add a file and a line here. */
-export const variants = { lora, dora, pissa, olora, eva, loftq, "lora-fa": loraFa, vera, adalora } satisfies Readonly<
-  Record<string, Variant>
->;
+export const variants = {
+  lora,
+  dora,
+  pissa,
+  olora,
+  eva,
+  loftq,
+  "lora-fa": loraFa,
+  "lora-bias": loraBias,
+  vera,
+  adalora,
+} satisfies Readonly<Record<string, Variant>>;
 
 export type Method = keyof typeof variants;
 

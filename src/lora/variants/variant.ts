@@ -126,8 +126,8 @@ export interface LayerRows {
 }
 
 /**
- * A layer as answers need it, y = gain ⊙ x·Wᵀ + bias of W + scale · x·Aᵀ·Bᵀ, and as merging does, W' = gain ⊙ W + scale · B·A. The gain
- * is one factor for each output.
+ * A layer as answers need it, y = gain ⊙ x·Wᵀ + bias of W + scale · x·Aᵀ·Bᵀ + offset, and as merging does, W' = gain ⊙ W + scale · B·A and
+ * the offset added to the bias. Gain and offset are one number for each output.
  */
 export interface InferenceForm {
   readonly rank: number;
@@ -135,6 +135,7 @@ export interface InferenceForm {
   readonly a: Float32Array; // [rank, inputs]
   readonly b: Float32Array; // [outputs, rank]
   readonly gain?: Float32Array | undefined; // [outputs]
+  readonly offset?: Float32Array | undefined; // [outputs]
 }
 
 /** A tensor with its values. */
@@ -206,6 +207,8 @@ export interface Variant {
   trace?(settings: VariantSettings): Readonly<Record<string, unknown>>;
   /** Set where that form has a gain: the layer's change then depends on W, and is of no low rank. */
   readonly hasGain?: true;
+  /** Set where it has an offset: merged, the layer needs a bias to take it. */
+  readonly hasOffset?: true;
   /** The fields of PEFT's configuration that tell its files from those of a plain LoRA. */
   readonly peftFields: Readonly<Record<string, unknown>>;
 }
