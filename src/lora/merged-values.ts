@@ -1,6 +1,7 @@
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../weights/checkpoint.js";
 import type { Adapter, AdapterLayer } from "./adapter.js";
 import { mergedWeight } from "./merge.js";
+import type { RoundingMeter } from "./merge-rounding.js";
 import { variantOf } from "./variants/index.js";
 
 /** The layers of an adapter by the name of the weight that each changes. */
@@ -13,16 +14,20 @@ export function layersByWeight({ layers }: Pick<Adapter, "layers">): ReadonlyMap
  * changes comes a slab at a time.
  *
  * @param layer the adapter's layer at this tensor, if it has one
+ * @param meter is told of a merged layer
  */
 export async function* mergedValues(
   tensor: StoredTensor,
   checkpoint: Pick<Checkpoint, "readFloat32">,
   { config }: Pick<Adapter, "config">,
   layer: AdapterLayer | undefined,
+  meter?: RoundingMeter,
 ): AsyncGenerator<Float32Array<ArrayBuffer>> {
   if (layer === undefined) return yield* readSlabs(tensor);
   const weight = await checkpoint.readFloat32(tensor.name);
-  yield mergedWeight(weight, layer, await variantOf(config.method).inference(layer, async () => weight));
+  const merged = mergedWeight(weight, layer, await variantOf(config.method).inference(layer, async () => weight));
+  meter?.merged(weight, merged);
+  yield merged;
 }
 
 /** The same, all at once. */

@@ -231,6 +231,8 @@ export interface MergeResult {
   readonly bytes: number;
   /** Layers whose weights changed. */
   readonly layers: number;
+  /** What writing these layers in fewer bits did, as a share of the size of their weights, and of the adapter's change. */
+  readonly rounding: { readonly ofWeights: number; readonly ofChange: number };
   readonly notes: readonly string[];
 }
 

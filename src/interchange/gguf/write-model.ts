@@ -1,5 +1,6 @@
 import { InputError } from "../../errors.js";
 import type { Adapter, AdapterLayer } from "../../lora/adapter.js";
+import type { RoundingMeter } from "../../lora/merge-rounding.js";
 import { layersByWeight, mergedTensor, mergedValues } from "../../lora/merged-values.js";
 import type { LanguageModelGraph } from "../../models/architecture.js";
 import { type Checkpoint, elementCount, readSlabs, readStoredSlabs, type StoredTensor } from "../../weights/checkpoint.js";
@@ -20,6 +21,8 @@ export interface MergedModelSource {
   readonly adapter: Adapter;
   /** That of the matrices. Vectors are in F32, as llama.cpp wants them. */
   readonly type: WrittenType;
+  /** Measures what rounding to that type does to the merged weights. */
+  readonly meter?: RoundingMeter;
 }
 
 /** A model as llama.cpp takes it. */
@@ -119,8 +122,9 @@ function ggufTensor(weight: string, source: MergedModelSource, layers: GgufLayer
   if (tensor === undefined || name === undefined) return [];
   const type = typeOf({ name, shape: tensor.shape }, source.type);
   const layer = layersByWeight(source.adapter).get(weight);
+  const encode = layer === undefined || source.meter === undefined ? encodeValues : source.meter.encode;
   async function* data() {
-    for await (const values of convertedValues(tensor as StoredTensor, source, layers, layer)) yield encodeValues(type, values, weight);
+    for await (const values of convertedValues(tensor as StoredTensor, source, layers, layer)) yield encode(type, values, weight);
   }
   return [{ name, type, shape: tensor.shape, data }];
 }
@@ -128,17 +132,17 @@ function ggufTensor(weight: string, source: MergedModelSource, layers: GgufLayer
 /** The merged values with what llama.cpp's converter does to them: the opposite of what reading a GGUF undoes. */
 async function* convertedValues(
   tensor: StoredTensor,
-  { checkpoint, adapter }: MergedModelSource,
+  { checkpoint, adapter, meter }: MergedModelSource,
   layers: GgufLayers,
   layer: AdapterLayer | undefined,
 ): AsyncGenerator<Float32Array> {
   const { interleavedHeads: heads, addend } = layers.conversion(tensor.name);
   if (heads !== undefined) {
-    const whole = await mergedTensor(tensor, checkpoint, adapter, layer);
+    const whole = await mergedTensor(tensor, checkpoint, adapter, layer, meter);
     const rows = interleaveHeads(new Uint8Array(whole.buffer), heads, (tensor.shape[0] ?? 0) / heads);
     yield new Float32Array(rows.buffer);
   } else {
-    for await (const values of mergedValues(tensor, checkpoint, adapter, layer))
+    for await (const values of mergedValues(tensor, checkpoint, adapter, layer, meter))
       yield addend === undefined ? values : values.map((value) => value - addend);
   }
 }

@@ -52,7 +52,10 @@ export function combineLayer(terms: readonly WeightedLayer[], settings: Combinat
   const reduced: Truncated | undefined =
     on === "sum" ? truncate(exact, directionsOf(exact), settings.choice) : on === "changes" ? reducedChanges(terms, settings) : undefined;
   const layer = reduced?.layer ?? (on === "concatenation" ? exact : combinedFactors(terms, settings));
-  return { layer, reductionError: reduced?.relativeError, ...distanceOf(exact, layer) };
+  const exactNorm = normOf(exact);
+  // What is left out of the sum itself is known; elsewhere the difference is a change of low rank as well.
+  const distance = on === "concatenation" ? 0 : on === "sum" ? (reduced?.relativeError ?? 0) * exactNorm : normOf(difference(exact, layer));
+  return { layer, reductionError: reduced?.relativeError, exactNorm, distance };
 }
 
 /** Σ wᵢ·ΔWᵢ, exactly: [w₁s₁A₁; w₂s₂A₂; …] and [B₁, B₂, …]. */
@@ -126,17 +129,10 @@ function combinedTensors(
   return elects ? electedMean(pruned, weights, signs) : weightedSum(pruned, weights);
 }
 
-/** The norm of the exact sum, and of what the result differs from it, which is a sum of low rank as well. */
-function distanceOf(exact: AdapterLayer, layer: AdapterLayer): Pick<CombinedLayer, "exactNorm" | "distance"> {
-  const norm = (change: AdapterLayer) => Math.sqrt(sumOfSquares(directionsOf(change).values));
-  const distance =
-    layer === exact
-      ? 0
-      : norm(
-          concatenated([
-            { weight: 1, layer: exact },
-            { weight: -1, layer },
-          ]),
-        );
-  return { exactNorm: norm(exact), distance };
-}
+const normOf = (change: AdapterLayer): number => Math.sqrt(sumOfSquares(directionsOf(change).values));
+
+const difference = (one: AdapterLayer, other: AdapterLayer): AdapterLayer =>
+  concatenated([
+    { weight: 1, layer: one },
+    { weight: -1, layer: other },
+  ]);

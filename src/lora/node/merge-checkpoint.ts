@@ -15,6 +15,7 @@ import { encodeValues, type WrittenType } from "../../weights/written-types.js";
 import type { Adapter, AdapterLayer } from "../adapter.js";
 import { checkFit } from "../fit.js";
 import type { LinearLayer } from "../layer.js";
+import type { RoundingMeter } from "../merge-rounding.js";
 import { layersByWeight, mergedTensor, mergedValues } from "../merged-values.js";
 import { trainedCheckpoint } from "../trained-checkpoint.js";
 
@@ -44,6 +45,8 @@ export interface MergeRequest {
   readonly maxShardBytes?: number;
   /** The type of all weights, or "original": that of each in the base, F32 where it is quantised there. F32 by default. */
   readonly type?: FolderType | "original";
+  /** Measures what rounding to that type does to the merged weights. */
+  readonly meter?: RoundingMeter;
 }
 
 /** What merging asks of a model: its layers, and the head, which an adapter of PEFT may sit at too. */
@@ -188,17 +191,18 @@ function nameInFile({ name, storedName }: StoredTensor): string {
 
 function tensorToWrite(
   tensor: StoredTensor,
-  { checkpoint, signal, adapter }: MergeRequest,
+  { checkpoint, signal, adapter, meter }: MergeRequest,
   { layer, isConv1D, type }: { readonly layer: AdapterLayer | undefined; readonly isConv1D: boolean; readonly type: FolderType },
   finished: (tensor: StoredTensor) => void,
 ): TensorToWrite {
+  const encode = layer === undefined || meter === undefined ? encodeValues : meter.encode;
   async function* values() {
     signal?.throwIfAborted();
     if (isConv1D) {
-      const weight = await mergedTensor(tensor, checkpoint, adapter, layer); // [out, in]
-      yield encodeValues(type, transposed(weight, tensor.shape[1] ?? 1), tensor.name);
+      const weight = await mergedTensor(tensor, checkpoint, adapter, layer, meter); // [out, in]
+      yield encode(type, transposed(weight, tensor.shape[1] ?? 1), tensor.name);
     } else {
-      for await (const slab of mergedValues(tensor, checkpoint, adapter, layer)) yield encodeValues(type, slab, tensor.name);
+      for await (const slab of mergedValues(tensor, checkpoint, adapter, layer, meter)) yield encode(type, slab, tensor.name);
     }
     finished(tensor);
   }

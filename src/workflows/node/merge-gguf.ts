@@ -26,7 +26,7 @@ import type { WorkerContext } from "./worker/context.js";
 const MODEL = "model.gguf";
 
 /** Writes a merged model as a GGUF: a file, or a folder with a Modelfile for Ollama. */
-export async function mergeToGguf({ described, adapter, settings, context }: MergeWork): Promise<WrittenFiles> {
+export async function mergeToGguf({ described, adapter, settings, context, meter }: MergeWork): Promise<WrittenFiles> {
   const { codec } = described;
   const { checkpoint, untied } = trainedCheckpoint(described.checkpoint, described.model, adapter);
   const config = untied ? { ...described.config, tie_word_embeddings: false } : described.config;
@@ -39,7 +39,7 @@ export async function mergeToGguf({ described, adapter, settings, context }: Mer
   checkFit(adapter, linearLayersOf(described.model), described.name, { model: described.model });
   const wanted = weightTypes[settings.dtype ?? "f16"];
   const type = wanted === "original" ? prevailingType(checkpoint.tensors.values()) : wanted;
-  const file = watched(await contents({ model, checkpoint, adapter, type }, { ...described, config }), context);
+  const file = watched(await contents({ model, checkpoint, adapter, type, meter }, { ...described, config }), context);
   const out = resolve(settings.out);
   if (isGgufFile(out)) {
     if (await exists(out)) throw new InputError(`${out} exists already. Choose another name for the model, or remove it.`);

@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { InputError } from "../../errors.js";
+import { createRoundingMeter } from "../../lora/merge-rounding.js";
 import { type FolderType, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
 import { placesOf } from "../../lora/whole-tensors.js";
 import { readModel } from "../../models/index.js";
@@ -28,12 +29,12 @@ export async function runMerge(options: unknown, context: WorkerContext): Promis
       `${place} has a head for labels, which merging does not fold in. Use the adapter as it is: lorikeet classify --adapter ${directory}.`,
     );
   }
-  const work = { described, adapter, settings, context };
+  const work = { described, adapter, settings, context, meter: createRoundingMeter() };
   const { notes: more = [], ...written } = isGguf(settings) ? await mergeToGguf(work) : await mergeToFolder(work);
-  return { ...written, layers: adapter.layers.length, notes: [...notes, ...more] };
+  return { ...written, layers: adapter.layers.length, rounding: work.meter.result(), notes: [...notes, ...more] };
 }
 
-async function mergeToFolder({ described, adapter, settings, context: { signal, emit } }: MergeWork): Promise<WrittenFiles> {
+async function mergeToFolder({ described, adapter, settings, meter, context: { signal, emit } }: MergeWork): Promise<WrittenFiles> {
   const { folder } = await mergeCheckpoint({
     checkpoint: described.checkpoint,
     model: described.model,
@@ -43,6 +44,7 @@ async function mergeToFolder({ described, adapter, settings, context: { signal, 
     companions: await companionsOf(described),
     type: weightTypes[settings.dtype ?? "original"] as FolderType | "original",
     maxShardBytes: settings.maxShardSize,
+    meter,
     onProgress: ({ done, total }) => emit({ task: "merging", done, total, unit: "bytes" }),
     signal,
   });

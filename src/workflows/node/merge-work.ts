@@ -1,4 +1,5 @@
 import type { Adapter } from "../../lora/adapter.js";
+import type { RoundingMeter } from "../../lora/merge-rounding.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import type { WrittenType } from "../../weights/written-types.js";
 import type { MergeSettings } from "../options.js";
@@ -11,6 +12,8 @@ export interface MergeWork {
   readonly adapter: Adapter;
   readonly settings: MergeSettings;
   readonly context: WorkerContext;
+  /** Measures what rounding does to the merged weights. */
+  readonly meter: RoundingMeter;
 }
 
 /** The types of weights by their names in the options. */
