@@ -85,7 +85,14 @@ const labelled: EvaluationResult = {
     [3, 35],
   ],
 };
-const merged: MergeResult = { out: "o", files: ["config.json", "model.safetensors"], bytes: 538_090_408, layers: 210, notes: [] };
+const merged: MergeResult = {
+  out: "o",
+  files: ["config.json", "model.safetensors"],
+  bytes: 538_090_408,
+  layers: 210,
+  rounding: { ofWeights: 0.0017, ofChange: 0.123 },
+  notes: [],
+};
 const pushed: PushResult = {
   url: "https://hub/commit/1",
   repository: "ada/tickets",
@@ -261,7 +268,9 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     ["merge", "--model", "m", "--adapter", "a", "--out", "o"],
     { merge: async () => merged },
     merged,
-    ["The adapter is folded into 210 layers.\no: config.json, model.safetensors (538 MB)\n"],
+    [
+      "The adapter is folded into 210 layers.\nRounding the merged weights for the file moved them by 0.17 % of their size, which is 12 % of what the adapter changes.\no: config.json, model.safetensors (538 MB)\n",
+    ],
   ],
   [
     ["export", "--model", "m", "--adapter", "a", "--to", "gguf", "--out", "o"],

@@ -11,7 +11,7 @@ import type { Message } from "../../src/text/tokenizer.js";
 import { tokenizerFiles } from "../../src/text/tokenizer-files.js";
 import { LossProgram } from "../../src/training/loss-program.js";
 import { runMerge } from "../../src/workflows/node/merge-run.js";
-import { openModel } from "../../src/workflows/node/open-model.js";
+import { describeModel, openModel } from "../../src/workflows/node/open-model.js";
 import { relativeError } from "../support/compare.js";
 import { golden } from "../support/golden.js";
 import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
@@ -91,4 +91,25 @@ test("an aborted merge leaves nothing behind", async () => {
   const merging = runMerge({ model: TINY_CHAT, adapter, out: join(folder, "merged") }, fakeContext(AbortSignal.abort(new Error("enough"))));
   await expect(merging).rejects.toThrow("enough");
   expect(await readdir(folder)).toEqual([]);
+});
+
+test.each([
+  ["bf16", "merged"],
+  ["q8_0", "merged.gguf"],
+] as const)("what rounding to %s does is measured as the written file shows it", async (dtype, name) => {
+  const folder = await temporaryFolder();
+  const exact = await runMerge({ model: TINY_CHAT, adapter, dtype: "f32", out: join(folder, "exact") }, fakeContext());
+  expect(exact.rounding).toEqual({ ofWeights: 0, ofChange: 0 });
+  const out = join(folder, name);
+  const { rounding } = await runMerge({ model: TINY_CHAT, adapter, dtype, out }, fakeContext());
+  const [base, whole, rounded] = await Promise.all([TINY_CHAT, join(folder, "exact"), out].map((place) => describeModel(place)));
+  const all = async ({ checkpoint, model }: NonNullable<typeof base>) => {
+    const layers = await Promise.all(model.linearGroups.flat().map((layer) => checkpoint.readFloat32(`${layer.name}.weight`)));
+    return Float32Array.from(layers.flatMap((values) => [...values]));
+  };
+  const [before, merged, written] = [await all(base!), await all(whole!), await all(rounded!)];
+  const length = (values: Float32Array) => Math.hypot(...values);
+  const error = length(written.map((value, at) => value - merged[at]!));
+  expect(rounding.ofWeights / (error / length(merged))).toBeCloseTo(1, 4);
+  expect(rounding.ofChange / (error / length(merged.map((value, at) => value - before[at]!)))).toBeCloseTo(1, 4);
 });
