@@ -20,10 +20,7 @@ describe("exit codes and messages", () => {
   test.each([
     [["trian"], 'error: there is no command "trian"; did you mean train?'],
     [["--foo"], "error: there is no option --foo before a command; `lorikeet --help` lists the commands"],
-    [
-      ["push", "dir", "--to", "hub"],
-      'error: "push" (to upload an adapter to the Hub) comes with a later version of Lorikeet; there are demo,',
-    ],
+    [["serve", "dir", "--port", "8080"], 'error: "serve" (to answer over HTTP) comes with a later version of Lorikeet; there are demo,'],
     [["studio"], 'error: "studio" (to train in a web page) comes with a later version'],
     [["train", "--rankk", "3"], "error: unknown option '--rankk'\n(Did you mean --rank?)"],
     [["train", "--rank"], "error: option '--rank <N>' argument missing"],

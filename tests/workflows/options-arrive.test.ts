@@ -101,6 +101,8 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   blocks: [{ blocks: "1" }, config("target_modules")],
   rankPattern: [{ rankPattern: "q_proj=2" }, config("rank_pattern")],
   alphaPattern: [{ alphaPattern: "q_proj=2" }, config("alpha_pattern")],
+  modulesToSave: [{ modulesToSave: "lm_head" }, config("modules_to_save")],
+  tieWeights: [{ tieWeights: true }, config("ensure_weight_tying"), { modulesToSave: "lm_head" }],
   rslora: [{ rslora: true }, config("use_rslora")],
   loraPlusRatio: [{ loraPlusRatio: 8 }, digest],
   initialisation: [{ initialisation: "peft" }, digest],
@@ -136,6 +138,7 @@ const shownElsewhere: Readonly<Record<string, string>> = {
   valid: "below",
   out: "every case writes there",
   resume: "below",
+  bias: "below",
   report: "measuring.test.ts",
   device: "webgpu.test.ts",
   task: "label-run.test.ts",
@@ -174,4 +177,8 @@ describe("an option given alone shows in the run", () => {
     expect(started(await run({ resume: true }, out))?.resumedAt).toBe(4);
     expect(existsSync(join(out, "checkpoint.safetensors"))).toBe(true);
   });
+});
+
+test("bias arrives: a model that has none is told so", async () => {
+  await expect(run({ bias: "all" })).rejects.toThrow("the model has no bias that could be trained (bias all)");
 });
