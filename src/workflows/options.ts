@@ -3,6 +3,7 @@
 
 export type { LayerSelection } from "../lora/targets.js";
 export { helpFor, type OptionInfo } from "./option.js";
+export { FULL } from "./options/adapter.js";
 export {
   type CombineOptions,
   type CombineSettings,
@@ -60,7 +61,6 @@ export {
 export {
   type Duration,
   durations,
-  FULL,
   type PlanOptions,
   type PlanSettings,
   planSet,

@@ -26,7 +26,7 @@ interface Entry {
  */
 export async function openTorchFile(path: string): Promise<Checkpoint> {
   const source = await FileByteSource.open(path);
-  const entries = await listEntries(path);
+  const entries = await listEntries(source);
   const list = [...entries].find(([name]) => /^[^/]+\/data\.pkl$/.test(name));
   if (list === undefined) throw new InputError(`${path} is a zip, but no file of PyTorch: it has no data.pkl.`);
   const [name, { offset, byteLength }] = list;
@@ -45,11 +45,12 @@ export async function openTorchFile(path: string): Promise<Checkpoint> {
 }
 
 /** Every file in the zip. What is compressed is no file of PyTorch. */
-async function listEntries(path: string): Promise<ReadonlyMap<string, Entry>> {
+async function listEntries(source: FileByteSource): Promise<ReadonlyMap<string, Entry>> {
+  const { name: path } = source;
   const found = new Map<string, Entry>();
   let zip: yauzl.ZipFile | undefined;
   try {
-    zip = await yauzl.openPromise(path, { lazyEntries: true, autoClose: false });
+    zip = await yauzl.fromRandomAccessReaderPromise(new SourceReader(source), source.size, { lazyEntries: true, autoClose: false });
     for await (const entry of zip.eachEntry()) {
       if (entry.compressionMethod !== 0)
         throw new InputError(`${path} is a compressed zip; PyTorch does not compress. Is it another file?`);
@@ -62,6 +63,30 @@ async function listEntries(path: string): Promise<ReadonlyMap<string, Entry>> {
     throw error instanceof InputError ? error : notAZip(path, error);
   } finally {
     zip?.close();
+  }
+}
+
+/** Hands yauzl the bytes of a source: what a damaged file asks for beyond its end is an error there, where its own reader throws. */
+class SourceReader extends yauzl.RandomAccessReader {
+  readonly #source: FileByteSource;
+
+  constructor(source: FileByteSource) {
+    super();
+    this.#source = source;
+  }
+
+  override read(buffer: Buffer, offset: number, length: number, position: number, callback: (error: Error | null) => void): void {
+    this.#source.read(position, length).then(
+      (bytes) => {
+        buffer.set(bytes, offset);
+        callback(null);
+      },
+      (error: Error) => callback(error),
+    );
+  }
+
+  override close(callback: (error: Error | null) => void): void {
+    callback(null); // the source stays open for the tensors
   }
 }
 
