@@ -6,8 +6,6 @@ import { basePerplexity, type ChoiceSummary, difference, lossOf, summarise } fro
 
 /** The choice that others are compared with: the paper's own, W_q and W_v at rank 4. */
 const REFERENCE = "qv-r4";
-/** Validation loss of GPT-2 medium by rank: Hu et al. 2021, table 18. */
-const PAPER: Readonly<Record<number, number>> = { 1: 1.23, 2: 1.21, 4: 1.18, 8: 1.17, 16: 1.16, 64: 1.16 };
 const COLOURS = { rank: "#2f7d4f", layers: "#8a5a00", full: "#7a3b8f", seed: "#8a8f98" } as const;
 
 type Row = { readonly choice: Choice; readonly summary: ChoiceSummary };
@@ -25,9 +23,9 @@ export function writePage(results: readonly RunResult[]): Map<string, string> {
   const byLayers = of("layers").sort((a, b) => a.summary.mean - b.summary.mean);
   const words = [
     `Without training: validation loss ${lossOf(base).toFixed(3)}, perplexity of general text ${basePerplexity(base).toFixed(2)}.`,
-    `## By rank\n\n${table(byRank, results, true)}`,
-    `## By layers\n\n${table(byLayers, results, false)}`,
-    ...(of("full").length === 0 ? [] : [`## Full fine-tuning\n\n${table(of("full"), results, false)}`]),
+    `## By rank\n\n${table(byRank, results)}`,
+    `## By layers\n\n${table(byLayers, results)}`,
+    ...(of("full").length === 0 ? [] : [`## Full fine-tuning\n\n${table(of("full"), results)}`]),
     `## Learning rates\n\n${pilotTable(results)}`,
   ];
   const figures: [string, Chart][] = [
@@ -39,7 +37,7 @@ export function writePage(results: readonly RunResult[]): Map<string, string> {
   return new Map([["tables.md", `${words.join("\n\n")}\n`], ...drawn.map(([name, chart]) => [name, drawChart(chart)] as const)]);
 }
 
-function table(rows: readonly Row[], results: readonly RunResult[], withPaper: boolean): string {
+function table(rows: readonly Row[], results: readonly RunResult[]): string {
   const seeds = [...new Set(rows.flatMap(({ summary }) => [...summary.seeds.keys()]))].sort((a, b) => a - b);
   const head = [
     "choice",
@@ -60,9 +58,8 @@ function table(rows: readonly Row[], results: readonly RunResult[], withPaper: b
     interval(summary.general),
     choice.id === REFERENCE ? "–" : interval(difference(REFERENCE, choice.id, results, "general")),
     `${summary.right.toFixed(1)} of ${summary.questions}`,
-    ...(withPaper ? [PAPER[choice.rank ?? 0]?.toFixed(2) ?? "–"] : []),
   ]);
-  return markdown([...head, ...(withPaper ? ["the paper's loss"] : [])], lines);
+  return markdown(head, lines);
 }
 
 function pilotTable(results: readonly RunResult[]): string {
