@@ -50,6 +50,7 @@ export const choices: readonly Choice[] = [
   layersOf("qkvo", { q_proj: 2, k_proj: 3, v_proj: 3, o_proj: 2 }),
   layersOf("v", { v_proj: 12 }),
   { id: "all-linear", question: "layers", label: "all linear layers: 1", options: { ...adapter, rank: 1, layers: "all-linear" } },
+  { id: "full", question: "full", label: "every weight", options: { method: "full", lr: 1e-4 } },
   rankOf(16),
   layersOf("qv", { q_proj: 4, v_proj: 6 }),
   layersOf("o", { o_proj: 8 }),
@@ -74,8 +75,11 @@ export interface Pilot {
   readonly rates: readonly number[];
 }
 
-/** The rate of the recipe is chosen at the paper's rank. */
-export const firstPilots: readonly Pilot[] = [{ id: "qv-r4", rates: [1e-3, 3e-3, 1e-2] }];
+/** The rate of the recipe is chosen at the paper's rank; training every weight wants one of its own. */
+export const firstPilots: readonly Pilot[] = [
+  { id: "qv-r4", rates: [1e-3, 3e-3, 1e-2] },
+  { id: "full", rates: [3e-5, 1e-4, 3e-4] },
+];
 
 /** Whether it is as good at the ends: asked after the first seed, since the answer may only confirm it. */
 export const laterPilots: readonly Pilot[] = [
