@@ -44,6 +44,7 @@ export type {
   MaskedText,
   MergeOptions,
   MergeResult,
+  MergeRounding,
   Message,
   PlanOptions,
   PlanResult,

@@ -26,7 +26,7 @@ export async function* mergedValues(
   if (layer === undefined) return yield* readSlabs(tensor);
   const weight = await checkpoint.readFloat32(tensor.name);
   const merged = mergedWeight(weight, layer, await variantOf(config.method).inference(layer, async () => weight));
-  meter?.merged(weight, merged);
+  meter?.merged(tensor.name, weight, merged);
   yield merged;
 }
 

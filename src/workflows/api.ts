@@ -2,6 +2,7 @@ import type { DataReport, LengthStatistics, MaskedText } from "../data/report.js
 import type { LabelReport } from "../evaluation/labels/label-report.js";
 import type { Change, Sample, TradeOffReport } from "../evaluation/trade-off.js";
 import type { AdapterInspection } from "../lora/inspection.js";
+import type { MergeRounding } from "../lora/merge-rounding.js";
 import type { Spectrum } from "../lora/spectrum.js";
 import type { Message } from "../text/tokenizer.js";
 import type * as training from "../training/events.js";
@@ -55,7 +56,7 @@ export type {
   SamplingOptions,
   TrainOptions,
 } from "./options.js";
-export type { Change, DataReport, LabelReport, LengthStatistics, MaskedText, Message, Sample, TradeOffReport };
+export type { Change, DataReport, LabelReport, LengthStatistics, MaskedText, MergeRounding, Message, Sample, TradeOffReport };
 
 export type TrainEvent = training.TrainEvent<TradeOffReport | LabelReport>;
 export type DoneEvent = training.DoneEvent;
@@ -231,8 +232,8 @@ export interface MergeResult {
   readonly bytes: number;
   /** Layers whose weights changed. */
   readonly layers: number;
-  /** What writing these layers in fewer bits did, as a share of the size of their weights, and of the adapter's change. */
-  readonly rounding: { readonly ofWeights: number; readonly ofChange: number };
+  /** What writing these layers in fewer bits did to them. */
+  readonly rounding: MergeRounding;
   readonly notes: readonly string[];
 }
 

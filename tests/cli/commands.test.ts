@@ -90,9 +90,23 @@ const merged: MergeResult = {
   files: ["config.json", "model.safetensors"],
   bytes: 538_090_408,
   layers: 210,
-  rounding: { ofWeights: 0.0017, ofChange: 0.123 },
+  rounding: { ofWeights: 0.0017, ofChange: 0.123, change: 0.0138, arrived: 0.998, kinds: [] },
   notes: [],
 };
+const rounding = { ofWeights: 0.071, ofChange: 1.22, change: 0.058, arrived: 0.063 };
+const mergedInBlocks: MergeResult = {
+  ...merged,
+  out: "o.gguf",
+  files: ["o.gguf"],
+  rounding: {
+    ...rounding,
+    kinds: [
+      { kind: "q_proj", type: "Q4_1", isAdapted: true, ...rounding },
+      { kind: "up_proj", type: "Q5_0", isAdapted: false, ofWeights: 0.043, ofChange: 0, change: 0, arrived: 1 },
+    ],
+  },
+};
+const mergedNoisily: MergeResult = { ...mergedInBlocks, rounding: { ...mergedInBlocks.rounding, arrived: 0.97 } };
 const pushed: PushResult = {
   url: "https://hub/commit/1",
   repository: "ada/tickets",
@@ -271,6 +285,26 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     [
       "The adapter is folded into 210 layers.\nRounding the merged weights for the file moved them by 0.17 % of their size, which is 12 % of what the adapter changes.\no: config.json, model.safetensors (538 MB)\n",
     ],
+  ],
+  [
+    ["merge", "--model", "m", "--adapter", "a", "--dtype", "q4_1", "--out", "o.gguf"],
+    { merge: async () => mergedInBlocks },
+    mergedInBlocks,
+    [
+      "moved them by 7.1 % of their size, which is 120 % of what the adapter changes.\n\n" +
+        "weights          type  change  rounding  rounding / change  change that arrives\n",
+      "q_proj           Q4_1   5.8 %     7.1 %              120 %                6.3 %\n",
+      "up_proj          Q5_0       –     4.3 %                  –                    –\n",
+      "adapted, in all  Q4_1   5.8 %     7.1 %              120 %                6.3 %\n",
+      "\nMost of what the adapter changes is lost: 6.3 % of it arrives in the file.",
+      "Take more bits (--dtype q8_0 or f16), or keep the adapter beside the base (lorikeet export makes it a file for llama.cpp).\no.gguf",
+    ],
+  ],
+  [
+    ["merge", "--model", "m", "--adapter", "a", "--dtype", "q4_k", "--out", "o.gguf"],
+    { merge: async () => mergedNoisily },
+    mergedNoisily,
+    ["The change arrives in the file, under a rounding that is larger than it. That is what so few bits do to any model;"],
   ],
   [
     ["export", "--model", "m", "--adapter", "a", "--to", "gguf", "--out", "o"],

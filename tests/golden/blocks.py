@@ -40,7 +40,7 @@ OUT.write_text(
     + "\n"
 )
 
-# What weights become in the types that Lorikeet writes: numpy's halves, PyTorch's bfloat16, the GGUF package's Q8_0.
+# What weights become in the types that Lorikeet writes: numpy's halves, PyTorch's bfloat16, the GGUF package's blocks.
 hard = np.clip(rng.standard_normal(SIZE * 24) * 10.0 ** rng.uniform(-9, 4.8, SIZE * 24), -65000, 65000).astype(np.float32)
 hard[:SIZE] = 0
 hard[SIZE : 2 * SIZE] = 0.25
@@ -56,7 +56,7 @@ encode = lambda array: base64.b64encode(np.ascontiguousarray(array).tobytes()).d
             "values": encode(hard),
             "F16": encode(hard.astype(np.float16)),
             "BF16": encode(torch.from_numpy(hard).bfloat16().view(torch.int16).numpy()),
-            "Q8_0": encode(quantize(hard.reshape(-1, SIZE), T.Q8_0)),
+            **{type.name: encode(quantize(hard.reshape(-1, SIZE), type)) for type in (T.Q8_0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1)},
         }
     )
     + "\n"

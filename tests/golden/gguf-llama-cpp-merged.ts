@@ -1,6 +1,6 @@
 // Writes tests/golden/gguf/merged.json: the digests of merged models' GGUF as Lorikeet writes them, and the logits that llama.cpp
 // computes with them. `adapted` are the models of tests/golden/gguf with the adapters of adapters.json folded in, `peft` folders of
-// tests/golden with PEFT's; the logits are those after the last tokens (four at most). It prints how far they are from llama.cpp's with
+// tests/golden with PEFT's, `blocks` a seeded Llama in each type of blocks; the logits are those after the last tokens (four at most). It prints how far they are from llama.cpp's with
 // base and adapter apart, and from PEFT's. From the repository's root, as gguf-llama-cpp.ts:
 //   npx esbuild tests/golden/gguf-llama-cpp-merged.ts --bundle --platform=node --format=esm --packages=external --outfile=bench/scratch/merged.mjs && node bench/scratch/merged.mjs NODE_MODULES
 import { createHash } from "node:crypto";
@@ -11,7 +11,7 @@ import { writeGguf } from "../../src/interchange/gguf/node/write-gguf.js";
 import type { GgufModelFile } from "../../src/interchange/gguf/write-model.js";
 import { openSafetensorsFile } from "../../src/weights/node/open-checkpoint.js";
 import { relativeError } from "../support/compare.js";
-import { firstText, folderNames, mergedFolder, mergedGguf, textLengths } from "../support/gguf-merged.js";
+import { blockTypes, firstText, folderNames, mergedFolder, mergedGguf, mergedInBlocks, textLengths } from "../support/gguf-merged.js";
 import { base64, openLlamaCpp } from "./llama-cpp.js";
 
 /** Tokens whose logits are kept. */
@@ -33,7 +33,7 @@ async function judge(what: string, file: GgufModelFile, ids: readonly number[], 
 
 const { ids } = JSON.parse(readFileSync("tests/golden/gguf/golden.json", "utf8"));
 const adapters = JSON.parse(readFileSync("tests/golden/gguf/adapters.json", "utf8"));
-const facts = { adapted: {} as Record<string, unknown>, peft: {} as Record<string, unknown> };
+const facts = { adapted: {} as Record<string, unknown>, peft: {} as Record<string, unknown>, blocks: {} as Record<string, unknown> };
 for (const [name, { llamaCpp }] of Object.entries<{ llamaCpp: string }>(adapters)) {
   const { gguf, folder } = await mergedGguf(name, join("tests/golden/gguf", `${name}.gguf`));
   const apart = new Float32Array(new Uint8Array(Buffer.from(llamaCpp, "base64")).buffer);
@@ -44,6 +44,10 @@ for (const name of folderNames) {
   const peft = await (await openSafetensorsFile(join(place, "golden.safetensors"))).readFloat32("adapted.logits");
   facts.peft[name] = await judge(name, await mergedFolder(place), firstText(place).slice(0, textLengths[name]), peft);
 }
+const whole = mergedInBlocks("F32");
+await writeGguf(path, whole.entries, whole.tensors);
+const inFloat = await evaluate(path, ids);
+for (const type of blockTypes) facts.blocks[type] = await judge(type, mergedInBlocks(type), ids, inFloat);
 rmSync(scratch, { recursive: true });
 writeFileSync("tests/golden/gguf/merged.json", `${JSON.stringify(facts)}\n`);
 process.exit(0); // its threads would keep the process

@@ -5,9 +5,12 @@ import { type GgufModelFile, ggufOfFolder, ggufOfGguf } from "../../src/intercha
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { readLanguageModel } from "../../src/models/index.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
+import { memorySource } from "../../src/weights/byte-source.js";
+import { buildCheckpoint, type StoredTensor } from "../../src/weights/checkpoint.js";
 import { openGguf, openRawGguf, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
 import type { WrittenType } from "../../src/weights/written-types.js";
 import { randomAdapter, strengths } from "./gguf-adapter.js";
+import { seededLlama } from "./seeded-llama.js";
 
 // Models with adapters folded in, as GGUF: the same files for the script that gives them to llama.cpp and for the tests.
 
@@ -57,4 +60,34 @@ export async function mergedGguf(name: string, path: string): Promise<{ readonly
     gguf: await ggufOfGguf(source, await openRawGguf(path)),
     folder: ggufOfFolder(source, config, anyVocabulary(model.dimensions.vocabulary), "tiny"),
   };
+}
+
+/** The types of blocks that a merged model can be written in. */
+export const blockTypes = ["Q8_0", "Q6_K", "Q5_K", "Q5_1", "Q5_0", "Q4_K", "Q4_1", "Q4_0"] as const;
+
+/** A seeded Llama whose rows are whole super-blocks, with a random adapter folded in, in blocks. */
+export function mergedInBlocks(type: WrittenType): GgufModelFile {
+  const { model, weights } = seededLlama({ blocks: 1, hidden: 256, seed: 3 });
+  const tensors = [...model.weights].map(([name, shape]): StoredTensor => {
+    const { data } = weights(name);
+    if (!(data instanceof Uint8Array)) throw new Error(`${name} is in no memory`);
+    return { name, type: "F32", shape, source: memorySource(name, data), offset: 0, byteLength: data.byteLength };
+  });
+  const checkpoint = buildCheckpoint(new Map(tensors.map((tensor) => [tensor.name, tensor])));
+  const config = {
+    hidden_size: 256,
+    intermediate_size: 512,
+    num_hidden_layers: 1,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: 64,
+    max_position_embeddings: 64,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+  };
+  // So weak that the attention is no lottery: llama.cpp rounds what quantised products read, too.
+  const random = randomAdapter(model);
+  const adapter = { ...random, layers: random.layers.map((layer) => ({ ...layer, scale: layer.scale / 20 })) };
+  const source = { model, checkpoint, adapter, type };
+  return ggufOfFolder(source, config, anyVocabulary(model.dimensions.vocabulary), "seeded");
 }

@@ -1,7 +1,8 @@
-import type { MergeOptions, MergeResult } from "../../workflows/api.js";
+import type { MergeOptions } from "../../workflows/api.js";
 import type { CommandBody } from "../context.js";
 import { exitCodes } from "../failure.js";
-import { bytesText, plainNumber } from "../render/numbers.js";
+import { roundingText } from "../render/merge.js";
+import { bytesText } from "../render/numbers.js";
 import { progressReporter } from "../render/progress.js";
 
 /** `lorikeet merge`. */
@@ -10,14 +11,13 @@ export const body: CommandBody<MergeOptions> = async (options, { screen, interru
   for (const note of result.notes) screen.warn(note);
   screen.json(result);
   screen.say(
-    `The adapter is folded into ${result.layers} layers.${roundingText(result.rounding)}\n${result.out}: ${result.files.join(", ")} (${bytesText(result.bytes)})`,
+    [
+      `The adapter is folded into ${result.layers} layers.`,
+      roundingText(result.rounding),
+      `${result.out}: ${result.files.join(", ")} (${bytesText(result.bytes)})`,
+    ]
+      .filter((text) => text !== "")
+      .join("\n"),
   );
   return exitCodes.done;
 };
-
-/** What the types of the weights cost; nothing where they cost nothing. */
-function roundingText({ ofWeights, ofChange }: MergeResult["rounding"]): string {
-  if (ofWeights === 0) return "";
-  const percent = (share: number) => `${plainNumber(Number((100 * share).toPrecision(2)))} %`;
-  return `\nRounding the merged weights for the file moved them by ${percent(ofWeights)} of their size, which is ${percent(ofChange)} of what the adapter changes.`;
-}

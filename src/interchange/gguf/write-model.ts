@@ -9,9 +9,10 @@ import { interleaveHeads } from "../../weights/kernels/interleaved-heads.js";
 import { storedFormats } from "../../weights/stored-types.js";
 import { encodeValues, type WrittenType } from "../../weights/written-types.js";
 import { type GgufLayers, ggufLayers } from "./base-model.js";
-import { type GgufEntry, type GgufTensor, type GgufTensorInfo, paddedLength } from "./header.js";
+import { type GgufEntry, type GgufTensor, paddedLength } from "./header.js";
 import { parametersOf } from "./parameters/index.js";
 import { uint32 } from "./parameters/parameters.js";
+import { fileTypes, type ModelType, typeIn, typeOfBase, unchangedType } from "./tensor-types.js";
 
 /** A model with an adapter folded in, on its way into a GGUF. */
 export interface MergedModelSource {
@@ -19,8 +20,8 @@ export interface MergedModelSource {
   /** By the model's names; see `modelCheckpoint`. */
   readonly checkpoint: Checkpoint;
   readonly adapter: Adapter;
-  /** That of the matrices. Vectors are in F32, as llama.cpp wants them. */
-  readonly type: WrittenType;
+  /** That of the matrices; see `typeIn`. Vectors are in F32, as llama.cpp wants them. */
+  readonly type: ModelType;
   /** Measures what rounding to that type does to the merged weights. */
   readonly meter?: RoundingMeter;
 }
@@ -34,9 +35,6 @@ export interface GgufModelFile {
   readonly notes: readonly string[];
 }
 
-/** `general.file_type`.                                                           gguf-py: constants.py, LlamaFileType */
-const fileTypes: Readonly<Record<WrittenType, number>> = { F32: 0, F16: 1, Q8_0: 7, BF16: 32 };
-
 /**
  * A model in Hugging Face's form as GGUF: what llama.cpp's converter would write of the merged model.
  *
@@ -46,7 +44,7 @@ const fileTypes: Readonly<Record<WrittenType, number>> = { F32: 0, F16: 1, Q8_0:
  * @throws InputError with everything that GGUF cannot express, and what to do instead.
  */
 export function ggufOfFolder(
-  source: MergedModelSource,
+  source: MergedModelSource & { readonly type: WrittenType },
   config: Readonly<Record<string, unknown>>,
   tokenizer: readonly GgufEntry[],
   modelName: string,
@@ -66,27 +64,54 @@ export function ggufOfFolder(
     ...entries.map(([key, value]): GgufEntry => [`${name}.${key}`, value]),
     ...fileType(type),
   ];
-  const weights = [...model.weights.keys()].flatMap((weight) => ggufTensor(weight, source, layers));
+  const weights = [...model.weights.keys()].flatMap((weight) => ggufTensor(weight, source, layers, inOneType(source, layers)));
   return complete([...general, ...tokenizer], [...tensors, ...weights], notes);
 }
 
 /** The same of a model in GGUF: its metadata as they stand, and its tensors under their names. */
 export async function ggufOfGguf(source: MergedModelSource, { tensors, encodedEntries }: RawGguf): Promise<GgufModelFile> {
-  const { type } = source;
-  const layers = ggufLayers(source.model);
-  const byName = new Map([...source.model.weights.keys()].map((weight) => [layers.tensorName(weight), weight]));
-  const { layers: adapters, trained = [] } = source.adapter;
-  const changed = new Set([...layersByWeight({ layers: adapters }).keys(), ...trained.map(({ name }) => name)]);
-  const own = new Set(["general.file_type", "general.quantization_version", "general.alignment"]);
+  const { type, checkpoint, model } = source;
+  const layers = ggufLayers(model);
+  const byName = new Map([...model.weights.keys()].map((weight) => [layers.tensorName(weight), weight]));
+  const adapted = layersByWeight(source.adapter);
+  const isChanged = (weight: string, { source: { name } }: StoredTensor) =>
+    adapted.has(weight) || checkpoint.tensors.get(weight)?.source.name !== name; // what was trained whole is computed, and in no file
+  const own = new Set(["general.alignment", ...(type === "base" ? [] : ["general.file_type", "general.quantization_version"])]);
   const kept = (await encodedEntries()).filter(([key]) => !own.has(key) && !key.startsWith("split."));
   const entries = kept.map(([key, value]): GgufEntry => [key, { type: "encoded", value }]);
+  const head = headName(model, layers);
+  const encode = source.meter?.encode ?? encodeValues;
+  const typeOf = type === "base" ? typesOfBase(tensors) : inOneType({ ...source, type }, layers);
   const written = [...tensors.values()].flatMap((tensor) => {
     const weight = byName.get(tensor.name);
-    return weight !== undefined && changed.has(weight) ? ggufTensor(weight, source, layers) : [unchanged(tensor, type)];
+    return weight !== undefined && isChanged(weight, tensor)
+      ? ggufTensor(weight, source, layers, typeOf)
+      : [unchanged(tensor, unchangedType(type, tensor, head), (to, values) => encode(to, values, weight ?? tensor.name))];
   });
   const added = [...byName].filter(([name]) => name === undefined || !tensors.has(name)); // a head that was its table
-  const more = added.flatMap(([, weight]) => ggufTensor(weight, source, layers));
-  return complete([...entries, ...fileType(type)], [...written, ...more], []);
+  const more = added.flatMap(([, weight]) => ggufTensor(weight, source, layers, typeOf));
+  return complete([...entries, ...(type === "base" ? [] : fileType(type))], [...written, ...more], []);
+}
+
+/** GGUF's name of the table of embeddings. */
+const TABLE = "token_embd.weight";
+
+type TypeOf = (tensor: Pick<GgufTensor, "name" | "shape">) => WrittenType;
+
+const headName = ({ head }: Pick<LanguageModelGraph, "head">, layers: GgufLayers) => layers.tensorName(head);
+
+function inOneType({ model, type }: MergedModelSource & { readonly type: WrittenType }, layers: GgufLayers): TypeOf {
+  const head = headName(model, layers);
+  return (tensor) => typeIn(type, tensor, head);
+}
+
+/** The types of a GGUF; a head that was its table is of that one's type. */
+function typesOfBase(tensors: RawGguf["tensors"]): TypeOf {
+  return ({ name }) => {
+    const tensor = tensors.get(name) ?? tensors.get(TABLE);
+    if (tensor === undefined) throw new Error(`the base has no tensor ${name}`);
+    return typeOfBase({ ...tensor, name });
+  };
 }
 
 const fileType = (type: WrittenType): GgufEntry[] => [
@@ -109,51 +134,58 @@ function refuse(problems: readonly string[]): void {
   );
 }
 
-/** Vectors and tables of positions in F32, and rows that are no whole blocks in F16.      llama.cpp: conversion/base.py, prepare_tensors */
-function typeOf({ name, shape }: Pick<GgufTensorInfo, "name" | "shape">, type: WrittenType): WrittenType {
-  if (shape.length < 2 || name === "position_embd.weight") return "F32";
-  return type === "Q8_0" && (shape.at(-1) ?? 0) % storedFormats.Q8_0.weights !== 0 ? "F16" : type;
-}
-
 /** A weight of the model; none where the checkpoint lacks it. */
-function ggufTensor(weight: string, source: MergedModelSource, layers: GgufLayers): GgufTensor[] {
-  const tensor = source.checkpoint.tensors.get(weight);
+function ggufTensor(weight: string, source: MergedModelSource, layers: GgufLayers, typeOf: TypeOf): GgufTensor[] {
+  const { checkpoint, adapter, meter } = source;
+  const tensor = checkpoint.tensors.get(weight);
   const name = layers.tensorName(weight);
   if (tensor === undefined || name === undefined) return [];
-  const type = typeOf({ name, shape: tensor.shape }, source.type);
-  const layer = layersByWeight(source.adapter).get(weight);
-  const encode = layer === undefined || source.meter === undefined ? encodeValues : source.meter.encode;
+  const { shape } = tensor;
+  const type = typeOf({ name, shape });
+  const { interleavedHeads: heads, addend } = layers.conversion(weight);
+  const arrange = heads === undefined ? undefined : interleaved(heads, (shape[0] ?? 0) / heads);
+  const layer = layersByWeight(adapter).get(weight);
+  const encode = meter?.encode ?? encodeValues;
   async function* data() {
-    for await (const values of convertedValues(tensor as StoredTensor, source, layers, layer)) yield encode(type, values, weight);
+    for await (const values of convertedValues(tensor as StoredTensor, source, layer, { arrange, addend })) {
+      yield encode(type, values, weight, arrange);
+    }
   }
-  return [{ name, type, shape: tensor.shape, data }];
+  return [{ name, type, shape, data }];
+}
+
+type Arrange = (values: Float32Array) => Float32Array;
+
+/** Rows of q and k in the order that llama.cpp's converter gives them. */
+function interleaved(heads: number, headSize: number): Arrange {
+  return ({ buffer, byteOffset, byteLength }) =>
+    new Float32Array(interleaveHeads(new Uint8Array(buffer, byteOffset, byteLength), heads, headSize).buffer);
 }
 
 /** The merged values with what llama.cpp's converter does to them: the opposite of what reading a GGUF undoes. */
 async function* convertedValues(
   tensor: StoredTensor,
   { checkpoint, adapter, meter }: MergedModelSource,
-  layers: GgufLayers,
   layer: AdapterLayer | undefined,
+  { arrange, addend }: { readonly arrange: Arrange | undefined; readonly addend: number | undefined },
 ): AsyncGenerator<Float32Array> {
-  const { interleavedHeads: heads, addend } = layers.conversion(tensor.name);
-  if (heads !== undefined) {
-    const whole = await mergedTensor(tensor, checkpoint, adapter, layer, meter);
-    const rows = interleaveHeads(new Uint8Array(whole.buffer), heads, (tensor.shape[0] ?? 0) / heads);
-    yield new Float32Array(rows.buffer);
-  } else {
+  if (arrange !== undefined) yield arrange(await mergedTensor(tensor, checkpoint, adapter, layer, meter));
+  else {
     for await (const values of mergedValues(tensor, checkpoint, adapter, layer, meter))
       yield addend === undefined ? values : values.map((value) => value - addend);
   }
 }
 
-/** A tensor of a GGUF that no adapter changes: its bytes where they are in the type already, and so for all that is no weight. */
-function unchanged(tensor: StoredTensor, wanted: WrittenType): GgufTensor {
+/** A tensor of a GGUF that no adapter changes: its bytes, unless it is to be in another type. */
+function unchanged(
+  tensor: StoredTensor,
+  type: WrittenType | undefined,
+  encode: (type: WrittenType, values: Float32Array) => Uint8Array,
+): GgufTensor {
   const { name, shape } = tensor;
-  const type = typeOf({ name, shape }, wanted);
   async function* data() {
-    if (tensor.type === type) for await (const { bytes } of readStoredSlabs(tensor)) yield bytes;
-    else for await (const values of readSlabs(tensor)) yield encodeValues(type, values, name);
+    if (type === undefined) for await (const { bytes } of readStoredSlabs(tensor)) yield bytes;
+    else for await (const values of readSlabs(tensor)) yield encode(type, values);
   }
-  return { name, type, shape, data };
+  return { name, type: type ?? tensor.type, shape, data };
 }

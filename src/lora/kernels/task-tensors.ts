@@ -26,6 +26,13 @@ export function keepMasked(tensor: ArrayLike<number>, mask: ArrayLike<number>, d
   return kept;
 }
 
+/** Σ xᵢ·yᵢ of two tensors. */
+export function dotProduct(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  let sum = 0;
+  for (let at = 0; at < x.length; at++) sum += x[at]! * y[at]!;
+  return sum;
+}
+
 /** Σ wᵢ·tᵢ. */
 export function weightedSum(tensors: readonly ArrayLike<number>[], weights: readonly number[]): Float64Array {
   const result = new Float64Array(tensors[0]?.length ?? 0);

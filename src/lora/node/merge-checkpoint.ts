@@ -124,7 +124,7 @@ interface Shard {
 }
 
 /** The types of a folder that transformers loads. */
-export type FolderType = Exclude<WrittenType, "Q8_0">;
+export type FolderType = Extract<WrittenType, "F32" | "F16" | "BF16">;
 
 /** Fills files in the order of the tensors; names as transformers gives them. */
 function splitIntoShards(tensors: readonly StoredTensor[], typeOf: TypeOf, maxBytes: number): Shard[] {
@@ -195,12 +195,12 @@ function tensorToWrite(
   { layer, isConv1D, type }: { readonly layer: AdapterLayer | undefined; readonly isConv1D: boolean; readonly type: FolderType },
   finished: (tensor: StoredTensor) => void,
 ): TensorToWrite {
-  const encode = layer === undefined || meter === undefined ? encodeValues : meter.encode;
+  const encode = meter?.encode ?? encodeValues;
   async function* values() {
     signal?.throwIfAborted();
     if (isConv1D) {
-      const weight = await mergedTensor(tensor, checkpoint, adapter, layer, meter); // [out, in]
-      yield encode(type, transposed(weight, tensor.shape[1] ?? 1), tensor.name);
+      const turned = (weight: Float32Array) => transposed(weight, tensor.shape[1] ?? 1); // [out, in]
+      yield encode(type, turned(await mergedTensor(tensor, checkpoint, adapter, layer, meter)), tensor.name, turned);
     } else {
       for await (const slab of mergedValues(tensor, checkpoint, adapter, layer, meter)) yield encode(type, slab, tensor.name);
     }

@@ -2,7 +2,7 @@
 // Layout and formulas: ggml's ggml-common.h (block_q4_0 … block_q8_0, block_iq4_nl, block_mxfp4) and the GGUF package's quants.py.
 
 import type { Blocks } from "./blocks.js";
-import { halfBitsOf, halfValues } from "./half.js";
+import { halfValues } from "./half.js";
 
 const WEIGHTS = 32;
 
@@ -15,29 +15,6 @@ export function unpackQ8_0(bytes: Uint8Array, { codes, scales }: Blocks): void {
     scales[block] = halfAt(half, bytes, at);
     for (let i = 0; i < WEIGHTS; i++) codes[to + i] = bytes[at + 2 + i]!;
   }
-}
-
-/**
- * Weights as Q8_0, bit for bit what the GGUF package makes of them: d = max|y| / 127, and y/d rounded, halves away from zero, all in
- * single precision.                                                              gguf-py: quants.py, Q8_0.quantize_blocks
- */
-export function packQ8_0(values: Float32Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array((values.length / WEIGHTS) * 34);
-  for (let from = 0, at = 0; from < values.length; from += WEIGHTS, at += 34) {
-    let largest = 0;
-    for (let i = 0; i < WEIGHTS; i++) largest = Math.max(largest, Math.abs(values[from + i]!));
-    const scale = Math.fround(largest / 127);
-    const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-    const bits = halfBitsOf(scale);
-    bytes[at] = bits;
-    bytes[at + 1] = bits >>> 8;
-    if (!Number.isFinite(inverse)) continue; // weights below 2⁻¹²¹ are zero in half precision
-    for (let i = 0; i < WEIGHTS; i++) {
-      const quotient = Math.fround(values[from + i]! * inverse);
-      bytes[at + 2 + i] = Math.sign(quotient) * Math.floor(Math.abs(quotient) + 0.5);
-    }
-  }
-  return bytes;
 }
 
 /** Q4_0: d, then 16 bytes; the low nibbles are weights 0–15, the high ones 16–31; y = d·(q − 8). 18 bytes. */

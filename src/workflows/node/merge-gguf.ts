@@ -56,8 +56,14 @@ export async function mergeToGguf({ described, adapter, settings, context, meter
 
 async function contents(source: MergedModelSource, { path, config, ggufMetadata }: MergeWork["described"]): Promise<GgufModelFile> {
   if (ggufMetadata !== undefined) return await ggufOfGguf(source, await openRawGguf(...ggufParts(path)));
+  const { type } = source;
+  if (type === "base") {
+    throw new InputError(
+      `${path} is a folder of safetensors: it has no types of a GGUF that the merged model could be written in. --dtype original keeps its own, and q8_0, q6_k, q5_k or q4_k make the file smaller.`,
+    );
+  }
   const tokenizer = ggufTokenizer(await readFolderText(path), source.model.dimensions.vocabulary);
-  return ggufOfFolder(source, config, tokenizer, basename(path));
+  return ggufOfFolder({ ...source, type }, config, tokenizer, basename(path));
 }
 
 async function write(path: string, { entries, tensors, bytes }: GgufModelFile): Promise<void> {

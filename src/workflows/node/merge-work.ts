@@ -1,7 +1,7 @@
+import type { ModelType } from "../../interchange/gguf/tensor-types.js";
 import type { Adapter } from "../../lora/adapter.js";
 import type { RoundingMeter } from "../../lora/merge-rounding.js";
 import type { ModelGraph } from "../../models/architecture.js";
-import type { WrittenType } from "../../weights/written-types.js";
 import type { MergeSettings } from "../options.js";
 import type { DescribedModel } from "./described-model.js";
 import type { WorkerContext } from "./worker/context.js";
@@ -17,7 +17,18 @@ export interface MergeWork {
 }
 
 /** The types of weights by their names in the options. */
-export const weightTypes = { original: "original", f32: "F32", f16: "F16", bf16: "BF16", q8_0: "Q8_0" } as const satisfies Record<
-  NonNullable<MergeSettings["dtype"]>,
-  WrittenType | "original"
->;
+export const weightTypes = {
+  original: "original",
+  base: "base",
+  f32: "F32",
+  f16: "F16",
+  bf16: "BF16",
+  q8_0: "Q8_0",
+  q6_k: "Q6_K",
+  q5_k: "Q5_K",
+  q5_1: "Q5_1",
+  q5_0: "Q5_0",
+  q4_k: "Q4_K",
+  q4_1: "Q4_1",
+  q4_0: "Q4_0",
+} as const satisfies Record<NonNullable<MergeSettings["dtype"]>, ModelType | "original">;

@@ -19,7 +19,8 @@ function fileSize(): ValueKind<z.ZodType<number, string | number>> {
 }
 
 /** Forms that a folder of safetensors has no place for. */
-const blockTypes: readonly unknown[] = ["q8_0"];
+const blockTypes = ["q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0"] as const;
+const ggufTypes: readonly unknown[] = ["base", ...blockTypes];
 
 /** Whether a merged model is to be a GGUF. */
 export const isGguf = ({ to, out }: { readonly to?: unknown; readonly out?: unknown }): boolean =>
@@ -43,11 +44,11 @@ export const mergeSet = optionSet(
       without: "gguf where --out ends in .gguf, else folder",
       help: "The form of the result: folder (safetensors with tokenizer and configuration, for transformers and what is like it) or gguf (for llama.cpp, Ollama and LM Studio; a folder gets a Modelfile beside it).",
     }),
-    dtype: option(choice(["original", "f32", "f16", "bf16", "q8_0"]), {
+    dtype: option(choice(["original", "base", "f32", "f16", "bf16", ...blockTypes]), {
       value: "TYPE",
       group: groups.files,
       without: "original for a folder, f16 for a GGUF",
-      help: "How the weights are stored: original (as each was in the base; quantised ones as f32), f32 (no rounding), f16, bf16, or for a GGUF q8_0 (8 bits in blocks: half of f16). In 16 bits the rounding can be as large as a small change.",
+      help: "How the weights are stored: original (as each was in the base; quantised ones as f32), f32 (no rounding), f16 and bf16, in which rounding can be as large as a small change; for a GGUF also q8_0 to q4_0, blocks of about 8 to 4 bits, and base (each as in the base, a GGUF itself; tensors that do not change are copied). What rounding costs is measured and printed.",
     }),
     maxShardSize: option(fileSize(), {
       default: "2GB",
@@ -57,7 +58,7 @@ export const mergeSet = optionSet(
     }),
   },
   (given, where) => [
-    ...(!isGguf(given) && blockTypes.includes(given.dtype)
+    ...(!isGguf(given) && ggufTypes.includes(given.dtype)
       ? [
           `${where("dtype")} ${String(given.dtype)} is a form of GGUF: name ${where("out")} with .gguf, or choose f32, f16, bf16 or original`,
         ]

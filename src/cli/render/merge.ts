@@ -1,0 +1,66 @@
+import type { MergeResult } from "../../workflows/api.js";
+import { plainNumber } from "./numbers.js";
+import { table } from "./table.js";
+
+type Rounding = MergeResult["rounding"];
+
+/** Blocks have letters of ggml: Q4_1. */
+const isBlocks = (type: string): boolean => type.startsWith("Q");
+/** Less of the change than this is worth a warning. */
+const LITTLE_ARRIVED = 0.9;
+const MOST = 0.5;
+
+/** A share as "0.17 %". */
+export const shareText = (share: number): string => `${plainNumber(Number((100 * share).toPrecision(2)))} %`;
+
+/** What the types of the weights cost, for each kind of layer where they are blocks; nothing where they cost nothing. */
+export function roundingText(rounding: Rounding): string {
+  const { ofWeights, ofChange, kinds } = rounding;
+  if (ofWeights === 0) return "";
+  const lines = [
+    `Rounding the merged weights for the file moved them by ${shareText(ofWeights)} of their size, which is ${shareText(ofChange)} of what the adapter changes.`,
+  ];
+  if (kinds.some(({ type }) => isBlocks(type))) lines.push("", kindsTable(rounding), "");
+  return [...lines, ...advice(rounding)].join("\n");
+}
+
+function kindsTable({ kinds, ...all }: Rounding): string {
+  const row = (name: string, type: string, { change, ofWeights, ofChange, arrived }: Omit<Rounding, "kinds">, isAdapted: boolean) => [
+    name,
+    type,
+    isAdapted ? shareText(change) : "–",
+    shareText(ofWeights),
+    isAdapted ? shareText(ofChange) : "–",
+    isAdapted ? shareText(arrived) : "–",
+  ];
+  const right = true;
+  return table(
+    [
+      { title: "weights" },
+      { title: "type" },
+      { title: "change", right },
+      { title: "rounding", right },
+      { title: "rounding / change", right },
+      { title: "change that arrives", right },
+    ],
+    [
+      ...kinds.map((kind) => row(kind.kind, kind.type, kind, kind.isAdapted)),
+      row("adapted, in all", [...new Set(kinds.filter(({ isAdapted }) => isAdapted).map(({ type }) => type))].join(", "), all, true),
+    ],
+  );
+}
+
+/** What the figures mean, and what to do. */
+function advice({ ofChange, arrived }: Rounding): string[] {
+  const out = "Take more bits (--dtype q8_0 or f16), or keep the adapter beside the base (lorikeet export makes it a file for llama.cpp).";
+  if (arrived < LITTLE_ARRIVED) {
+    const much = arrived < MOST ? "Most" : "A part";
+    return [
+      `${much} of what the adapter changes is lost: ${shareText(arrived)} of it arrives in the file. The steps between the values of these types are larger than the changes, and a weight that is moved by less than half a step falls back to where it was. ${out}`,
+    ];
+  }
+  if (ofChange <= 1) return [];
+  return [
+    `The change arrives in the file, under a rounding that is larger than it. That is what so few bits do to any model; whether this one still answers as it should, only its answers tell. ${out}`,
+  ];
+}
