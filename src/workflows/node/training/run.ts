@@ -131,10 +131,12 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
     const optimizer = keep(await optimizerFor(prepared, resumed?.state.optimizer));
     const { program, dropout } = await compileGradient(prepared, frozen);
     keep(program);
-    const loss =
-      validation.length === 0
-        ? undefined
-        : keep(await LossProgram.compile(nodeEngine, { ...task.learned, layout, frozen, maxTokens }, opened.compile));
+    let loss: LossProgram | undefined;
+    // Compiled when the first loss is asked for, so that the first update need not wait for it.
+    const evaluate = async (values: Float32Array) => {
+      loss ??= keep(await LossProgram.compile(nodeEngine, { ...task.learned, layout, frozen, maxTokens }, opened.compile));
+      return task.validate(validation, { program: loss, trainables: values, batchSize, breathe: breatheOrStop });
+    };
     emit(startEvent(training, updatesOf(settings.duration, stream.batchesPerEpoch, settings.accumulate)));
 
     const run = runTrainer(trainer, {
@@ -142,10 +144,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
         dropout?.draw(number, batch);
         return program.run(batch, values, into);
       },
-      evaluate:
-        loss === undefined
-          ? undefined
-          : (values) => task.validate(validation, { program: loss, trainables: values, batchSize, breathe: breatheOrStop }),
+      evaluate: validation.length === 0 ? undefined : evaluate,
       stream,
       optimizer,
       trainables,
