@@ -1,32 +1,48 @@
 import { apply, producer, type Tensor } from "../graph/graph.js";
-import { defineOp, everywhere, float32 } from "../graph/op.js";
+import { defineOp, everywhere, float32, type GradientArguments } from "../graph/op.js";
 import { gemm } from "./engine-nodes.js";
 import { count, expectEqual, extent, input } from "./types.js";
 
 interface ProductAttributes {
   readonly scale: number;
   readonly transposeA: boolean;
+  readonly transposeB: boolean;
 }
 
-// y = c + s·op(a)·b, the product of the backward pass: op is the identity or the transpose
+// y = c + s·op(a)·op(b): op is the identity or the transpose
 const matrixProductOp = defineOp<ProductAttributes>({
   name: "MatrixProduct",
-  infer: (types, { transposeA }) => {
+  infer: (types, { transposeA, transposeB }) => {
     const a = input("MatrixProduct", types, 0, 2);
     const b = input("MatrixProduct", types, 1, 2);
-    expectEqual("MatrixProduct", "inner extents", extent(a.shape, transposeA ? 0 : 1), extent(b.shape, 0));
-    return [float32(extent(a.shape, transposeA ? 1 : 0), extent(b.shape, 1))];
+    expectEqual("MatrixProduct", "inner extents", extent(a.shape, transposeA ? 0 : 1), extent(b.shape, transposeB ? 1 : 0));
+    return [float32(extent(a.shape, transposeA ? 1 : 0), extent(b.shape, transposeB ? 0 : 1))];
   },
-  gradient: "noGradient",
-  lower: everywhere((e, { inputs: [a = "", b = "", addend = ""], attributes: { scale, transposeA } }) =>
-    gemm(e, a, b, { transposeA, scale, addend }),
+  gradient: productGradient,
+  lower: everywhere((e, { inputs: [a = "", b = "", addend = ""], attributes: { scale, transposeA, transposeB } }) =>
+    gemm(e, a, b, { transposeA, transposeB, scale, addend }),
   ),
-  cost: ([a = [], b = []]) => ({ flops: 2 * count(a) * (b[1] ?? 0) }),
+  cost: ([a = [], b = []], { transposeB }) => ({ flops: 2 * count(a) * (b[transposeB ? 0 : 1] ?? 0) }),
 });
 
-/** a [M, K] (or [K, M], transposed), b [K, N] → scale·op(a)·b [M, N]. */
-export function matrixProduct(a: Tensor, b: Tensor, { scale = 1, transposeA = false } = {}): Tensor {
-  return apply(matrixProductOp, [a, b, undefined], { scale, transposeA });
+/** ā = s·ȳ·op(b)ᵀ and b̄ = s·op(a)ᵀ·ȳ, transposed where the operand is. */
+function productGradient({ inputs: [a, b], dys: [dy], wants, attributes }: GradientArguments<ProductAttributes>) {
+  if (a === undefined || b === undefined || dy === undefined) return [];
+  const { scale, transposeA, transposeB } = attributes;
+  const ofA = () =>
+    transposeA
+      ? matrixProduct(b, dy, { scale, transposeA: transposeB, transposeB: true })
+      : matrixProduct(dy, b, { scale, transposeB: !transposeB });
+  const ofB = () =>
+    transposeB
+      ? matrixProduct(dy, a, { scale, transposeA: true, transposeB: transposeA })
+      : matrixProduct(a, dy, { scale, transposeA: !transposeA });
+  return [wants[0] ? ofA() : undefined, wants[1] ? ofB() : undefined, wants[2] ? dy : undefined];
+}
+
+/** a [M, K], b [K, N], either of them transposed where that is said → scale·op(a)·op(b) [M, N]. */
+export function matrixProduct(a: Tensor, b: Tensor, { scale = 1, transposeA = false, transposeB = false } = {}): Tensor {
+  return apply(matrixProductOp, [a, b, undefined], { scale, transposeA, transposeB });
 }
 
 /**

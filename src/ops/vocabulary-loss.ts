@@ -1,14 +1,14 @@
 import { applyAll, type Tensor } from "../graph/graph.js";
 import { defineOp, type Emitter, float32, type Int8Weight, type TensorType } from "../graph/op.js";
 import { chunksOf } from "./chunks.js";
-import { binary, concat, reduceMax, reshapeTo, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
-import { int8Forward } from "./int8.js";
+import { binary, concat, gemm, reduceMax, reshapeTo, softmax, splitEvenly, unsqueeze } from "./engine-nodes.js";
 import { mul } from "./mul.js";
 import { reshape } from "./reshape.js";
-import { capped, tanhSlope, throughTanh, times } from "./soft-cap.js";
-import { rowsOfTable, timesTable, timesTableTransposed } from "./table.js";
+import { tanhSlope, throughTanh, times } from "./soft-cap.js";
+import { rowsOfTable, timesTable } from "./table.js";
 import { count, expectEqual, extent, fixed, input } from "./types.js";
 import { vocabularyGradient } from "./vocabulary-gradient.js";
+import { type LogitInputs, vocabularyLogits } from "./vocabulary-logits.js";
 
 interface VocabularyLossAttributes {
   /** Parts in which the rows are computed, one after the other; it divides the number of rows. The logits of one part live at a time. */
@@ -24,6 +24,8 @@ interface VocabularyLossAttributes {
 // The output projection and the cross-entropy in one: logits are the largest values of a step. The loss of a row depends on
 // its own logits alone, so its gradient is known, up to the factor ȳᵢ, while they are there, and they need not be kept.
 // With a soft cap its slope multiplies each probability, and Wₜ.
+//
+// A low-rank matrix beside W, as LoRA has it, is z = x·Wᵀ + u·Pᵀ, P [V, R];  ∂ℓᵢ/∂uᵢ = softmax(zᵢ)·P − Pₜ
 const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   name: "VocabularyLoss",
   infer: (types) => {
@@ -32,37 +34,49 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
     const targets = input("VocabularyLoss", types, 2, 1, "int64");
     expectEqual("VocabularyLoss", "rows of x and targets", extent(x.shape, 0), extent(targets.shape, 0));
     expectEqual("VocabularyLoss", "columns of x and of W", extent(x.shape, 1), extent(weight.shape, 1));
-    return [float32(extent(x.shape, 0)), float32(...x.shape)]; // ℓ [S], ∂ℓᵢ/∂xᵢ [S, C]
+    const own = [float32(extent(x.shape, 0)), float32(...x.shape)]; // ℓ [S], ∂ℓᵢ/∂xᵢ [S, C]
+    if (types[3] === undefined && types[4] === undefined) return own;
+    const factors = input("VocabularyLoss", types, 3, 2);
+    const table = input("VocabularyLoss", types, 4, 2);
+    expectEqual("VocabularyLoss", "rows of x and u", extent(x.shape, 0), extent(factors.shape, 0));
+    expectEqual("VocabularyLoss", "columns of u and P", extent(factors.shape, 1), extent(table.shape, 1));
+    expectEqual("VocabularyLoss", "rows of W and P", extent(weight.shape, 0), extent(table.shape, 0));
+    return [...own, float32(...factors.shape)]; // ∂ℓᵢ/∂uᵢ [S, R]
   },
-  gradient: ({ inputs: [x, weight, targets], outputs: [, rowGradients], dys: [dy, dyGradients], wants, attributes }) => {
-    if (!attributes.differentiable || dyGradients !== undefined)
+  gradient: ({ inputs: [x, weight, targets, factors, table], outputs, dys: [dy, ...others], wants, attributes }) => {
+    if (!attributes.differentiable || others.some((other) => other !== undefined))
       throw new Error("VocabularyLoss has a gradient where it is asked for, and no second one");
-    if (rowGradients === undefined || dy === undefined) return [];
+    if (dy === undefined || x === undefined || weight === undefined || targets === undefined) return [];
+    const column = reshape(dy, [extent(dy.shape, 0), 1]);
+    const rows = (wanted: boolean | undefined, gradient: Tensor | undefined) => (wanted && gradient ? mul(gradient, column) : undefined);
+    const ofMatrix = (of: "weight" | "table") => vocabularyGradient({ x, weight, targets, dy, factors, table }, { ...attributes, of });
     return [
-      wants[0] ? mul(rowGradients, reshape(dy, [extent(dy.shape, 0), 1])) : undefined, // x̄ᵢ = ȳᵢ·∂ℓᵢ/∂xᵢ
-      wants[1] && x && weight && targets ? vocabularyGradient(x, weight, targets, dy, attributes) : undefined,
+      rows(wants[0], outputs[1]), // x̄ᵢ = ȳᵢ·∂ℓᵢ/∂xᵢ
+      wants[1] ? ofMatrix("weight") : undefined,
+      undefined,
+      rows(wants[3], outputs[2]), // ūᵢ = ȳᵢ·∂ℓᵢ/∂uᵢ
+      wants[4] ? ofMatrix("table") : undefined,
     ];
   },
   lower: {
-    cpu: (e, { inputs: [x = "", weight = "", targets = ""], attributes, types }) => {
+    cpu: (e, { inputs: [x = "", weight = "", targets = "", factors = "", table = ""], attributes, types }) => {
       const shape = weightShape(types);
-      const rows = splitEvenly(e, x, attributes.chunks, 0);
-      const wanted = splitEvenly(e, targets, attributes.chunks, 0);
-      const chunks = rows.map((row, index) => {
-        const target = wanted[index] ?? "";
-        return lossOfChunk(e, { x: row, weight, targets: target, column: unsqueeze(e, target, [1]), shape }, attributes);
+      const [rows, wanted, lowRank] = [x, targets, factors].map((value) => (value === "" ? [] : splitEvenly(e, value, attributes.chunks, 0)));
+      const chunks = (rows ?? []).map((row, index) => {
+        const target = wanted?.[index] ?? "";
+        const chunk = { x: row, weight, shape, factors: lowRank?.[index] ?? "", table };
+        return lossOfChunk(e, { ...chunk, targets: target, column: unsqueeze(e, target, [1]) }, attributes);
       });
-      return separate(e, concat(e, chunks, 0), shape[1], attributes);
+      return separate(e, concat(e, chunks, 0), widthsOf(types), attributes);
     },
     // int64 cannot be split there: the rows are one chunk.
-    webgpu: (e, { inputs: [x = "", weight = "", targets = ""], attributes, types }) => {
-      const shape = weightShape(types);
-      const whole = lossOfChunk(e, { x, weight, targets, column: e.column(targets), shape }, attributes);
-      return separate(e, whole, shape[1], attributes);
+    webgpu: (e, { inputs: [x = "", weight = "", targets = "", factors = "", table = ""], attributes, types }) => {
+      const whole = { x, weight, shape: weightShape(types), factors, table, targets, column: e.column(targets) };
+      return separate(e, lossOfChunk(e, whole, attributes), widthsOf(types), attributes);
     },
   },
-  cost: ([x = [], weight = []], { chunks, differentiable, softCap }) => ({
-    flops: (differentiable ? 4 : 2) * count(x) * (weight[0] ?? 0),
+  cost: ([x = [], weight = [], , factors = []], { chunks, differentiable, softCap }) => ({
+    flops: (differentiable ? 4 : 2) * (count(x) + (factors.length === 0 ? 0 : count(factors))) * (weight[0] ?? 0),
     // Logits and probabilities, beside the tanh of a soft cap and its slope.
     scratch: ((softCap === undefined ? 2 : 4) * (x[0] ?? 0) * (weight[0] ?? 0)) / chunks,
   }),
@@ -73,28 +87,28 @@ function weightShape([, weight]: readonly (TensorType | undefined)[]): readonly 
   return [size(0), size(1)];
 }
 
-interface Chunk {
-  readonly x: string;
-  readonly weight: string;
+/** Columns of the gradients: those of x and, where there are factors, theirs. */
+function widthsOf([x, , , factors]: readonly (TensorType | undefined)[]): readonly number[] {
+  return [x, factors].flatMap((type) => (type === undefined ? [] : [fixed("VocabularyLoss", extent(type.shape, 1))]));
+}
+
+interface Chunk extends LogitInputs {
   readonly targets: string;
   /** The targets as [S, 1]. */
   readonly column: string;
-  /** Of the weight, [V, C]. */
-  readonly shape: readonly [number, number];
 }
 
 /**
- * Rows x [S, C] → their losses [S, 1], behind their gradients, [S, C + 1], where those are wanted: as one value, so that the
+ * Rows x [S, C] → their losses [S, 1], behind their gradients, [S, C + R + 1], where those are wanted: as one value, so that the
  * engine is done with one chunk before it begins another.
  *
  * The log-sum-exp is max(z) − log max(softmax(z)): the softmax of the largest logit is never below 1/V. (The CPU's own
  * ReduceLogSumExp, which adds one by one, is 5e-5 too small over a vocabulary of 49,152, and four times slower.)
  */
 function lossOfChunk(e: Emitter, chunk: Chunk, { differentiable, softCap }: VocabularyLossAttributes): string {
-  const { x, weight, targets, column, shape } = chunk;
+  const { weight, table, targets, column, shape } = chunk;
   const int8 = e.target === "cpu" ? e.int8(weight) : undefined;
-  const products = int8 === undefined ? timesTableTransposed(e, x, weight, shape) : int8Forward(e, x, int8); // [S, V]
-  const { values: logits, tanh } = capped(e, softCap === undefined ? products : times(e, products, 1 / softCap), softCap);
+  const { values: logits, tanh } = vocabularyLogits(e, chunk, softCap); // [S, V]
   const chosen = e.emit("GatherElements", [logits, column], { attributes: { axis: { int: 1 } } })[0]; // [S, 1]
   const probabilities = softmax(e, logits);
   const largest = reduceMax(e, probabilities, 1);
@@ -108,7 +122,9 @@ function lossOfChunk(e: Emitter, chunk: Chunk, { differentiable, softCap }: Voca
     int8 === undefined
       ? timesTable(e, weights, weight, shape, { addend: timesSlope(e, rows, slope), addendScale: -1 })
       : int8Gradients(e, weights, int8, { losses, column, rows, vocabulary: shape[0], largest, slope });
-  return concat(e, [gradients, losses], 1);
+  if (table === "") return concat(e, [gradients, losses], 1);
+  const ofFactors = binary(e, "Sub", gemm(e, weights, table), timesSlope(e, rowsOfTable(e, table, targets), slope)); // [S, R]
+  return concat(e, [gradients, ofFactors, losses], 1);
 }
 
 /** x times the slope of a soft cap, where there is one. */
@@ -180,12 +196,17 @@ function ditherTable(vocabulary: number): Float32Array {
   return table;
 }
 
-/** [S, 1] or [S, C + 1] → ℓ [S] and, where there are any, the gradients [S, C]. */
-function separate(e: Emitter, packed: string, columns: number, { differentiable }: VocabularyLossAttributes): readonly string[] {
+/** [S, 1] or [S, C + R + 1] → ℓ [S] and, where there are any, the gradients [S, C] and [S, R]. */
+function separate(
+  e: Emitter,
+  packed: string,
+  widths: readonly number[],
+  { differentiable }: VocabularyLossAttributes,
+): readonly string[] {
   const flat = (column: string) => e.emit("Squeeze", [column, e.ints([1])])[0];
   if (!differentiable) return [flat(packed)];
-  const [gradients, losses = ""] = e.emit("Split", [packed, e.ints([columns, 1])], { outputs: 2, attributes: { axis: { int: 1 } } });
-  return [flat(losses), gradients];
+  const parts = e.emit("Split", [packed, e.ints([...widths, 1])], { outputs: widths.length + 1, attributes: { axis: { int: 1 } } });
+  return [flat(parts.at(-1) ?? ""), ...parts.slice(0, -1)];
 }
 
 /** Chunks of a vocabulary's loss hold about this many rows: enough for fast products, few enough for the memory of logits. */
@@ -201,9 +222,21 @@ export function lossChunks(rows: number, vocabulary: number): number {
   return chunksOf(rows, size, size < ROWS_PER_CHUNK ? MOST_OF_FEWER_ROWS : undefined);
 }
 
+/** A low-rank matrix beside the W of a vocabulary's projection, z = x·Wᵀ + u·Pᵀ. */
+export interface BesideVocabulary {
+  readonly factors: Tensor; // u [S, R]
+  readonly table: Tensor; // P [V, R]
+}
+
 /** x [S, C], W [V, C], targets int64 [S] → the negative log-likelihood of each row's target [S], in nats. */
-export function vocabularyLoss(x: Tensor, weight: Tensor, targets: Tensor, attributes: VocabularyLossAttributes): Tensor {
-  const [losses] = applyAll(vocabularyLossOp, [x, weight, targets], attributes);
+export function vocabularyLoss(
+  x: Tensor,
+  weight: Tensor,
+  targets: Tensor,
+  { beside, ...attributes }: VocabularyLossAttributes & { readonly beside?: BesideVocabulary | undefined },
+): Tensor {
+  const inputs = [x, weight, targets, ...(beside === undefined ? [] : [beside.factors, beside.table])];
+  const [losses] = applyAll(vocabularyLossOp, inputs, attributes);
   if (losses === undefined) throw new Error("VocabularyLoss has no output");
   return losses;
 }

@@ -274,6 +274,39 @@ def capped_loss():
     case("vocabularyLoss: soft cap", {"n": 8}, inputs, ["x", "weight"], compute)
 
 
+def low_rank_loss():
+    """A matrix of rank 2 beside W; row 0 is certain and right, row 1 certain and wrong, by what that matrix adds."""
+    x, weight, factors, table = normal(8, 4), normal(9, 4), normal(8, 2), normal(9, 2)
+    factors[0] = 30 * table[3]
+    factors[1] = 30 * table[2]
+    inputs = dict(x=x, weight=weight, targets=np.array([3, 4, 0, 8, 8, 0, 4, 2]), factors=factors, table=table)
+    names = ["x", "weight", "factors", "table"]
+
+    def loss(x, weight, targets, factors, table):
+        return F.cross_entropy(x @ weight.T + factors @ table.T, targets, reduction="none")
+
+    def capped(x, weight, targets, factors, table):
+        return F.cross_entropy(2 * torch.tanh((x @ weight.T + factors @ table.T) / 2), targets, reduction="none")
+
+    case("vocabularyLoss: low rank", {"n": 8}, inputs, names, loss)
+    case("vocabularyLoss: low rank, measured", {"n": 8}, inputs, [], loss)
+    milder = inputs | dict(factors=normal(8, 2))
+    case("vocabularyLoss: low rank, soft cap", {"n": 8}, milder, names, capped)
+
+
+def products():
+    a, b = normal(5, 4), normal(4, 3)
+    for turn_a in (False, True):
+        for turn_b in (False, True):
+            words = " and ".join(name for name, turned in (("a", turn_a), ("b", turn_b)) if turned)
+            inputs = dict(a=np.ascontiguousarray(a.T) if turn_a else a, b=np.ascontiguousarray(b.T) if turn_b else b)
+
+            def compute(a, b, turn_a=turn_a, turn_b=turn_b):
+                return 0.5 * (a.T if turn_a else a) @ (b.T if turn_b else b)
+
+            case("matrixProduct" + (f": {words} transposed" if words else ""), {"n": 5}, inputs, ["a", "b"], compute)
+
+
 def dropout():
     table = rng.random(40).astype(np.float32)
     rate, n = 0.4, 5
@@ -478,6 +511,10 @@ def main():
     case("splitRows", {}, dict(x=normal(3, 3)), [], lambda x: x.split([2, 1]))
     in_batch_loss()
     row_adapters()
+    low_rank_loss()
+    products()
+    numbers = torch.tensor([[2.0], [-1.0], [0.0], [3.0], [2.0]])
+    case("oneHot", {"n": 5}, dict(x=numbers.float().numpy()), [], lambda x: (x == torch.arange(3)).double())
 
 
 if __name__ == "__main__":

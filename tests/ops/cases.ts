@@ -18,7 +18,9 @@ import { l2Normalise } from "../../src/ops/l2-normalise.js";
 import { layerNorm } from "../../src/ops/layer-norm.js";
 import { linear } from "../../src/ops/linear.js";
 import { magnitudeGain } from "../../src/ops/magnitude-gain.js";
+import { matrixProduct } from "../../src/ops/matrix-product.js";
 import { mul } from "../../src/ops/mul.js";
+import { oneHot } from "../../src/ops/one-hot.js";
 import { poolRows } from "../../src/ops/pool-rows.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { rmsNorm } from "../../src/ops/rms-norm.js";
@@ -394,24 +396,50 @@ interface LossKind {
   /** Measuring wants no gradients. */
   readonly differentiable: boolean;
   readonly softCap?: number;
+  /** Rank of a matrix beside W. */
+  readonly rank?: number;
 }
 
 /** The rows of a vocabulary's loss whole and in chunks. */
-function lossCases(golden: string, [columns, classes]: readonly [number, number], { differentiable, softCap }: LossKind): OpCase[] {
+function lossCases(golden: string, [columns, classes]: readonly [number, number], { differentiable, softCap, rank }: LossKind): OpCase[] {
   return [1, 2, 4].map((chunks) => {
     const n = product(chunks, "n");
+    const matrix = differentiable ? trained : fixed;
     return {
       name: chunks === 1 ? golden : `${golden}, in ${chunks} chunks`,
       whole: { golden, dimensions: ({ n = 0 }) => ({ n: n / chunks }) },
       inputs: {
-        x: differentiable ? trained(n, columns) : fixed(n, columns),
-        weight: differentiable ? trained(classes, columns) : fixed(classes, columns),
+        x: matrix(n, columns),
+        weight: matrix(classes, columns),
         targets: index(classes, n),
+        ...(rank === undefined ? {} : { factors: matrix(n, rank), table: matrix(classes, rank) }),
       },
       dimensions: [{ n: 1 }, { n: 3 }],
-      build: ({ x, weight, targets }) => [vocabularyLoss(x!, weight!, targets!, { chunks, differentiable, softCap })],
+      build: ({ x, weight, targets, factors, table }) => {
+        const beside = factors && table && { factors, table };
+        return [vocabularyLoss(x!, weight!, targets!, { chunks, differentiable, softCap, beside })];
+      },
     } satisfies OpCase;
   });
+}
+
+/** Products of matrices either of which may lie transposed. */
+function productCases(extent: Extent): OpCase[] {
+  const [inner, columns] = [extent(4), extent(3)];
+  return [false, true].flatMap((transposeA) =>
+    [false, true].map((transposeB): OpCase => {
+      const turned = [...(transposeA ? ["a"] : []), ...(transposeB ? ["b"] : [])].join(" and ");
+      return {
+        name: `matrixProduct${turned === "" ? "" : `: ${turned} transposed`}`,
+        inputs: {
+          a: transposeA ? trained(inner, "n") : trained("n", inner),
+          b: transposeB ? trained(columns, inner) : trained(inner, columns),
+        },
+        dimensions: rows,
+        build: ({ a, b }) => [matrixProduct(a!, b!, { scale: 0.5, transposeA, transposeB })],
+      };
+    }),
+  );
 }
 
 function activationCases(extent: Extent): OpCase[] {
@@ -565,6 +593,7 @@ export function casesOf(extent: Extent): readonly OpCase[] {
   const [rotated, positions, angles] = [extent(3), extent(8, TOKENS), extent(2)];
   const gated = extent(5);
   const vocabulary = [extent(4), extent(9)] as const;
+  const tableRank = extent(2);
   return [
     ...elementwiseCases("add", add, extent),
     ...elementwiseCases("mul", mul, extent),
@@ -598,6 +627,16 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     ...lossCases("vocabularyLoss", vocabulary, { differentiable: true }),
     ...lossCases("vocabularyLoss: measured", vocabulary, { differentiable: false }),
     ...lossCases("vocabularyLoss: soft cap", vocabulary, { differentiable: true, softCap: 2 }),
+    ...lossCases("vocabularyLoss: low rank", vocabulary, { differentiable: true, rank: tableRank }),
+    ...lossCases("vocabularyLoss: low rank, measured", vocabulary, { differentiable: false, rank: tableRank }),
+    ...lossCases("vocabularyLoss: low rank, soft cap", vocabulary, { differentiable: true, softCap: 2, rank: tableRank }),
+    ...productCases(extent),
+    {
+      name: "oneHot",
+      inputs: { x: given(["n", 1], (random, count) => Array.from({ length: count }, () => random.below(5) - 1)) },
+      dimensions: rows,
+      build: ({ x }) => [oneHot(x!, 3)],
+    },
     {
       name: "dropout",
       inputs: {

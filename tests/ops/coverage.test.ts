@@ -19,7 +19,7 @@ const withoutGradient = [
   "InBatchLossGradient",
   "L2NormaliseGradient",
   "LayerNormGradient",
-  "MatrixProduct",
+  "OneHot",
   "RmsNormGradient",
   "RowAdapters",
   "RowsFromGradient",
