@@ -8,6 +8,7 @@ import type { LanguageModelGraph, LinearGroup, LinearLayer } from "../models/arc
 import { frozenLayersOf, throughFrozen } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
+import { withBeside } from "../models/parts/vocabulary-head.js";
 import { type CacheUse, cachedAttention } from "../ops/cached-attention.js";
 import { frozenLayers } from "../ops/frozen-layers.js";
 import { gatherRows } from "../ops/gather-rows.js";
@@ -64,7 +65,8 @@ export function buildGenerationGraph({ model, layout, sites, maxPositions, use }
   };
   const windows: (number | undefined)[] = [];
 
-  const { inputs: whole, weight, head, trained } = modelWeights(graph, layout, model);
+  const weights = modelWeights(graph, layout, model);
+  const { inputs: whole, weight, trained } = weights;
   const frozen = (x: Tensor, weights: readonly Tensor[]) => frozenLayers(x, weights, { oneRow: use === "oneToken" });
   // Frozen layers may be stored as one, those that are trained whole among them: they are read together, and its outputs replaced.
   const products = frozenGroups(model, (x, group) => {
@@ -80,12 +82,14 @@ export function buildGenerationGraph({ model, layout, sites, maxPositions, use }
   const base = frozenLayersOf(products, weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, base);
   const byRow = sites === undefined ? undefined : attachRows(graph, sites, base, { oneRow: use === "oneToken" });
+  const ids = graph.input("ids", { dtype: "int64", shape: [ROWS] });
   const hidden = model.hidden({
     graph,
-    ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
+    ids,
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions,
     weight,
+    embed: weights.embed(ids, adapter),
     linear: adapter?.linear ?? byRow ?? plainLinear((x, layer) => throughFrozen(base, x, layer)),
     attend: (q, k, v, { block, scale = 1 / Math.sqrt(headSize), window: given, softCap }) => {
       const window = given === undefined || given >= maxPositions ? undefined : given; // it holds the longest sequence
@@ -98,9 +102,11 @@ export function buildGenerationGraph({ model, layout, sites, maxPositions, use }
       return cachedAttention(inputs, { heads, kvHeads, scale, softCap, use });
     },
   }); // [N, C]
-  const [states, headWeight] = [gatherRows(hidden, last), head()];
-  const [logits] = headWeight.source.kind === "weight" ? frozen(states, [headWeight]) : [linear(states, headWeight)]; // [B, V]
-  if (logits === undefined) throw new Error("the head has no output");
+  const states = gatherRows(hidden, last);
+  const head = weights.head(states, adapter);
+  const [plain] = head.weight.source.kind === "weight" ? frozen(states, [head.weight]) : [linear(states, head.weight)]; // [B, V]
+  if (plain === undefined) throw new Error("the head has no output");
+  const logits = withBeside(plain, head);
   graph.output("logits", model.logitSoftCap === undefined ? logits : softCap(logits, model.logitSoftCap));
   return { graph, inputs: new Map([...(adapter?.inputs ?? []), ...whole]), windows };
 }

@@ -1,10 +1,12 @@
 import { RunError } from "../errors.js";
-import type { ModelGraph } from "../models/architecture.js";
 import { transposed } from "../weights/kernels/transpose.js";
 import type { AdaptedLayer, AdapterLayer, LinearLayer } from "./layer.js";
 import { type AdapterLayout, buildLayout, viewOf, type WholeTensor } from "./layout.js";
 import type { AdapterSpec, Initialisation } from "./spec.js";
+import { adaptableGroups, type VocabularyModel } from "./tables.js";
 import { shortestNames } from "./targets.js";
+import { holdsTokens, tokenRows } from "./trained-tokens.js";
+import { EMBEDDING_A, EMBEDDING_B } from "./variants/embedding.js";
 import { type Method, variantOf } from "./variants/index.js";
 import { A, B } from "./variants/lora.js";
 import type { VariantSettings } from "./variants/variant.js";
@@ -60,6 +62,8 @@ export interface AdapterConfig {
   readonly settings?: VariantSettings;
   /** The biases that are trained too. */
   readonly bias: BiasChoice;
+  /** Tokens whose rows of the table of embeddings are trained, as PEFT's `trainable_token_indices`. */
+  readonly trainedTokens?: readonly number[] | undefined;
   /** A table of embeddings that is trained is the head too, as PEFT's `ensure_weight_tying`. */
   readonly tiesWeights: boolean;
 }
@@ -103,6 +107,7 @@ export function configOf(
     taskType,
     trainedModules: [...trainedModules, ...trainedModulesOf(layout.modules, spec)],
     bias: spec.bias ?? "none",
+    trainedTokens: spec.tokens,
     tiesWeights: spec.tiesWeights ?? false,
     settings: spec.settings ?? {},
   };
@@ -119,9 +124,9 @@ export interface AdapterVectors {
  * the vector changes them.
  */
 export function adapterFromVectors(config: AdapterConfig, layout: AdapterLayout, vectors: AdapterVectors, labelling?: Labelling): Adapter {
-  const { variant, groups, modules } = layout;
-  const layers = groups.flatMap((group) =>
-    group.layers.map(({ parameters, ...layer }) => {
+  const { groups, modules } = layout;
+  const layers = groups.flatMap(({ variant, layers }) =>
+    layers.map(({ parameters, ...layer }) => {
       const values = [...parameters].map(
         ([name, place]) => [name, viewOf(place.isTrained ? vectors.trainables : vectors.frozen, place)] as const,
       );
@@ -129,21 +134,20 @@ export function adapterFromVectors(config: AdapterConfig, layout: AdapterLayout,
     }),
   );
   const trained = modules.flatMap((entry) => storedTensors(entry, viewOf(vectors.trainables, entry)));
-  const found = { ...config.settings, ...variant.found?.(layers) };
+  const found = { ...config.settings, ...layout.variant.found?.(layers) };
   return { config: storedConfig({ ...config, settings: found }), layers, trained, labelling };
 }
 
 /** A tensor of the model as files have it: what is tied stands there twice, as PEFT asks for it. */
-function storedTensors({ name, shape, places = [name], isConv1D }: WholeTensor, values: Float32Array): TrainedTensor[] {
+function storedTensors({ name, shape, places = [name], isConv1D, rows }: WholeTensor, values: Float32Array): TrainedTensor[] {
+  if (rows !== undefined) return [{ name, shape, values }];
   if (!isConv1D) return places.map((place) => ({ name: place, shape, values }));
   return [{ name, shape: shape.toReversed(), values: transposed(values, shape[1] ?? 1) }];
 }
 
 /** What an adapter has trained whole, as the model reads it. */
-export function wholeBeside(
-  { trained = [], config }: Adapter,
-  { linearGroups, head }: AdaptedModel,
-): (WholeTensor & { values: Float32Array })[] {
+export function wholeBeside({ trained = [], config }: Adapter, model: AdaptedModel): (WholeTensor & { values: Float32Array })[] {
+  const { linearGroups, head } = model;
   const turned = conv1dWeights(linearGroups);
   const tied = config.tiesWeights ? tiedPlaces({ head }) : [];
   const [table] = tied;
@@ -151,6 +155,7 @@ export function wholeBeside(
     .filter(({ name }) => name === table || !tied.includes(name)) // PEFT writes what is tied twice
     .map(({ name, shape, values }) => ({
       name,
+      ...(holdsTokens(name) ? tokenRows(model, config.trainedTokens ?? []) : {}),
       ...(turned.has(name) ? { shape: shape.toReversed(), values: transposed(values, shape[1] ?? 1), isConv1D: true } : { shape, values }),
       ...(name === table ? { places: tied } : {}),
     }));
@@ -178,7 +183,7 @@ export function widenedConfig(config: AdapterConfig, ranks: number): AdapterConf
 }
 
 /** What laying an adapter out asks of a model. */
-export type AdaptedModel = Pick<ModelGraph, "linearGroups" | "head">;
+export type AdaptedModel = VocabularyModel;
 
 /**
  * Lays an adapter out beside a model that it fits (see `checkFit`): the groups of the model, without the layers that the adapter leaves
@@ -186,7 +191,7 @@ export type AdaptedModel = Pick<ModelGraph, "linearGroups" | "head">;
  */
 export function vectorFromAdapter(adapter: Adapter, model: AdaptedModel): { layout: AdapterLayout; vector: Float32Array } {
   const byName = new Map(adapter.layers.map((layer) => [layer.name, layer]));
-  const adapted = model.linearGroups
+  const adapted = adaptableGroups(model)
     .map((group) => group.flatMap((layer) => withStrength(layer, byName.get(layer.name))))
     .filter((group) => group.length > 0);
   const whole = wholeBeside(adapter, model);
@@ -199,7 +204,8 @@ export function vectorFromAdapter(adapter: Adapter, model: AdaptedModel): { layo
   for (const layer of layout.groups.flatMap((group) => group.layers)) {
     const values = byName.get(layer.name);
     if (values === undefined) continue;
-    const stored = new Map([...(values.vectors ?? []), [A, values.a] as const, [B, values.b] as const]);
+    const pair = { [A]: values.a, [B]: values.b, [EMBEDDING_A]: values.b, [EMBEDDING_B]: values.a };
+    const stored = new Map([...(values.vectors ?? []), ...Object.entries(pair)]);
     for (const [name, place] of layer.parameters) if (place.isTrained) viewOf(vector, place).set(stored.get(name) ?? []);
     byName.delete(layer.name);
   }

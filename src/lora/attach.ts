@@ -1,14 +1,23 @@
 import type { Graph, Tensor } from "../graph/graph.js";
 import type { LinearGroup, LinearLayer, ModelContext } from "../models/architecture.js";
 import { type FrozenLayers, throughFrozen } from "../models/parts/layer-bias.js";
+import { gatherRows } from "../ops/gather-rows.js";
 import { linear } from "../ops/linear.js";
 import { splitColumns } from "../ops/split-columns.js";
 import { splitRows } from "../ops/split-rows.js";
+import type { BesideVocabulary } from "../ops/vocabulary-loss.js";
 import type { AdapterLayout, LaidOutGroup, LaidOutLayer, LayoutEntry, PlacedParameter } from "./layout.js";
+import { HEAD } from "./tables.js";
+import type { LayerRows } from "./variants/variant.js";
+import { moduleOf } from "./whole-tensors.js";
 
 /** Tensors of an adapter as inputs of a graph. */
 export interface AttachedAdapter {
   readonly linear: ModelContext["linear"];
+  /** The rows of ids int64 [N] in a table of embeddings, of which `rowsOf` reads the frozen ones: [N, C]. */
+  embed(table: string, ids: Tensor, rowsOf: (ids: Tensor) => Tensor): Tensor;
+  /** What an adapter at the head adds to the logits of x [N, C]; undefined where none sits there. */
+  besideHead(x: Tensor): BesideVocabulary | undefined;
   /** Input name → its place in the vector of trainables, in the order of the vector. */
   readonly inputs: ReadonlyMap<string, LayoutEntry>;
   /** The same of the vector of what training leaves as it started. */
@@ -38,8 +47,8 @@ export function attachAdapter(
   };
   for (const group of layout.groups) for (const entry of fedEntries(group)) tensorOf(entry);
 
-  /** The layers of a group over their input, by name: the outputs. */
-  const adapted = (x: Tensor, { layers, stacks }: LaidOutGroup) => {
+  /** What the variant of each layer of a group sees over their input. */
+  const rowsOf = (x: Tensor, { layers, stacks }: LaidOutGroup): readonly (readonly [LaidOutLayer, LayerRows])[] => {
     const dropped = regularise(x);
     const multiplied = new Map(
       stacks.map(({ parameter, entry, rows, parts, multiplies }) => {
@@ -47,33 +56,44 @@ export function attachAdapter(
         return [parameter, parts.map((part) => all[part])] as const;
       }),
     );
-    return new Map(
-      layers.map((layer, index) => [
-        layer.name,
-        () =>
-          layout.variant.forward(layer, {
-            input: x,
-            dropped,
-            product: (rows) => frozen.product(rows, layer),
-            addBias: (y) => frozen.addBias(y, layer),
-            parameter: (name) => {
-              const stack = stacks.find((each) => each.parameter === name);
-              if (stack === undefined) return tensorOf(placeOf(layer, name));
-              return known(splitRows(tensorOf(stack.entry), stack.rows)[stack.parts[index] ?? 0], name);
-            },
-            multiplied: (name) => known(multiplied.get(name)?.[index], name),
-          }),
-      ]),
-    );
+    return layers.map((layer, index) => [
+      layer,
+      {
+        input: x,
+        dropped,
+        product: (rows) => frozen.product(rows, layer),
+        addBias: (y) => frozen.addBias(y, layer),
+        parameter: (name) => {
+          const stack = stacks.find((each) => each.parameter === name);
+          if (stack === undefined) return tensorOf(placeOf(layer, name));
+          return known(splitRows(tensorOf(stack.entry), stack.rows)[stack.parts[index] ?? 0], name);
+        },
+        multiplied: (name) => known(multiplied.get(name)?.[index], name),
+      },
+    ]);
   };
   return {
     inputs,
     frozenInputs,
     linear: <G extends LinearGroup>(x: Tensor, group: G) => {
       const laidOut = group.flatMap(({ name }) => groups.get(name) ?? [])[0];
-      const forward = laidOut === undefined ? undefined : adapted(x, laidOut);
-      const outputs = group.map((layer: LinearLayer) => forward?.get(layer.name)?.() ?? throughFrozen(frozen, x, layer)); // [N, out]
+      const rows = laidOut === undefined ? [] : rowsOf(x, laidOut);
+      const forward = new Map(rows.map(([layer, of]) => [layer.name, () => laidOut?.variant.forward(layer, of)] as const));
+      const outputs = group.map((layer: LinearLayer) => forward.get(layer.name)?.() ?? throughFrozen(frozen, x, layer)); // [N, out]
       return outputs as { readonly [K in keyof G]: Tensor };
+    },
+    embed: (table, ids, frozenRows) => {
+      const group = groups.get(moduleOf(table));
+      const [layer] = group?.layers ?? [];
+      if (group === undefined || layer === undefined) return frozenRows(ids);
+      const parameter = (name: string) => tensorOf(placeOf(layer, name));
+      const multiplied = (name: string) => gatherRows(parameter(name), ids); // [N, R]
+      return group.variant.forward(layer, { input: ids, dropped: ids, product: frozenRows, addBias: (y) => y, parameter, multiplied });
+    },
+    besideHead: (x) => {
+      const group = groups.get(HEAD);
+      const [rows] = group === undefined ? [] : rowsOf(x, group);
+      return rows && group?.variant.lowRank?.(...rows);
     },
   };
 }

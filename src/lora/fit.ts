@@ -1,11 +1,12 @@
 import { InputError } from "../errors.js";
 import { aliases } from "../hub/aliases.js";
 import { parseHubName } from "../hub/model-name.js";
-import type { ModelGraph } from "../models/architecture.js";
 import type { Adapter, AdapterLayer, TrainedTensor } from "./adapter.js";
 import type { LinearLayer } from "./layer.js";
+import { HEAD, type VocabularyModel } from "./tables.js";
 import { targetTest } from "./target-modules.js";
 import { nearestNames } from "./targets.js";
+import { holdsTokens, tableOf } from "./trained-tokens.js";
 import { conv1dWeights, placesOf } from "./whole-tensors.js";
 
 /** As many mismatches as one error spells out; the rest are counted. */
@@ -14,7 +15,7 @@ const LISTED_MISMATCHES = 20;
 /** What an adapter may have trained whole. */
 export interface Trainable {
   /** The model, whose weights it may replace; without it none of them. */
-  readonly model?: Pick<ModelGraph, "weights" | "head" | "linearGroups"> | undefined;
+  readonly model?: VocabularyModel | undefined;
   /** The tensors of the head that it is used with, all of which it must have. */
   readonly head?: readonly Pick<TrainedTensor, "name" | "shape">[] | undefined;
 }
@@ -29,9 +30,16 @@ export function checkFit(adapter: Adapter, layers: readonly LinearLayer[], model
   const names = [...byName.keys()];
   const mismatches = adapter.layers.flatMap((layer) => mismatchOf(layer, byName.get(layer.name), names));
   const trained = adapter.trained ?? [];
-  mismatches.push(...trainedMismatches(trained, head, model));
+  mismatches.push(...tokenMismatches(adapter, model));
+  mismatches.push(
+    ...trainedMismatches(
+      trained.filter(({ name }) => !holdsTokens(name)),
+      head,
+      model,
+    ),
+  );
   if (adapter.layers.length === 0 && trained.length === 0 && head.length === 0) mismatches.push("it has no layer at all");
-  else if (adapter.layers.length > 0) mismatches.push(...missingLayers(adapter, names));
+  else if (adapter.layers.length > 0) mismatches.push(...missingLayers(adapter, layers));
   if (mismatches.length === 0) return;
 
   const shown = mismatches.slice(0, LISTED_MISMATCHES).map((mismatch) => `\n- ${mismatch}`);
@@ -39,6 +47,25 @@ export function checkFit(adapter: Adapter, layers: readonly LinearLayer[], model
   throw new InputError(
     `The adapter does not fit the model ${modelName} (${mismatches.length} ${mismatches.length === 1 ? "mismatch" : "mismatches"}).${advice(adapter.config.baseModel, modelName)}${shown.join("")}${rest > 0 ? `\n- and ${rest} more` : ""}`,
   );
+}
+
+/** Trained tokens are rows of the table that the model reads. */
+function tokenMismatches({ trained = [], config: { trainedTokens = [] } }: Adapter, model: Trainable["model"]): string[] {
+  return trained
+    .filter(({ name }) => holdsTokens(name))
+    .flatMap(({ name, shape }) => {
+      if (model === undefined) return [`${name}: trained tokens are not read here`];
+      if (tableOf(name) !== model.embedding)
+        return [`${name}: the rows of ${tableOf(name)} are trained, the model's table is ${model.embedding}`];
+      const [rows = 0, columns] = model.weights.get(model.embedding) ?? [];
+      const [count, width] = shape;
+      const most = Math.max(...trainedTokens);
+      if (width !== columns || count !== trainedTokens.length || shape.length !== 2)
+        return [
+          `${name}: ${trainedTokens.length} tokens need [${trainedTokens.length}, ${columns}], the adapter has [${shape.join(", ")}]`,
+        ];
+      return most < rows ? [] : [`${name}: token ${most} is trained, the model's table has tokens 0 to ${rows - 1}`];
+    });
 }
 
 function trainedMismatches(
@@ -69,9 +96,13 @@ function trainedMismatches(
 }
 
 /** Where no layer of the model is meant, the names are another model's: the other mismatches say so. */
-function missingLayers({ config, layers }: Adapter, names: readonly string[]): string[] {
+function missingLayers({ config, layers }: Adapter, all: readonly LinearLayer[]): string[] {
   const found = new Set(layers.map((layer) => layer.name));
-  return names
+  const { targetModules } = config;
+  const namesAll = targetModules.length === 0 || String(targetModules).toLowerCase() === "all-linear";
+  return all
+    .filter(({ name, isTable }) => !(namesAll && (isTable || name === HEAD))) // the vocabulary's have to be named
+    .map(({ name }) => name)
     .filter(targetTest(config))
     .filter((name) => !found.has(name))
     .map((name) => `${name}: the adapter's target_modules mean this layer, but its file has no matrices for it`);
@@ -94,8 +125,16 @@ function hubIdOf(model: string): string {
 }
 
 function mismatchOf(adapted: AdapterLayer, layer: LinearLayer | undefined, names: readonly string[]): string[] {
+  if (layer === undefined && (adapted.isTable || adapted.name === HEAD))
+    return [
+      `${adapted.name}: an adapter of this method is not used beside the vocabulary's matrices: fold it into its model (lorikeet merge)`,
+    ];
   if (layer === undefined)
     return [`${adapted.name}: the model has no such layer (nearest: ${nearestNames(adapted.name, names, 2).join(", ") || "none"})`];
+  if ((adapted.isTable ?? false) !== (layer.isTable ?? false))
+    return [
+      `${adapted.name}: ${adapted.isTable ? "the adapter has it as a table of embeddings, and it is a layer" : "it is a table of embeddings, and the adapter has a layer's matrices for it"}`,
+    ];
   const isAsWide = adapted.isWidest ? layer.inputs <= adapted.inputs : layer.inputs === adapted.inputs;
   if (isAsWide && layer.outputs === adapted.outputs) return [];
   return [

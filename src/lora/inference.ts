@@ -4,8 +4,9 @@ import { mul } from "../ops/mul.js";
 import { type AdaptedModel, type Adapter, vectorFromAdapter } from "./adapter.js";
 import type { LinearLayer } from "./layer.js";
 import { type AdapterLayout, buildLayout, viewOf } from "./layout.js";
+import { EMBEDDING_A, EMBEDDING_B } from "./variants/embedding.js";
 import { variantOf } from "./variants/index.js";
-import { A, B, parameterA, parameterB, storedPair } from "./variants/lora.js";
+import { A, B, lowRank, parameterA, parameterB, storedPair } from "./variants/lora.js";
 import type { InferenceForm, Variant, VariantParameter } from "./variants/variant.js";
 
 /** The names of what an answering layer may have beside A and B. */
@@ -40,7 +41,8 @@ export async function inferenceAdapter(
   const vector = new Float32Array(layout.length);
   for (const layer of layout.groups.flatMap(({ layers }) => layers)) {
     const { a, b, gain, offset } = formOf(forms, layer);
-    const values: Readonly<Record<string, Float32Array | undefined>> = { [A]: a, [B]: b, [GAIN]: gain, [OFFSET]: offset };
+    const pair = { [A]: a, [B]: b, [EMBEDDING_A]: b, [EMBEDDING_B]: a };
+    const values: Readonly<Record<string, Float32Array | undefined>> = { ...pair, [GAIN]: gain, [OFFSET]: offset };
     for (const [name, place] of layer.parameters) viewOf(vector, place).set(values[name] ?? []);
   }
   for (const [index, entry] of layout.modules.entries()) {
@@ -75,6 +77,7 @@ function answering(forms: ReadonlyMap<string, InferenceForm>): Variant {
       const adapted = linear(rows.multiplied(A), rows.parameter(B), { scale: layer.scale, addend }); // [N, out]
       return offset === undefined ? adapted : add(adapted, rows.parameter(OFFSET));
     },
+    lowRank, // at the head no layer has more than its pair
     stored: storedPair,
     vectors: [],
     storedRanks: 1,

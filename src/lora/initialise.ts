@@ -36,11 +36,14 @@ export interface StartedAdapter {
 export async function initialiseAdapter(layout: AdapterLayout, start: AdapterStart): Promise<StartedAdapter> {
   const trainables = new Float32Array(layout.length);
   const frozen = new Float32Array(layout.frozenLength);
-  const layers = layout.groups.flatMap((group) => group.layers);
-  const startOf = starts(layers, start);
-  for (const [done, layer] of layers.entries()) {
+  const layers = layout.groups.flatMap((group) => group.layers.map((layer) => ({ layer, variant: group.variant })));
+  const startOf = starts(
+    layers.map(({ layer }) => layer),
+    start,
+  );
+  for (const [done, { layer, variant }] of layers.entries()) {
     await start.pause?.(done);
-    const values = await layout.variant.initialise(layer, startOf(layer));
+    const values = await variant.initialise(layer, startOf(layer));
     for (const [name, place] of layer.parameters) {
       const found = values.get(name);
       if (found === undefined) throw new Error(`${layer.name} starts without its ${name}`);

@@ -1,4 +1,5 @@
 import type { AdaptedLayer } from "./layer.js";
+import { embeddingPair } from "./variants/embedding.js";
 import { lora } from "./variants/lora.js";
 import type { Variant, VariantParameter } from "./variants/variant.js";
 
@@ -17,6 +18,8 @@ export interface WholeTensor extends Pick<LayoutEntry, "name" | "shape"> {
   readonly places?: readonly string[] | undefined;
   /** A weight [out, in] of transformers' Conv1D, which files have as [in, out]. */
   readonly isConv1D?: boolean | undefined;
+  /** Where it is no whole weight but rows of one: their numbers. */
+  readonly rows?: readonly number[] | undefined;
 }
 
 /** A parameter of a variant there: in the vector of trainables, or in the one of what training leaves as it started. */
@@ -45,6 +48,8 @@ export interface Stack {
 
 /** Layers that read one input. */
 export interface LaidOutGroup {
+  /** That of the adapter, but at a table of embeddings. */
+  readonly variant: Variant;
   readonly layers: readonly LaidOutLayer[];
   readonly stacks: readonly Stack[];
 }
@@ -105,9 +110,10 @@ class Places {
   }
 }
 
-function layOutGroup(group: readonly AdaptedLayer[], variant: Variant, places: (isTrained: boolean) => Places): LaidOutGroup {
+function layOutGroup(group: readonly AdaptedLayer[], asked: Variant, places: (isTrained: boolean) => Places): LaidOutGroup {
   const first = group[0];
   if (first === undefined) throw new RangeError("a group has no layer");
+  const variant = first.isTable ? embeddingPair : asked;
   const other = group.find((layer) => layer.inputs !== first.inputs);
   if (other !== undefined)
     throw new RangeError(`${first.name} and ${other.name} share an input, but read ${first.inputs} and ${other.inputs} values`);
@@ -135,7 +141,7 @@ function layOutGroup(group: readonly AdaptedLayer[], variant: Variant, places: (
     return { parameter: name, entry: { ...head.at, name: joined, shape }, rows, parts: [...group.keys()], multiplies };
   });
   for (const one of wanted) for (const each of one.parameters) if (!each.multiplies) put(one, each);
-  return { layers: wanted.map(({ layer, placed }) => ({ ...layer, parameters: placed })), stacks };
+  return { variant, layers: wanted.map(({ layer, placed }) => ({ ...layer, parameters: placed })), stacks };
 }
 
 /** The name of a layer's parameter, as PEFT writes it behind its prefix. */

@@ -1,3 +1,4 @@
+import { InputError } from "../errors.js";
 import { type AdapterLayout, type LayoutEntry, type PlacedParameter, sizeOf } from "./layout.js";
 
 /** A stretch [start, end) of the vector of trainables that is updated by itself. */
@@ -15,6 +16,11 @@ export interface RateSpan {
  * so does whatever else is at the output's side, and every vector that is trained whole; biases do not decay.
  */
 export function rateSpans(layout: AdapterLayout, ratio: number): RateSpan[] {
+  const table = layout.groups.flatMap(({ layers }) => layers).find(({ isTable }) => isTable);
+  if (table !== undefined)
+    throw new InputError(
+      `LoRA+ gives the two sides of a layer different learning rates, and ${table.name} is a table of embeddings, for which PEFT has a third one, not a multiple of the others. Leave it out of the layers, or take a LoRA+ ratio of 1.`,
+    );
   const placed: readonly PlacedParameter[] = layout.groups.flatMap(({ layers }) =>
     layers.flatMap(({ parameters }) => [...parameters.values()]),
   );

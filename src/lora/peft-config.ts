@@ -16,6 +16,7 @@ const names = z.union([z.string(), z.array(z.string())]);
 const count = z.number().int().min(1).max(MAX_RANK);
 const alpha = z.number();
 const block = z.number().int().min(0);
+const tokens = z.array(z.number().int().min(0)).min(1);
 
 /** Only the fields that change what a plain LoRA computes; all have PEFT's defaults. */
 const loraFields = z.object({
@@ -34,12 +35,12 @@ const loraFields = z.object({
   modules_to_save: z.array(z.string().min(1)).nullish(),
   bias: z.enum(biasChoices).nullish(),
   ensure_weight_tying: z.boolean().nullish(),
+  trainable_token_indices: z.union([tokens, z.record(z.string(), tokens)]).nullish(),
   task_type: z.string().nullish(),
 });
 
 /** Fields that make an adapter more than a plain LoRA beside linear layers: what each asks for, in words. */
 const unsupportedFields: Readonly<Record<string, string>> = {
-  trainable_token_indices: "trained token embeddings (trainable_token_indices)",
   target_parameters: "adapted parameters outside linear layers (target_parameters)",
   layer_replication: "replicated layers (layer_replication)",
   use_qalora: "QALoRA (use_qalora)",
@@ -88,6 +89,7 @@ export function readPeftConfig(text: string, file: string, anyStart = false): Ad
     trainedModules: fields.modules_to_save ?? [],
     ...(form === undefined ? {} : { settings: form.settings(value) }),
     bias: fields.bias ?? "none",
+    trainedTokens: tokensOf(fields.trainable_token_indices ?? [], file),
     tiesWeights: fields.ensure_weight_tying ?? false,
   };
 }
@@ -103,6 +105,17 @@ function methodOf(value: Readonly<Record<string, unknown>>, file: string): Metho
   throw new InputError(
     `${file}: this adapter is ${special.join(" and ")} at once, which is not supported. In Python, merge it into its base.`,
   );
+}
+
+/** The tokens whose embeddings are trained. Of several matrices, as PEFT can have them, only those with the same tokens are one choice. */
+function tokensOf(indices: readonly number[] | Readonly<Record<string, readonly number[]>>, file: string): readonly number[] | undefined {
+  const [first, ...others] = Array.isArray(indices) ? [indices] : Object.values(indices);
+  if (others.some((other) => String(other) !== String(first))) {
+    throw new InputError(
+      `${file}: trainable_token_indices names other tokens for ${Object.keys(indices).join(" and ")}, which is not supported. In Python, merge the adapter into its base with PEFT's merge_and_unload.`,
+    );
+  }
+  return first === undefined || first.length === 0 ? undefined : first;
 }
 
 /** A file of another task, or of none, holds a plain adapter of the model's layers. */
@@ -197,7 +210,7 @@ export function writePeftConfig(config: AdapterConfig): string {
     target_modules: config.targetModules,
     target_parameters: null,
     task_type: config.taskType,
-    trainable_token_indices: null,
+    trainable_token_indices: config.trainedTokens ?? null,
     use_bdlora: null,
     use_dora: false,
     use_qalora: false,

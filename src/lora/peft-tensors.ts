@@ -4,7 +4,9 @@ import type { Checkpoint } from "../weights/checkpoint.js";
 import type { Adapter, AdapterConfig, AdapterLayer, TrainedTensor } from "./adapter.js";
 import { parameterName } from "./layout.js";
 import { strengthOf } from "./spec.js";
+import { HEAD } from "./tables.js";
 import { targetTest } from "./target-modules.js";
+import { holdsTokens } from "./trained-tokens.js";
 import { variantOf } from "./variants/index.js";
 import { pairFile } from "./variants/pair-file.js";
 import type { ShapedValues } from "./variants/variant.js";
@@ -19,11 +21,12 @@ const PREFIX = `${MODEL}model.`;
 
 /** Where PEFT keeps the tensors of a layer that it has put an adapter beside. */
 const BASE_LAYER = ".base_layer.";
+const BASE_WEIGHT = `${BASE_LAYER}weight`;
 
 /** A tensor as it is written: F32, row-major, under PEFT's name. */
 export type PeftTensor = TrainedTensor;
 
-const fileOf = ({ method }: Pick<AdapterConfig, "method">) => variantOf(method).file ?? pairFile(variantOf(method).vectors);
+const fileOf = ({ method }: Pick<AdapterConfig, "method">) => variantOf(method).file ?? pairFile(variantOf(method));
 
 /** Values that a file holds of a layer alone. */
 export function valuesIn(layer: AdapterLayer, config: Pick<AdapterConfig, "method" | "settings">): number {
@@ -82,7 +85,7 @@ export async function readPeftTensors(config: AdapterConfig, checkpoint: Checkpo
   const layers: AdapterLayer[] = [];
   for (const [name, keys] of found) {
     // PEFT would leave such a layer alone: the adapter would be another there.
-    if (!meant(name)) problems.push(`${name} has matrices, but is none of the configuration's target_modules`);
+    if (!meant(name) && !isTiedHead(name, config)) problems.push(`${name} has matrices, but is none of the configuration's target_modules`);
     const layer = form.layer({ name, ...strengthOf(config, name) }, await readAll(keys), common);
     if (typeof layer === "string") problems.push(layer);
     else layers.push(layer);
@@ -110,6 +113,7 @@ function sortOut(checkpoint: Checkpoint, config: WholeConfig, { parameters, shar
   const shared = new Map<string, string>();
   const found = new Map<string, Map<string, string>>();
   const whole = new Map<string, string>();
+  const meant = targetTest(config);
   const problems = [...checkpoint.unreadable].map(([name, type]) => `${name} is stored as ${type}; F32, F16 and BF16 are read`);
   for (const key of checkpoint.tensors.keys()) {
     const plain = plainName(key);
@@ -118,6 +122,7 @@ function sortOut(checkpoint: Checkpoint, config: WholeConfig, { parameters, shar
       shared.set(common, key);
       continue;
     }
+    if (isBaseOfAdapted(plain, config, meant)) continue;
     const parameter = parameters.find((name) => plain.endsWith(`.${name}`));
     if (parameter === undefined && isTrainedWhole(plain, config)) whole.set(plain.replace(BASE_LAYER, "."), key);
     else if (parameter === undefined) problems.push(`${key} is ${foreignTensor(key)}`);
@@ -131,22 +136,35 @@ function sortOut(checkpoint: Checkpoint, config: WholeConfig, { parameters, shar
   return { found, whole, shared, problems };
 }
 
-type WholeConfig = Pick<AdapterConfig, "trainedModules" | "bias" | "tiesWeights">;
+type WholeConfig = Pick<
+  AdapterConfig,
+  "trainedModules" | "bias" | "tiesWeights" | "trainedTokens" | "targetModules" | "excludeModules" | "blocks"
+>;
 
 /**
  * Whether a configuration means a tensor to be trained whole: it lies in a module whose path ends with one of the names, as PEFT's
  * `_set_trainable` has it, or it is one of the biases.
  */
-function isTrainedWhole(name: string, { trainedModules, bias, tiesWeights }: WholeConfig): boolean {
+function isTrainedWhole(name: string, { trainedModules, bias, tiesWeights, trainedTokens }: WholeConfig): boolean {
+  if (holdsTokens(name)) return trainedTokens !== undefined;
   const isOwnBias = name.endsWith(`${BASE_LAYER}bias`);
   if (bias !== "none" && (isOwnBias || (bias === "all" && name.endsWith(".bias")))) return true;
   if (tiesWeights && name === HEAD_WEIGHT) return true; // the copy of a table that is trained
   return trainedModules.some((module) => `.${name}`.includes(`${module}.`));
 }
 
+/** Whether a tensor is the frozen weight below an adapter: PEFT saves that of an adapted table or head with it. */
+function isBaseOfAdapted(name: string, config: WholeConfig, meant: (layer: string) => boolean): boolean {
+  const layer = name.slice(0, -BASE_WEIGHT.length);
+  return name.endsWith(BASE_WEIGHT) && (meant(layer) || isTiedHead(layer, config));
+}
+
+/** Of adapters that are tied to each other PEFT names that of the table alone, and saves that of the head too. */
+const isTiedHead = (layer: string, { tiesWeights }: Pick<AdapterConfig, "tiesWeights">): boolean => tiesWeights && layer === HEAD;
+
 /** A tensor's name as PEFT saves it, without its prefix: a raw state dict has the adapter's own name too, "default". */
 function plainName(key: string): string {
-  const name = withoutPrefix(key).replace(/\.(lora_\w+)\.default(?=\.|$)/, ".$1");
+  const name = withoutPrefix(key).replace(/\.(lora_\w+|trainable_tokens_delta)\.default(?=\.|$)/, ".$1");
   return name.replace(/\.lora_magnitude_vector\.weight$/, ".lora_magnitude_vector");
 }
 
@@ -156,7 +174,8 @@ function foreignTensor(key: string): string {
   if (key.endsWith("lora_magnitude_vector") || key.includes("lora_magnitude_vector."))
     return "the magnitude of DoRA, which the configuration does not name (use_dora)";
   if (key.endsWith(".lora_B.bias")) return "a bias of B, which the configuration does not name (lora_bias)";
-  if (/\.lora_embedding_[AB]$/.test(key)) return "the adapter of an embedding, which is not supported";
-  if (key.includes(".token_adapter.")) return "a set of trained token embeddings, which is not supported";
+  if (/\.lora_embedding_[AB]$/.test(key)) return "the adapter of an embedding, which is supported of plain LoRA alone";
+  if (key.includes(".token_adapter."))
+    return "a set of trained token embeddings, which the configuration does not name (trainable_token_indices)";
   return "neither a lora_A nor a lora_B: a fully trained module (modules_to_save), or another kind of adapter, which is not supported";
 }

@@ -1,11 +1,13 @@
 import { InputError } from "../errors.js";
-import type { ModelGraph } from "../models/architecture.js";
+import { HEAD_WEIGHT } from "../models/architecture.js";
 import type { AdaptedLayer, LinearGroup, LinearLayer } from "./layer.js";
 import { type AdapterLayout, buildLayout, type WholeTensor } from "./layout.js";
+import { adaptableGroups, HEAD, type VocabularyModel } from "./tables.js";
 import { blockOf, type LayerSelection, nearestNames, patternKeyTest, selectLayers } from "./targets.js";
+import { tokenRows } from "./trained-tokens.js";
 import { type Method, variantOf } from "./variants/index.js";
 import type { Initialisation, VariantSettings } from "./variants/variant.js";
-import { type WholeSelection, wholeTensors } from "./whole-tensors.js";
+import { moduleOf, tiedPlaces, type WholeSelection, wholeTensors } from "./whole-tensors.js";
 
 export type { Initialisation } from "./variants/variant.js";
 
@@ -109,13 +111,60 @@ export function adaptGroups(groups: readonly LinearGroup[], spec: AdapterSpec): 
  *
  * @param head what the task trains whole beside it
  */
-export function layOutAdapter(
-  model: Pick<ModelGraph, "linearGroups" | "weights" | "head">,
-  spec: AdapterSpec,
-  head: readonly WholeTensor[] = [],
-): AdapterLayout {
-  const groups = adaptGroups(model.linearGroups, spec);
-  return buildLayout(groups, [...wholeTensors(model, groups.flat(), spec), ...head], variantOf(spec.method ?? "lora"));
+export function layOutAdapter(model: VocabularyModel, spec: AdapterSpec, head: readonly WholeTensor[] = []): AdapterLayout {
+  const named = spec.layers.kind === "names" || spec.layers.kind === "pattern";
+  const groups = adaptGroups(named ? adaptableGroups(model) : model.linearGroups, spec);
+  checkVocabulary(model, groups.flat(), spec);
+  const tokens = spec.tokens === undefined ? [] : [tokenRows(model, spec.tokens)];
+  const whole = wholeTensors(model, groups.flat(), spec);
+  checkTokens(model, groups.flat(), whole, spec);
+  return buildLayout(groups, [...whole, ...tokens, ...head], variantOf(spec.method ?? "lora"));
+}
+
+/** Not every method adapts the table of embeddings and the head, and none ties an adapter of the one to that of the other. */
+function checkVocabulary(
+  { embedding }: VocabularyModel,
+  adapted: readonly LinearLayer[],
+  { method = "lora", tiesWeights }: AdapterSpec,
+): void {
+  const names = adapted.map(({ name }) => name).filter((name) => name === moduleOf(embedding) || name === HEAD);
+  if (names.length === 0) return;
+  const problems: string[] = [];
+  if (variantOf(method).lowRank === undefined)
+    problems.push(
+      `${names.join(" and ")}: the method ${method} adapts neither a table of embeddings nor a head; take the method lora, or leave it out`,
+    );
+  if (tiesWeights)
+    problems.push(
+      `${names.join(" and ")}: adapters of a table and of the head that is tied to it are not tied to each other; train the table whole (--modules-to-save, --tie-weights) or some tokens of it (--trainable-tokens), which the head sees`,
+    );
+  if (problems.length > 0) throw new InputError(`The adapter cannot be made: ${problems.join("; ")}.`);
+}
+
+/** More tokens than this are better trained as a whole table: each costs a column of the vocabulary in every product with the head. */
+const MAX_TOKENS = 1024;
+
+function checkTokens(
+  model: VocabularyModel,
+  adapted: readonly LinearLayer[],
+  whole: readonly WholeTensor[],
+  { tokens }: Pick<WholeSelection, "tokens">,
+): void {
+  if (tokens === undefined) return;
+  const [rows = 0] = model.weights.get(model.embedding) ?? [];
+  const problems: string[] = [];
+  if (tokens.length === 0 || tokens.length > MAX_TOKENS)
+    problems.push(
+      `${tokens.length} tokens shall be trained, from 1 to ${MAX_TOKENS} can be: train the table whole (--modules-to-save ${moduleOf(model.embedding)})`,
+    );
+  const outside = tokens.filter((token) => !Number.isInteger(token) || token < 0 || token >= rows);
+  if (outside.length > 0) problems.push(`the model's table has tokens 0 to ${rows - 1}, and none is ${outside.slice(0, 3).join(", ")}`);
+  if (new Set(tokens).size < tokens.length) problems.push("a token is named twice");
+  const [tied] = tiedPlaces(model);
+  const places = tied === model.embedding ? [model.embedding, HEAD_WEIGHT] : [model.embedding];
+  const taken = [...adapted.map(({ name }) => `${name}.weight`), ...whole.map(({ name }) => name)].filter((name) => places.includes(name));
+  for (const name of taken) problems.push(`${moduleOf(name)} is trained already: leave it out, or leave out the tokens`);
+  if (problems.length > 0) throw new InputError(`The adapter cannot be made: ${problems.join("; ")}.`);
 }
 
 /** What is said of blocks and layers must mean some of them: a slip would change nothing, silently. */

@@ -4,6 +4,7 @@ import { buildCheckpoint, type Checkpoint } from "../weights/checkpoint.js";
 import { checkpointWith } from "../weights/computed-checkpoint.js";
 import { type AdaptedModel, type Adapter, wholeBeside } from "./adapter.js";
 import { layersByWeight } from "./merged-values.js";
+import { holdsTokens, replaceRows, tableOf } from "./trained-tokens.js";
 import { variantOf } from "./variants/index.js";
 import { tiedPlaces } from "./whole-tensors.js";
 
@@ -16,15 +17,23 @@ export interface TrainedCheckpoint {
 
 /** A checkpoint in which what an adapter has trained whole takes the place of what the base has. */
 export function trainedCheckpoint(base: Checkpoint, model: AdaptedModel, adapter: Adapter): TrainedCheckpoint {
-  const wholes = new Map(wholeBeside(adapter, model).map(({ name, values }) => [name, async () => values]));
+  const beside = wholeBeside(adapter, model);
+  const wholes = new Map(beside.filter(({ rows }) => rows === undefined).map(({ name, values }) => [name, async () => values]));
+  const tokens = beside
+    .filter(({ name }) => holdsTokens(name))
+    .map(({ name, values, rows = [] }) => {
+      const table = tableOf(name);
+      return [table, async () => replaceRows(await base.readFloat32(table), values, rows)] as const;
+    });
   for (const [name, values] of movedBiases(base, adapter, wholes)) wholes.set(name, values);
   const [table, head] = tiedPlaces(model);
-  if (table === undefined || head === undefined) return { checkpoint: checkpointWith(base, wholes), untied: false };
+  if (table === undefined || head === undefined)
+    return { checkpoint: checkpointWith(base, new Map([...wholes, ...tokens])), untied: false };
   const layers = layersByWeight(adapter);
   const untied = !adapter.config.tiesWeights && [table, head].some((place) => wholes.has(place) || layers.has(place));
   const alone = buildCheckpoint(new Map([...base.tensors].filter(([name]) => name !== HEAD_WEIGHT)), base.unreadable); // no copy of the table
   const shape = base.tensors.get(table)?.shape;
-  if (!untied || shape === undefined) return { checkpoint: checkpointWith(alone, wholes), untied };
+  if (!untied || shape === undefined) return { checkpoint: checkpointWith(alone, new Map([...wholes, ...tokens])), untied };
   const values = wholes.get(head) ?? (() => base.readFloat32(table));
   return { checkpoint: checkpointWith(alone, wholes, new Map([[head, { shape, values }]])), untied };
 }

@@ -14,6 +14,8 @@ export interface WholeSelection {
   readonly bias?: BiasChoice | undefined;
   /** Modules by their whole paths or the ends of these, `lm_head` or `model.norm`: all weights below them. */
   readonly modules?: readonly string[] | undefined;
+  /** Tokens whose rows of the table of embeddings are trained alone, as PEFT's `trainable_token_indices`. */
+  readonly tokens?: readonly number[] | undefined;
   /** A table of embeddings and the head that is tied to it stay one: PEFT's `ensure_weight_tying`. Else each is trained by itself. */
   readonly tiesWeights?: boolean | undefined;
 }
@@ -46,7 +48,7 @@ export function trainedModulesOf(tensors: readonly WholeTensor[], { modules = []
 export function wholeTensors(
   model: Pick<ModelGraph, "weights" | "head" | "linearGroups">,
   adapted: readonly Pick<LinearLayer, "name">[],
-  { bias = "none", modules = [], tiesWeights = false }: WholeSelection,
+  { bias = "none", modules = [], tiesWeights = false }: Omit<WholeSelection, "tokens">,
 ): WholeTensor[] {
   const places = placesOf(model);
   const biases = biasesOf([...places.keys()], adapted, bias);

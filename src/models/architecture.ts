@@ -9,6 +9,8 @@ export interface LinearLayer {
   readonly makesScores?: boolean;
   /** y = x·Wᵀ + b: the checkpoint has a `bias` [out] beside the `weight`. */
   readonly hasBias?: boolean;
+  /** No layer but the table of the tokens' embeddings, W [V, C], of which rows are read: outputs V, inputs C. */
+  readonly isTable?: boolean;
   /** transformers' Conv1D: its checkpoints have W as [in, out], which reading turns to [out, in]. */
   readonly isConv1D?: boolean;
 }
@@ -41,8 +43,10 @@ export interface ModelContext {
   readonly positions: Tensor;
   /** The largest position plus one that the program will be fed. */
   readonly maxPositions: number;
-  /** A weight that is not a linear layer's: a norm's gain, an embedding table. */
+  /** A weight that is not a linear layer's: a norm's gain, a table of positions. */
   weight(name: string, shape: readonly number[]): Tensor;
+  /** The rows of the tokens in their table of embeddings, [N, C]. */
+  embed(table: string, shape: readonly number[]): Tensor;
   /** x [N, in] through all layers of a group: one tensor [N, out] for each. */
   linear<const G extends LinearGroup>(x: Tensor, group: G): { readonly [K in keyof G]: Tensor };
   /** q [B, T, H·D], k and v [B, T, K·D] of one block → [B, T, H·D]. */
@@ -120,6 +124,8 @@ export interface ModelGraph {
   /** Every weight of the checkpoint that the model reads, with its shape. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
   readonly checkpointForm?: CheckpointForm;
+  /** The weight [V, C] whose rows are the tokens' embeddings. */
+  readonly embedding: string;
   /** Linear layers that an adapter may sit at, grouped by input, in the order of evaluation. */
   readonly linearGroups: readonly LinearGroup[];
   /** Layers of the checkpoint that are no part of the model, but that names of layers may mean in PEFT, such as those for images. */

@@ -109,9 +109,8 @@ function buildGpt2(config: Gpt2Config): LanguageModelGraph {
   return { ...graph, checkpointForm };
 }
 
-function embed({ vocabulary, hidden, maxPositions }: ModelDimensions, { weight, ids, positions }: ModelContext): Tensor {
-  const tokens = gatherRows(weight(EMBEDDING, [vocabulary, hidden]), ids); // [N, C]
-  return add(tokens, gatherRows(weight(POSITIONS, [maxPositions, hidden]), positions));
+function embed({ vocabulary, hidden, maxPositions }: ModelDimensions, { weight, embed, positions }: ModelContext): Tensor {
+  return add(embed(EMBEDDING, [vocabulary, hidden]), gatherRows(weight(POSITIONS, [maxPositions, hidden]), positions));
 }
 
 const layer = (name: string, inputs: number, outputs: number, makesScores = false): LinearLayer => ({

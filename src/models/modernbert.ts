@@ -1,7 +1,6 @@
 import { InputError } from "../errors.js";
 import type { Tensor } from "../graph/graph.js";
 import { add } from "../ops/add.js";
-import { gatherRows } from "../ops/gather-rows.js";
 import { geglu } from "../ops/geglu.js";
 import { type GeluKind, gelu } from "../ops/gelu.js";
 import { layerNorm } from "../ops/layer-norm.js";
@@ -143,6 +142,7 @@ function buildModernBert(config: ModernBertConfig): ModelGraph {
       ...layerWeights(linearGroups),
     ]),
     checkpointForm,
+    embedding: EMBEDDING,
     linearGroups,
     hidden: (context) => hiddenStates(config, blocks, context),
     classificationHead: (task, labels) => classificationHead(config, task, labels),
@@ -176,7 +176,7 @@ function hiddenStates(config: ModernBertConfig, blocks: readonly Block[], contex
   const { graph, weight, linear } = context;
   const normed = norm(config, weight);
 
-  let x = normed(gatherRows(weight(EMBEDDING, [vocabulary, hidden]), context.ids), EMBEDDING_NORM); // [N, C]
+  let x = normed(context.embed(EMBEDDING, [vocabulary, hidden]), EMBEDDING_NORM); // [N, C]
   for (const [block, { attentionNorm, qkv, output, feedForwardNorm, gateUp, down }] of blocks.entries()) {
     graph.checkpoints.add(x);
     const window = windows[block];

@@ -61,7 +61,9 @@ const vocabularyLossOp = defineOp<VocabularyLossAttributes>({
   lower: {
     cpu: (e, { inputs: [x = "", weight = "", targets = "", factors = "", table = ""], attributes, types }) => {
       const shape = weightShape(types);
-      const [rows, wanted, lowRank] = [x, targets, factors].map((value) => (value === "" ? [] : splitEvenly(e, value, attributes.chunks, 0)));
+      const [rows, wanted, lowRank] = [x, targets, factors].map((value) =>
+        value === "" ? [] : splitEvenly(e, value, attributes.chunks, 0),
+      );
       const chunks = (rows ?? []).map((row, index) => {
         const target = wanted?.[index] ?? "";
         const chunk = { x: row, weight, shape, factors: lowRank?.[index] ?? "", table };
@@ -197,12 +199,7 @@ function ditherTable(vocabulary: number): Float32Array {
 }
 
 /** [S, 1] or [S, C + R + 1] → ℓ [S] and, where there are any, the gradients [S, C] and [S, R]. */
-function separate(
-  e: Emitter,
-  packed: string,
-  widths: readonly number[],
-  { differentiable }: VocabularyLossAttributes,
-): readonly string[] {
+function separate(e: Emitter, packed: string, widths: readonly number[], { differentiable }: VocabularyLossAttributes): readonly string[] {
   const flat = (column: string) => e.emit("Squeeze", [column, e.ints([1])])[0];
   if (!differentiable) return [flat(packed)];
   const parts = e.emit("Split", [packed, e.ints([...widths, 1])], { outputs: widths.length + 1, attributes: { axis: { int: 1 } } });

@@ -1,11 +1,12 @@
 import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
-import { type ModelWeights, modelWeights } from "../lora/model-weights.js";
+import { modelWeights } from "../lora/model-weights.js";
 import type { LanguageModelGraph, LinearGroup, ModelGraph } from "../models/architecture.js";
 import { frozenLayersOf, throughFrozen, throughWeight } from "../models/parts/layer-bias.js";
 import { plainLinear } from "../models/parts/plain-linear.js";
 import { BATCH, ROWS, TOKENS } from "../models/parts/rows.js";
+import type { HeadUse } from "../models/parts/vocabulary-head.js";
 import { attention, attentionChunks } from "../ops/attention.js";
 import { attentionBias, QUERIES } from "../ops/attention-bias.js";
 import { nextToken } from "./objectives/next-token.js";
@@ -43,8 +44,9 @@ export interface SequenceGraph extends WrittenObjective {
   readonly graph: Graph;
   /** Hidden states after the final norm [N, C]. */
   readonly hidden: Tensor;
+  /** What turns states [N, C] into logits in a language model. */
+  head(x: Tensor): HeadUse;
   readonly adapter: AttachedAdapter | undefined;
-  readonly weights: ModelWeights;
   /** Input name → its place in the flat vector of trainables, in the order of the vector. */
   readonly trainables: ReadonlyMap<string, LayoutEntry>;
 }
@@ -64,7 +66,7 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
   const rows = graph.input("rows", { dtype: "int64", shape: [SUPERVISED] });
 
   const weights = modelWeights(graph, layout, model);
-  const { inputs: whole, weight, head, trained } = weights;
+  const { inputs: whole, weight, trained } = weights;
   const frozen = frozenLayersOf((x, { name, inputs, outputs }) => throughWeight(x, weight(`${name}.weight`, [outputs, inputs])), weight);
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, frozen, regularise?.(graph));
   const linear = adapter?.linear ?? plainLinear((x, layer) => throughFrozen(frozen, x, layer), onLayerInput);
@@ -75,12 +77,15 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
     biasesOf.set(window, known);
     return known;
   };
+  const ids = graph.input("ids", { dtype: "int64", shape: [ROWS] });
+  const head = (x: Tensor) => weights.head(x, adapter);
   const hidden = model.hidden({
     graph,
-    ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
+    ids,
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions: maxTokens,
     weight,
+    embed: weights.embed(ids, adapter),
     ...(model.readsTokenTypes ? { tokenTypes: graph.input("tokenTypes", { dtype: "int64", shape: [ROWS] }) } : {}),
     linear,
     attend: (q, k, v, { scale = 1 / Math.sqrt(headSize), window, softCap }) =>
@@ -101,7 +106,7 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
       return tensor;
     },
   });
-  return { graph, ...written, hidden, adapter, weights, trainables: new Map([...(adapter?.inputs ?? []), ...whole]) };
+  return { graph, ...written, hidden, head, adapter, trainables: new Map([...(adapter?.inputs ?? []), ...whole]) };
 }
 
 /** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */

@@ -513,6 +513,7 @@ def main():
     row_adapters()
     low_rank_loss()
     products()
+    case("tableRows", {}, dict(table=normal(5, 3)), [], lambda table: table[[4, 0, 4]])
     numbers = torch.tensor([[2.0], [-1.0], [0.0], [3.0], [2.0]])
     case("oneHot", {"n": 5}, dict(x=numbers.float().numpy()), [], lambda x: (x == torch.arange(3)).double())
 

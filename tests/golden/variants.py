@@ -76,6 +76,10 @@ VARIANTS = {
     "lora-bias": dict(config=dict(lora_bias=True, use_rslora=True, target_modules=ATTENTION[:3])),
     "modules": dict(config=dict(modules_to_save=["lm_head", "model.norm", "model.layers.0.mlp.up_proj"], target_modules=ATTENTION)),
     "modules-table": dict(config=dict(modules_to_save=["model.embed_tokens"], target_modules=ATTENTION)),
+    "embedding": dict(config=dict(use_rslora=True, target_modules=["q_proj", "embed_tokens"])),
+    "head": dict(config=dict(target_modules=["v_proj", "lm_head"]), ratio=8.0),
+    "embedding-head": dict(config=dict(target_modules=["embed_tokens", "lm_head", "down_proj"], rank_pattern={"lm_head": 3})),
+    "tokens": dict(config=dict(target_modules=["q_proj", "v_proj"], trainable_token_indices=[17, 3, 5])),
     "modules-tied": dict(config=dict(modules_to_save=["lm_head"], ensure_weight_tying=True, target_modules=ATTENTION)),
 }
 
@@ -87,6 +91,12 @@ def plain(name):
 
 
 def trained(model):
+    """Every trained tensor, those of an embedding's adapter as [tokens, rank] and [rank, columns]."""
+    found = named(model)
+    return {name: value.T if "lora_embedding" in name else value for name, value in found.items()}
+
+
+def named(model):
     return {plain(name): value for name, value in model.named_parameters() if value.requires_grad}
 
 
@@ -117,10 +127,19 @@ def with_fixed_dropout(model):
     return changed
 
 
+def untied(model):
+    """A model whose head, or table, has an adapter: merging would put that into both, since they are one, as PEFT warns."""
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if isinstance(table, LoraLayer) or isinstance(head, LoraLayer):
+        layer = head.get_base_layer() if isinstance(head, LoraLayer) else head
+        layer.weight = torch.nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
+    return model
+
+
 def gradients(model, batch):
     model.zero_grad()
     forward(model, batch)["sum"].backward()
-    return {name: value.grad.clone() for name, value in trained(model).items()}
+    return {name: (value.grad.T if "lora_embedding" in name else value.grad).clone() for name, value in named(model).items()}
 
 
 def optimizer_of(model, ratio):
@@ -194,7 +213,7 @@ def make(name, plan):
 
     tensors = {}
     for key, value in trained(model).items():
-        if converts or plan.get("data") or not ("lora_A" in key or "lora_B" in key):
+        if converts or plan.get("data") or not any(random in key for random in ("lora_A", "lora_B", "lora_embedding_B")):
             tensors[f"start/{key}"] = value.clone()
     start = folder.parent / "start"
     if converts:
@@ -226,7 +245,7 @@ def make(name, plan):
     with torch.no_grad():
         out = forward(model, BATCHES[0])
         tensors["logits"] = out["logits"]
-        tensors["merged.logits"] = forward(copy.deepcopy(model).merge_and_unload(), BATCHES[0])["logits"]
+        tensors["merged.logits"] = forward(untied(copy.deepcopy(model)).merge_and_unload(), BATCHES[0])["logits"]
         tensors["dropped.logits"] = forward(with_fixed_dropout(model), BATCHES[0])["logits"]
     assert (tensors["logits"] - tensors["merged.logits"]).abs().max() < 1e-3
     for key, value in gradients(model, BATCHES[0]).items():
@@ -251,6 +270,22 @@ def make(name, plan):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+def make_tied():
+    """Adapters of a table and of the head that is tied to it, tied too: PEFT saves both, and the frozen table twice."""
+    print(TIED)
+    folder = HERE / "variants" / TIED
+    base = load_model(BASE, ARCHITECTURES[BASE])
+    torch.manual_seed(402)
+    fields = dict(target_modules=["q_proj", "embed_tokens"], ensure_weight_tying=True, task_type="CAUSAL_LM")
+    model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=ALPHA, **fields)).eval()
+    disturb(model, 403)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder / "adapter")
+    (folder / "adapter" / "README.md").unlink()
+    with torch.no_grad():
+        write_golden(folder, {"logits": forward(model, BATCHES[0])["logits"]}, {})
+
+
 def make_full():
     """The model itself, every weight of which is trained: no PEFT. Of what training makes of a tensor, the first values are kept."""
     print(FULL)
@@ -271,8 +306,10 @@ def make_full():
 
 
 FULL = "full"
+TIED = "embedding-tied"
+MAKERS = {FULL: make_full, TIED: make_tied}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for variant in sys.argv[1:] or [*VARIANTS, FULL]:
-        make_full() if variant == FULL else make(variant, VARIANTS[variant])
+    for variant in sys.argv[1:] or [*VARIANTS, *MAKERS]:
+        MAKERS[variant]() if variant in MAKERS else make(variant, VARIANTS[variant])

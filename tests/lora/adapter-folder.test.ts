@@ -156,7 +156,7 @@ describe("what is refused", () => {
     [{ bias: "some" }, /bias: Invalid option: expected one of "none"\|"all"\|"lora_only"/],
     [{ lora_bias: true }, /lora_bias/],
     [{ init_lora_weights: "pissa_niter_4" }, /changes the base's weights \(init_lora_weights: "pissa_niter_4"\)/],
-    [{ trainable_token_indices: [1] }, /trained token embeddings/],
+    [{ trainable_token_indices: { embed_tokens: [1], lm_head: [2] } }, /other tokens for embed_tokens and lm_head/],
     [{ r: -1, lora_alpha: "x" }, /- r: .*\n- lora_alpha: /],
     [{ r: 8 }, /lora_A is \[4, 32\] and lora_B \[32, 4\]; rank 8 of the configuration needs \[8, inputs\] and \[outputs, 8\]/],
   ])("a configuration with %j", async (fields, message) => {

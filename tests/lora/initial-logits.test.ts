@@ -10,6 +10,7 @@ import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias } from "../../src/ops/attention-bias.js";
 import { frozenLinear } from "../../src/ops/frozen-linear.js";
+import { gatherRows } from "../../src/ops/gather-rows.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { Program } from "../../src/runtime/program.js";
 import { batchDimensions, batchFeeds } from "../../src/training/gradient-program.js";
@@ -50,12 +51,14 @@ async function logitsOf(tiny: TinyModel, layout?: AdapterLayout, vector = new Fl
   const adapter = layout === undefined ? undefined : attachAdapter(graph, layout, frozenLayersOf(base, weight));
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
   const bias = attentionBias(segments, graph.input("order", { dtype: "float32", shape: [TOKENS] }));
+  const ids = graph.input("ids", { dtype: "int64", shape: [ROWS] });
   const hidden = model.hidden({
     graph,
-    ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
+    ids,
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions: batch.tokens,
     weight,
+    embed: (table, shape) => gatherRows(weight(table, shape), ids),
     linear: adapter?.linear ?? plainLinear(base),
     attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
   });

@@ -40,17 +40,18 @@ describe("the flat vector of an adapter", () => {
   });
 
   it("becomes an adapter and a vector again", () => {
+    const tinyModel = { linearGroups: tinyGroups(), weights: new Map(), embedding: "model.embed_tokens.weight" };
     const vector = Float32Array.from({ length: layout.length }, (_, index) => Math.sin(index));
     const adapter = adapterFromVectors(configOf(spec, layout, tinyLayers, "tiny-llama"), layout, {
       trainables: vector,
       frozen: new Float32Array(),
     });
     expect(adapter.config.targetModules).toEqual(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]);
-    const again = vectorFromAdapter(adapter, { linearGroups: tinyGroups() });
+    const again = vectorFromAdapter(adapter, tinyModel);
     expect(again.vector).toEqual(vector);
     expect(again.layout).toEqual(layout);
     const other = { ...adapter, layers: adapter.layers.map((layer) => ({ ...layer, name: `other.${layer.name}` })) };
-    expect(() => vectorFromAdapter(other, { linearGroups: tinyGroups() })).toThrow(/lacks layers of the adapter: other\./);
+    expect(() => vectorFromAdapter(other, tinyModel)).toThrow(/lacks layers of the adapter: other\./);
   });
 
   it("refuses layers of one group that read inputs of different size, and the same layer twice", () => {

@@ -10,16 +10,17 @@ import { checkFit } from "../../src/lora/fit.js";
 import { inferenceAdapter } from "../../src/lora/inference.js";
 import { initialiseAdapter } from "../../src/lora/initialise.js";
 import { product } from "../../src/lora/kernels/products.js";
-import { type AdapterLayout, buildLayout, viewOf } from "../../src/lora/layout.js";
+import { type AdapterLayout, buildLayout, viewOf, type WholeTensor } from "../../src/lora/layout.js";
 import { rateSpans } from "../../src/lora/learning-rates.js";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/lora/node/adapter-folder.js";
 import { companionsOfFolder, mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
 import { shapingOf } from "../../src/lora/shaping.js";
 import { type AdapterSpec, adaptGroups, layOutAdapter } from "../../src/lora/spec.js";
+import { adaptableGroups, runnableLayers } from "../../src/lora/tables.js";
 import { targetTest } from "../../src/lora/target-modules.js";
+import { startOfWhole } from "../../src/lora/trained-tokens.js";
 import { variantOf } from "../../src/lora/variants/index.js";
 import type { DataStart } from "../../src/lora/variants/variant.js";
-import { weightAt } from "../../src/lora/whole-tensors.js";
 import type { LanguageModelGraph } from "../../src/models/architecture.js";
 import { readLanguageModel } from "../../src/models/index.js";
 import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
@@ -81,6 +82,10 @@ const cases: Readonly<Record<string, Partial<AdapterSpec> & { readonly ratio?: n
   "lora-bias": { method: "lora-bias", rankStabilised: true, layers: { kind: "names", names: ["q_proj", "k_proj", "v_proj"] } },
   modules: { modules: ["lm_head", "model.norm", "layers.0.mlp.up_proj"], layers: attention },
   "modules-table": { modules: ["embed_tokens"], layers: attention },
+  embedding: { rankStabilised: true, layers: { kind: "names", names: ["q_proj", "embed_tokens"] } },
+  head: { layers: { kind: "names", names: ["v_proj", "lm_head"] }, ratio: 8 },
+  "embedding-head": { layers: { kind: "names", names: ["embed_tokens", "lm_head", "down_proj"] }, rankPattern: { lm_head: 3 } },
+  tokens: { tokens: [17, 3, 5], layers: { kind: "names", names: ["q_proj", "v_proj"] } },
   "modules-tied": { modules: ["lm_head"], tiesWeights: true, layers: attention },
   "eva-rslora": { method: "eva", rankStabilised: true, rankPattern: { q_proj: 4, o_proj: 1 }, settings: { rho: 1.5 } },
 };
@@ -129,7 +134,7 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, prunes, ...a
       weightOf: weightsOf(model),
       inputsOf: shown?.inputsOf,
       settings: spec.settings,
-      wholeOf: ({ name }: { readonly name: string }) => model.checkpoint.readFloat32(weightAt(name, model.model)),
+      wholeOf: (tensor: WholeTensor) => startOfWhole(model, tensor),
     } as const;
     started = await initialiseAdapter(layout, start);
     expect(shown && Object.fromEntries(shown.ranks)).toEqual(facts.ranks);
@@ -238,7 +243,7 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, prunes, ...a
   /** The folder of these trainables, which must be as PEFT's; the caller removes it. */
   const expectFolder = async (vector: Float32Array, theirName: string) => {
     const ours = await mkdtemp(join(tmpdir(), "lorikeet-variant-"));
-    const layers = model.model.linearGroups.flat();
+    const layers = adaptableGroups(model.model).flat();
     const config = configOf(spec, layout, layers, "qwen2");
     await writeAdapterFolder(ours, adapterFromVectors(config, layout, { trainables: vector, frozen: started.frozen }));
     const [written, theirs] = [await savedAdapter(ours), await savedAdapter(join(folder, theirName))];
@@ -273,6 +278,13 @@ describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, prunes, ...a
       expect(relativeError(await mergedLogits(join(folder, saved)), merged)).toBeLessThan(TOLERANCE);
     },
   );
+});
+
+test("adapters of a table and its head that PEFT has tied are read, though it saves the frozen table beside them", async () => {
+  const want = await (await openSafetensorsFile(goldenPath("variants/embedding-tied/golden.safetensors"))).readFloat32("logits");
+  const folder = goldenPath("variants/embedding-tied/adapter");
+  expect(relativeError(await answersOf(folder), want)).toBeLessThan(TOLERANCE);
+  expect(relativeError(await mergedLogits(folder), want)).toBeLessThan(TOLERANCE);
 });
 
 /** Shows both batches to a variant that starts from data. */
@@ -386,7 +398,7 @@ describe("an approximate start of EVA", () => {
 /** The logits [B, T, V] of the first batch, token by token from a cache; zero on padding. */
 async function answersOf(folder: string): Promise<Float32Array> {
   const saved = await readAdapterFolder(folder);
-  checkFit(saved, model.model.linearGroups.flat(), "qwen2", { model: model.model });
+  checkFit(saved, runnableLayers(model.model, saved.config.method), "qwen2", { model: model.model });
   const adapter = await inferenceAdapter(saved, model.model, weightsOf(model));
   const program = await GenerationProgram.compile(nodeEngine, { model: model.model, adapter, maxPositions: MAX_TOKENS }, compile);
   const { input_ids, attention_mask } = model.facts.batches[0];

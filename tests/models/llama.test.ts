@@ -186,12 +186,14 @@ function fullGraph({ model }: TinyModel) {
   const { heads, kvHeads, headSize } = model.dimensions;
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
   const bias = attentionBias(segments, graph.input("order", { dtype: "float32", shape: [TOKENS] }));
+  const ids = graph.input("ids", { dtype: "int64", shape: [ROWS] });
   const hidden = model.hidden({
     graph,
-    ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
+    ids,
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions: MAX_TOKENS,
     weight,
+    embed: (table, shape) => gatherRows(weight(table, shape), ids),
     linear: plainLinear((x, { name, inputs, outputs }) => linear(x, weight(`${name}.weight`, [outputs, inputs]))),
     attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
   });

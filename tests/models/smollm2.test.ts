@@ -15,6 +15,7 @@ import { BATCH, ROWS, TOKENS } from "../../src/models/parts/rows.js";
 import { attention } from "../../src/ops/attention.js";
 import { attentionBias } from "../../src/ops/attention-bias.js";
 import { frozenLinear } from "../../src/ops/frozen-linear.js";
+import { gatherRows } from "../../src/ops/gather-rows.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
 import { LossProgram } from "../../src/training/loss-program.js";
@@ -141,12 +142,14 @@ async function hiddenStates(model: LanguageModelGraph, compile: CompileOptions, 
   const weight = (name: string, shape: readonly number[]) => graph.weight(name, shape);
   const segments = graph.input("segments", { dtype: "float32", shape: [BATCH, TOKENS] });
   const bias = attentionBias(segments, graph.input("order", { dtype: "float32", shape: [TOKENS] }));
+  const tokenIds = graph.input("ids", { dtype: "int64", shape: [ROWS] });
   const output = model.hidden({
     graph,
-    ids: graph.input("ids", { dtype: "int64", shape: [ROWS] }),
+    ids: tokenIds,
     positions: graph.input("positions", { dtype: "int64", shape: [BATCH, TOKENS] }),
     maxPositions: ids.length,
     weight,
+    embed: (table, shape) => gatherRows(weight(table, shape), tokenIds),
     linear: plainLinear((x: Tensor, { name, inputs, outputs }) => frozenLinear(x, weight(`${name}.weight`, [outputs, inputs]))),
     attend: (q, k, v) => attention(q, k, v, bias, { heads, kvHeads, scale: 1 / Math.sqrt(headSize) }),
   });

@@ -32,6 +32,7 @@ import { splitColumns } from "../../src/ops/split-columns.js";
 import { splitRows } from "../../src/ops/split-rows.js";
 import { squaredError } from "../../src/ops/squared-error.js";
 import { swiglu } from "../../src/ops/swiglu.js";
+import { tableRows as chosenRows } from "../../src/ops/table-rows.js";
 import { vocabularyLoss } from "../../src/ops/vocabulary-loss.js";
 import { weightedSum } from "../../src/ops/weighted-sum.js";
 import type { Random } from "../support/random.js";
@@ -631,6 +632,12 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     ...lossCases("vocabularyLoss: low rank, measured", vocabulary, { differentiable: false, rank: tableRank }),
     ...lossCases("vocabularyLoss: low rank, soft cap", vocabulary, { differentiable: true, softCap: 2, rank: tableRank }),
     ...productCases(extent),
+    {
+      name: "tableRows",
+      inputs: { table: fixed(5, tableColumns) },
+      dimensions: [{}],
+      build: ({ table }) => [chosenRows(table!, [4, 0, 4])],
+    },
     {
       name: "oneHot",
       inputs: { x: given(["n", 1], (random, count) => Array.from({ length: count }, () => random.below(5) - 1)) },

@@ -29,6 +29,7 @@ const withoutGradient = [
   "SquaredErrorGradient",
   "SumTo",
   "SwiGluGradient",
+  "TableRows",
   "VocabularyGradient",
   "ZerosLike",
 ];

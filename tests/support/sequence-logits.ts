@@ -2,6 +2,7 @@ import type { Batch } from "../../src/data/batch.js";
 import { type AdapterLayout, viewOf } from "../../src/lora/layout.js";
 import type { LanguageModelGraph } from "../../src/models/architecture.js";
 import { throughWeight } from "../../src/models/parts/layer-bias.js";
+import { withBeside } from "../../src/models/parts/vocabulary-head.js";
 import type { HostData } from "../../src/runtime/engine.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { type CompileOptions, Program } from "../../src/runtime/program.js";
@@ -17,7 +18,8 @@ export async function sequenceLogits(
   regularise?: SequenceGraphShape["regularise"],
 ): Promise<Float32Array> {
   const built = buildSequenceGraph({ model, layout: adapter?.layout, maxTokens: batch.tokens, regularise });
-  built.graph.output("logits", throughWeight(built.hidden, built.weights.head()));
+  const head = built.head(built.hidden);
+  built.graph.output("logits", withBeside(throughWeight(built.hidden, head.weight), head));
   const program = await Program.compile(built.graph, nodeEngine, compile);
   const feeds: Record<string, HostData> = batchFeeds(batch, model);
   for (const [name, entry] of built.trainables) feeds[name] = viewOf(adapter?.adapter ?? new Float32Array(), entry);

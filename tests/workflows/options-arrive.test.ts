@@ -102,6 +102,7 @@ const effects: Readonly<Record<string, readonly [change: Options, shows: (seen: 
   rankPattern: [{ rankPattern: "q_proj=2" }, config("rank_pattern")],
   alphaPattern: [{ alphaPattern: "q_proj=2" }, config("alpha_pattern")],
   modulesToSave: [{ modulesToSave: "lm_head" }, config("modules_to_save")],
+  trainableTokens: [{ trainableTokens: "5,7" }, config("trainable_token_indices")],
   tieWeights: [{ tieWeights: true }, config("ensure_weight_tying"), { modulesToSave: "lm_head" }],
   rslora: [{ rslora: true }, config("use_rslora")],
   loraPlusRatio: [{ loraPlusRatio: 8 }, digest],

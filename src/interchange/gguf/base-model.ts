@@ -6,7 +6,7 @@ import { GgufMetadataReader } from "../../weights/gguf-architectures/parts/metad
 import { ggufName, huggingFaceName } from "../../weights/gguf-architectures/parts/tensor-names.js";
 
 /** What is asked of the model below an adapter. */
-export type BaseModel = Pick<ModelGraph, "modelType" | "dimensions" | "linearGroups">;
+export type BaseModel = Pick<ModelGraph, "modelType" | "dimensions" | "linearGroups" | "head">;
 
 /** Where a model of several parts has its decoder, whose GGUF is a model of its own. */
 const NESTED = "model.language_model.";

@@ -1,5 +1,7 @@
 import { InputError } from "../../errors.js";
 import type { Adapter, AdapterLayer } from "../../lora/adapter.js";
+import { HEAD } from "../../lora/tables.js";
+import { HEAD_WEIGHT } from "../../models/architecture.js";
 import { interleaveHeads } from "../../weights/kernels/interleaved-heads.js";
 import { type BaseModel, type GgufLayers, ggufLayers } from "./base-model.js";
 import type { GgufEntry, GgufTensor } from "./header.js";
@@ -18,7 +20,7 @@ export interface GgufAdapter {
  */
 export function ggufAdapter(adapter: Adapter, model: BaseModel, modelName: string): GgufAdapter {
   const layers = ggufLayers(model);
-  refuseInexpressible(adapter, layers);
+  refuseInexpressible(adapter, layers, model);
   const alpha = commonAlpha(adapter.layers);
   const entries: GgufEntry[] = [
     ["general.architecture", { type: "string", value: layers.architecture.name }],
@@ -33,10 +35,20 @@ export function ggufAdapter(adapter: Adapter, model: BaseModel, modelName: strin
   return { entries, tensors: adapter.layers.flatMap((layer) => pairOf(layer, layers, alpha)) };
 }
 
-function refuseInexpressible({ config, layers, trained = [] }: Adapter, { architecture, nameOf }: GgufLayers): void {
+function refuseInexpressible(
+  { config, layers, trained = [] }: Adapter,
+  { architecture, nameOf }: GgufLayers,
+  { head }: Pick<BaseModel, "head">,
+): void {
   const problems: string[] = [];
   if (config.method !== "lora") problems.push(`its layers are ${config.method}'s, where GGUF knows plain LoRA alone`);
   if (trained.length > 0) problems.push(`${trained.map(({ name }) => name).join(", ")}: trained whole beside the adapter`);
+  // llama.cpp looks adapters up by the name of a tensor, and a head that is the table has the table's.      src/llama-graph.cpp, build_lora_mm
+  const vocabulary = layers.filter(({ name, isTable }) => isTable || (name === HEAD && head !== HEAD_WEIGHT)).map(({ name }) => name);
+  if (vocabulary.length > 0)
+    problems.push(
+      `${vocabulary.join(" and ")}: llama.cpp takes no adapters of a table of embeddings here, and none of a head that is the table`,
+    );
   const nameless = layers.filter(({ name }) => nameOf(name) === undefined).map(({ name }) => name);
   if (nameless.length > 0) problems.push(`llama.cpp's ${architecture.name} has no weight for ${nameless.slice(0, 3).join(", ")}`);
   if (problems.length === 0) return;

@@ -26,6 +26,7 @@ const rules: Readonly<Record<string, FieldRule>> = {
   task_type: (value) => taskOf(value),
   bias: renamed("bias"),
   modules_to_save: modulesOf,
+  trainable_token_indices: tokensOf,
   ensure_weight_tying: (value) => (value === true ? { kind: "options", options: { tieWeights: true } } : idle),
   // What follows says how PEFT stores or runs an adapter, and nothing of what it is.
   auto_mapping: () => idle,
@@ -50,6 +51,14 @@ function modulesOf(value: unknown): Fate {
   if (isUnset(value)) return idle;
   const names = [value].flat().filter((name) => name !== "classifier" && name !== "score");
   return names.length === 0 ? idle : { kind: "options", options: { modulesToSave: names } };
+}
+
+/** Tokens of the table of embeddings; of several matrices where they are the same, as PEFT ties them. */
+function tokensOf(value: unknown): Fate {
+  if (isUnset(value)) return idle;
+  const [tokens, ...others]: unknown[] = Array.isArray(value) ? [value] : Object.values(Object(value));
+  if (others.some((other) => String(other) !== String(tokens))) return lost("different tokens of several matrices are not trained here");
+  return { kind: "options", options: { trainableTokens: tokens } };
 }
 
 /** How A and B start. */

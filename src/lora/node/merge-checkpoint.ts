@@ -2,7 +2,6 @@ import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError } from "../../errors.js";
 import { companionFiles } from "../../hub/model-files.js";
-import type { ModelGraph } from "../../models/architecture.js";
 import { type Checkpoint, elementCount, type StoredTensor } from "../../weights/checkpoint.js";
 import { transposed } from "../../weights/kernels/transpose.js";
 import { writeFileAtomic } from "../../weights/node/atomic-file.js";
@@ -14,9 +13,9 @@ import { storedFormats } from "../../weights/stored-types.js";
 import { encodeValues, type WrittenType } from "../../weights/written-types.js";
 import type { Adapter, AdapterLayer } from "../adapter.js";
 import { checkFit } from "../fit.js";
-import type { LinearLayer } from "../layer.js";
 import type { RoundingMeter } from "../merge-rounding.js";
 import { layersByWeight, mergedTensor, mergedValues } from "../merged-values.js";
+import { adaptableGroups, type VocabularyModel } from "../tables.js";
 import { trainedCheckpoint } from "../trained-checkpoint.js";
 
 /** Bytes of weights in one file where nothing else is asked for; beyond it a model is written in shards, as browsers and some tools cannot map more than 2 GiB. */
@@ -31,7 +30,7 @@ export type Companion = { readonly name: string; readonly path: string } | { rea
 export interface MergeRequest {
   /** By the model's names; see `modelCheckpoint`. */
   readonly checkpoint: Checkpoint;
-  readonly model: MergedModel;
+  readonly model: VocabularyModel;
   readonly adapter: Adapter;
   /** The folder to make. It must not exist, or be empty. */
   readonly out: string;
@@ -48,9 +47,6 @@ export interface MergeRequest {
   /** Measures what rounding to that type does to the merged weights. */
   readonly meter?: RoundingMeter;
 }
-
-/** What merging asks of a model: its layers, and the head, which an adapter of PEFT may sit at too. */
-export type MergedModel = Pick<ModelGraph, "linearGroups" | "weights" | "head">;
 
 export interface MergedFolder {
   readonly folder: string;
@@ -70,7 +66,7 @@ export interface MergedFolder {
  */
 export async function mergeCheckpoint(request: MergeRequest): Promise<MergedFolder> {
   const { adapter, model, modelName } = request;
-  checkFit(adapter, linearLayersOf(model), modelName, { model });
+  checkFit(adapter, adaptableGroups(model).flat(), modelName, { model });
   return writeModel({ ...request, ...trainedCheckpoint(request.checkpoint, model, adapter) });
 }
 
@@ -98,16 +94,6 @@ export async function companionsOfFolder(folder: string): Promise<Companion[]> {
   const companions = [...companionFiles, ...licences].map((name) => ({ name, path: join(folder, name) }));
   const present = await Promise.all(companions.map(({ path }) => exists(path)));
   return companions.filter((_, index) => present[index]);
-}
-
-/** The module of a head that is a matrix of its own. */
-const HEAD = "lm_head";
-
-/** The linear layers that an adapter may sit at where it leaves the model: those of the blocks, and a head with a matrix of its own. */
-export function linearLayersOf({ linearGroups, weights, head }: MergedModel): readonly LinearLayer[] {
-  const [outputs, inputs] = (head === `${HEAD}.weight` ? weights.get(head) : undefined) ?? [];
-  const layers = linearGroups.flat();
-  return outputs === undefined || inputs === undefined ? layers : [...layers, { name: HEAD, inputs, outputs }];
 }
 
 function refuseUnreadable(checkpoint: Checkpoint, modelName: string): void {

@@ -24,7 +24,7 @@ export interface ServedGroup {
 export interface ServedAdapter {
   /** By the key of the model's group; see `groupKey`. */
   readonly groups: ReadonlyMap<string, ServedGroup>;
-  /** Itself, where it is more than matrices and gains, such as weights of the model that it has trained whole: it needs a program of its own. */
+  /** Itself, where it is more than matrices and gains beside the layers of the blocks, such as weights that it has trained whole: it needs a program of its own. */
   readonly alone?: InferenceAdapter | undefined;
 }
 
@@ -35,9 +35,15 @@ export const groupKey = (group: LinearGroup): string => group[0]?.name ?? "";
 export function servedAdapter(form: InferenceAdapter, groups: readonly LinearGroup[]): ServedAdapter {
   const { layout, vector } = form;
   const keys = new Map(groups.flatMap((group) => group.map(({ name }) => [name, groupKey(group)] as const)));
-  const offsets = layout.groups.some(({ layers }) => layers.some(({ parameters }) => parameters.has(OFFSET)));
-  const alone = layout.modules.length > 0 || offsets ? form : undefined;
-  return { alone, groups: new Map(layout.groups.map((group) => [keys.get(groupKey(group.layers)) ?? "", servedGroup(group, vector)])) };
+  const layers = layout.groups.flatMap((group) => group.layers);
+  const atVocabulary = layers.some(({ name }) => !keys.has(name));
+  const offsets = layers.some(({ parameters }) => parameters.has(OFFSET));
+  const alone = layout.modules.length > 0 || offsets || atVocabulary ? form : undefined;
+  const served = layout.groups.flatMap((group) => {
+    const key = keys.get(groupKey(group.layers));
+    return key === undefined ? [] : [[key, servedGroup(group, vector)] as const];
+  });
+  return { alone, groups: new Map(served) };
 }
 
 function servedGroup({ layers }: LaidOutGroup, vector: Float32Array): ServedGroup {

@@ -1,5 +1,5 @@
 import type { AdaptedLayer } from "../layer.js";
-import { A, B, lora } from "./lora.js";
+import { A, B, pair } from "./lora.js";
 import type { InputDirections, Variant, VariantSettings } from "./variant.js";
 
 /** PEFT's default: no layer gets more than twice its rank. */
@@ -11,7 +11,7 @@ const RHO = 2;
  * explain most of their inputs' variance. As in PEFT, a layer's alpha follows its rank, so that its strength stays.
  */
 export const eva: Variant = {
-  ...lora,
+  ...pair,
   initialise: ({ rank, inputs, outputs }, start) =>
     new Map([
       [A, start.inputs().directions.slice(0, rank * inputs)],

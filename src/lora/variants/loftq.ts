@@ -1,6 +1,6 @@
 import { product } from "../kernels/products.js";
 import type { AdaptedLayer } from "../layer.js";
-import { A, B, lora, randomA } from "./lora.js";
+import { A, B, pair, randomA } from "./lora.js";
 import { lowRankPair } from "./low-rank-pair.js";
 import type { Start, Variant } from "./variant.js";
 
@@ -15,7 +15,7 @@ const ROUNDS = 1;
  * PEFT's `loftq_init` does not divide by s; here Q_T + s·BA is near W for every s.
  */
 export const loftq: Variant = {
-  ...lora,
+  ...pair,
   options: ["loftqRounds", "svdRounds"],
   precision: "4bit",
   async initialise(layer, start) {

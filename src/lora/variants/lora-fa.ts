@@ -1,4 +1,4 @@
-import { lora, parameterA, parameterB } from "./lora.js";
+import { pair, parameterA, parameterB } from "./lora.js";
 import type { Variant } from "./variant.js";
 
 /**
@@ -6,6 +6,6 @@ import type { Variant } from "./variant.js";
  * only A's gradient needs, is not kept for the backward pass. What is stored is a plain LoRA.
  */
 export const loraFa: Variant = {
-  ...lora,
+  ...pair,
   parameters: (layer) => [{ ...parameterA(layer), isTrained: false }, parameterB(layer)],
 };

@@ -1,6 +1,8 @@
 import { linear } from "../../ops/linear.js";
+import { mul } from "../../ops/mul.js";
+import type { BesideVocabulary } from "../../ops/vocabulary-loss.js";
 import type { AdaptedLayer, AdapterLayer } from "../layer.js";
-import type { ParameterValues, Start, Variant, VariantParameter } from "./variant.js";
+import type { LayerRows, ParameterValues, Start, Variant, VariantParameter } from "./variant.js";
 
 /** The names of a layer's A and B, as PEFT writes them. */
 export const A = "lora_A.weight";
@@ -54,8 +56,14 @@ export const storedPair = (layer: AdaptedLayer, values: ParameterValues): Adapte
   b: valuesOf(values, B),
 });
 
-/** LoRA: y = x·Wᵀ + s·x·Aᵀ·Bᵀ (Hu et al. 2021, arXiv 2106.09685, eq. 3), s = α/r, or α/√r in rsLoRA. */
-export const lora: Variant = {
+/** s·x·Aᵀ [N, R] and B [out, R], whose product is what an adapter adds. */
+export function lowRank({ scale }: AdaptedLayer, rows: LayerRows): BesideVocabulary {
+  const factors = rows.multiplied(A);
+  return { factors: mul(factors, factors.graph.scalar(scale)), table: rows.parameter(B) };
+}
+
+/** A layer and its pair of matrices: y = x·Wᵀ + s·x·Aᵀ·Bᵀ (Hu et al. 2021, arXiv 2106.09685, eq. 3), s = α/r, or α/√r in rsLoRA. */
+export const pair: Variant = {
   parameters: (layer) => [parameterA(layer), parameterB(layer)],
   initialise: randomA,
   forward: ({ scale }, rows) => linear(rows.multiplied(A), rows.parameter(B), { scale, addend: rows.addBias(rows.product(rows.input)) }), // [N, out]
@@ -65,3 +73,6 @@ export const lora: Variant = {
   inference: ({ rank, scale, a, b }) => ({ rank, scale, a, b }),
   peftFields: {},
 };
+
+/** LoRA, at the layers of the blocks and at the matrices of the vocabulary. */
+export const lora: Variant = { ...pair, lowRank };

@@ -1,5 +1,6 @@
 import type { Random } from "../../data/random.js";
 import type { Tensor } from "../../graph/graph.js";
+import type { BesideVocabulary } from "../../ops/vocabulary-loss.js";
 import type { AdaptedLayer, AdapterLayer } from "../layer.js";
 
 /** How A starts: `gaussian` N(0, 1/r²), or `peft`, PEFT's default, uniform in ±1/√inputs. */
@@ -109,7 +110,7 @@ export interface Start {
   inputs(): InputDirections;
 }
 
-/** A layer's rows, as a variant's forward pass sees them. */
+/** A layer's rows, as a variant's forward pass sees them. Of a table of embeddings what is read are the tokens' ids. */
 export interface LayerRows {
   /** What the layer reads, [N, in]. */
   readonly input: Tensor;
@@ -175,6 +176,11 @@ export interface Variant {
   initialise(layer: AdaptedLayer, start: Start): Promise<ParameterValues> | ParameterValues;
   /** The adapted layer's output, [N, out], in training. */
   forward(layer: AdaptedLayer, rows: LayerRows): Tensor;
+  /**
+   * The same beside the head of a vocabulary, whose loss is fused with it: what is added to x·Wᵀ, as a product. Only a variant that has it
+   * sits at the head and at the table of embeddings.
+   */
+  lowRank?(layer: AdaptedLayer, rows: LayerRows): BesideVocabulary;
   /** The layer as PEFT stores it after training. */
   stored(layer: AdaptedLayer, values: ParameterValues): AdapterLayer;
   /** Names of the vectors [outputs] that a stored layer has beside A and B, and that are no part of s·B·A. */

@@ -43,6 +43,7 @@ export function decoderGraph({
       ...lastNorm.weights,
       [head, [vocabulary, hidden]],
     ]),
+    embedding: tables[0][0],
     linearGroups,
     hidden: (context) => lastNorm.apply(throughBlocks(embed(context), blocks, context), context),
     classificationHead,

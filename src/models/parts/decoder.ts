@@ -1,4 +1,3 @@
-import { gatherRows } from "../../ops/gather-rows.js";
 import type { LanguageModelGraph } from "../architecture.js";
 import type { DecoderConfig } from "./decoder-config.js";
 import { decoderGraph } from "./decoder-graph.js";
@@ -32,7 +31,7 @@ export function preNormDecoder(
     modelType: config.modelType,
     dimensions,
     tables: [[EMBEDDING, [vocabulary, hidden]]],
-    embed: ({ weight, ids }) => gatherRows(weight(EMBEDDING, [vocabulary, hidden]), ids),
+    embed: ({ embed }) => embed(EMBEDDING, [vocabulary, hidden]),
     blocks,
     lastNorm: norm("model.norm"),
     tied: config.tied,

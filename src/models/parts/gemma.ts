@@ -1,7 +1,6 @@
 import { InputError } from "../../errors.js";
 import type { Tensor } from "../../graph/graph.js";
 import { add } from "../../ops/add.js";
-import { gatherRows } from "../../ops/gather-rows.js";
 import { geglu } from "../../ops/geglu.js";
 import type { GeluKind } from "../../ops/gelu.js";
 import { mul } from "../../ops/mul.js";
@@ -94,7 +93,7 @@ export function buildGemma(
     modelType: config.modelType,
     dimensions,
     tables: [[embedding, [vocabulary, hidden]]],
-    embed: (context) => embed(context.weight(embedding, [vocabulary, hidden]), hidden, context),
+    embed: (context) => scaled(context.embed(embedding, [vocabulary, hidden]), hidden, context),
     blocks,
     lastNorm: norm(`${prefix}.norm`),
     tied: config.tied,
@@ -104,8 +103,8 @@ export function buildGemma(
 }
 
 /** Rows of the table times √C. transformers rounds the factor to the type of the weights; here all is computed in float32. */
-function embed(table: Tensor, hidden: number, { graph, ids }: ModelContext): Tensor {
-  return mul(gatherRows(table, ids), graph.scalar(Math.sqrt(hidden))); // [N, C]
+function scaled(rows: Tensor, hidden: number, { graph }: ModelContext): Tensor {
+  return mul(rows, graph.scalar(Math.sqrt(hidden))); // [N, C]
 }
 
 /** Gemma's RMSNorm, whose checkpoints have the gain less one: x · s · (1 + w), with `size` values. */

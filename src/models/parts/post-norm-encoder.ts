@@ -42,6 +42,7 @@ export function postNormModel(
     readsTokenTypes: encoder.tokenTypes > 1,
     weights: encoderWeights(encoder, blocks, linearGroups),
     checkpointForm: checkpointForm(encoder.prefix),
+    embedding: embeddingNames(encoder).words,
     linearGroups,
     hidden: (context) => encoderStates(encoder, blocks, context),
     classificationHead,
@@ -143,12 +144,12 @@ function encoderStates(encoder: PostNormEncoder, blocks: readonly EncoderBlock[]
 }
 
 /** The sum of three embeddings of each token: its id's, its position's and its type's [N, C]. */
-function embedded(encoder: PostNormEncoder, { weight, ids, positions, tokenTypes }: ModelContext): Tensor {
+function embedded(encoder: PostNormEncoder, { weight, embed, positions, tokenTypes }: ModelContext): Tensor {
   const { vocabulary, hidden } = encoder.dimensions;
   const names = embeddingNames(encoder);
   const places = rowsFrom(weight(names.positions, [encoder.positionRows, hidden]), encoder.firstPosition);
   const types = weight(names.types, [encoder.tokenTypes, hidden]);
-  const words = add(gatherRows(weight(names.words, [vocabulary, hidden]), ids), gatherRows(places, positions));
+  const words = add(embed(names.words, [vocabulary, hidden]), gatherRows(places, positions));
   if (encoder.tokenTypes === 1) return add(words, types); // [1, C] for all
   if (tokenTypes === undefined) throw new Error("the model reads types of tokens, and was handed none");
   return add(words, gatherRows(types, tokenTypes));

@@ -10,7 +10,9 @@ export function nextToken(model: LanguageModelGraph): Objective {
     write({ graph, hidden, rows, head, maxSupervised, differentiable }) {
       const targets = graph.input("targets", { dtype: "int64", shape: [SUPERVISED] });
       const chunks = lossChunks(maxSupervised, model.dimensions.vocabulary);
-      const losses = vocabularyLoss(gatherRows(hidden, rows), head(), targets, { chunks, differentiable, softCap: model.logitSoftCap });
+      const states = gatherRows(hidden, rows); // [S, C]
+      const { weight, beside } = head(states);
+      const losses = vocabularyLoss(states, weight, targets, { chunks, differentiable, softCap: model.logitSoftCap, beside });
       return { losses, supervisedMultiple: chunks * DITHER_ROWS };
     },
     feeds: ({ targets }) => ({ targets }),

@@ -1,6 +1,7 @@
 import type { Batch } from "../../data/batch.js";
 import type { Graph, Tensor } from "../../graph/graph.js";
 import type { HeadContext, HeadParameter } from "../../models/architecture.js";
+import type { HeadUse } from "../../models/parts/vocabulary-head.js";
 import type { HostData } from "../../runtime/engine.js";
 
 /** Symbol of the number of places where something is learned, padded to a bucket. */
@@ -11,8 +12,8 @@ export interface ObjectiveContext extends HeadContext {
   readonly graph: Graph;
   /** Hidden states after the model's final norm, [N, C]. */
   readonly hidden: Tensor;
-  /** The weight [V, C] of a language model's head. */
-  head(): Tensor;
+  /** What turns states [N, C] into logits in a language model. */
+  head(x: Tensor): HeadUse;
   /** The rows of `hidden` at which something is learned, int64 [S]. */
   readonly rows: Tensor;
   /** Most learned places of a batch. */

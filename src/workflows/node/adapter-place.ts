@@ -8,6 +8,7 @@ import type { Adapter, TaskType } from "../../lora/adapter.js";
 import { fromBareModel } from "../../lora/bare-model.js";
 import { checkFit } from "../../lora/fit.js";
 import { adapterBytes, holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import { runnableLayers } from "../../lora/tables.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import type { DescribedModel } from "./open-model.js";
 import { runFolder } from "./run-folder.js";
@@ -29,7 +30,7 @@ export async function readFittingAdapter(directory: string, { name, model }: Des
   const adapter = await readPlacedAdapter(folder, model);
   if (adapter.config.taskType === "FEATURE_EXTRACTION")
     throw new InputError(`${directory} turns texts into vectors and writes none. Ask it with \`lorikeet embed --adapter ${directory}\`.`);
-  checkFit(adapter, model.linearGroups.flat(), name, { model });
+  checkFit(adapter, runnableLayers(model, adapter.config.method), name, { model });
   return { folder, adapter };
 }
 

@@ -8,6 +8,7 @@ import type { Adapter, Labelling } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { inferenceAdapter } from "../../lora/inference.js";
 import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import { runnableLayers } from "../../lora/tables.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
 import { labelledModel } from "../../models/labelled-model.js";
@@ -79,7 +80,10 @@ export async function labelRows(
   const described = await describeModelAs((config) => labelledModel(readModel(config), graphTask(task)), settings.model, opening);
   const labelling = labellingOf(adapter, task, described);
   const head = described.model.classificationHead(graphTask(task), labelling.labels.length);
-  checkFit(adapter, described.model.linearGroups.flat(), settings.model, { model: described.model, head: head.parameters });
+  checkFit(adapter, runnableLayers(described.model, adapter.config.method), settings.model, {
+    model: described.model,
+    head: head.parameters,
+  });
 
   const isLabelled = rows.every((row) => (row.kind === "words" ? row.labels : row.label) !== undefined);
   const { examples, notes } = encoded(rows, described, labelling, placeOf(head), settings, isLabelled);

@@ -2,9 +2,9 @@ import { readdir } from "node:fs/promises";
 import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { writeAdapterFolder } from "../../lora/node/adapter-folder.js";
-import { linearLayersOf } from "../../lora/node/merge-checkpoint.js";
 import { parameterCount } from "../../lora/peft-tensors.js";
 import type { WeightOf } from "../../lora/plain.js";
+import { adaptableGroups } from "../../lora/tables.js";
 import { readModel } from "../../models/index.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import type { DerivedAdapter, Progress } from "../api.js";
@@ -49,6 +49,6 @@ export async function describeTheirs(
 /** How a model's weights are read for an adapter that fits it; undefined without a model. */
 export function weightsFor(adapter: Adapter, described: Awaited<ReturnType<typeof describeTheirs>>): WeightOf | undefined {
   if (described === undefined) return undefined;
-  checkFit({ ...adapter, trained: [] }, linearLayersOf(described.model), described.name);
+  checkFit({ ...adapter, trained: [] }, adaptableGroups(described.model).flat(), described.name);
   return weightsOf(described);
 }

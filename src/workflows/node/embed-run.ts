@@ -7,6 +7,7 @@ import { fromBareModel } from "../../lora/bare-model.js";
 import { checkFit } from "../../lora/fit.js";
 import { inferenceAdapter } from "../../lora/inference.js";
 import { readAdapterFolder } from "../../lora/node/adapter-folder.js";
+import { runnableLayers } from "../../lora/tables.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { nodeEngine } from "../../runtime/node/engine.js";
 import { EmbeddingProgram } from "../../training/embedding-program.js";
@@ -63,7 +64,7 @@ export async function readEmbeddingAdapter(
   { name, model }: Pick<DescribedModel<ModelGraph>, "name" | "model">,
 ): Promise<Adapter> {
   const adapter = fromBareModel(await readAdapterFolder(await findAdapter(directory)), model);
-  checkFit(adapter, model.linearGroups.flat(), name, { model });
+  checkFit(adapter, runnableLayers(model, adapter.config.method), name, { model });
   return adapter;
 }
 

@@ -9,7 +9,7 @@ import { mlxAdapter } from "../../interchange/mlx/write-adapter.js";
 import { modelfile } from "../../interchange/ollama.js";
 import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
-import { linearLayersOf } from "../../lora/node/merge-checkpoint.js";
+import { adaptableGroups } from "../../lora/tables.js";
 import { writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import { exists } from "../../weights/node/exists.js";
@@ -30,7 +30,7 @@ export async function runExport(options: unknown, { signal, emit }: WorkerContex
   const notes: string[] = [];
   const described = await describeModel(model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const adapter = await readPlacedAdapter(place, described.model);
-  checkFit(adapter, linearLayersOf(described.model), model, { model: described.model });
+  checkFit(adapter, adaptableGroups(described.model).flat(), model, { model: described.model });
   signal.throwIfAborted();
   const written = await writers[to]({ adapter, described, model, out });
   return { ...written, layers: adapter.layers.length, notes };

@@ -2,6 +2,7 @@ import { writeAdapterPage } from "../../evaluation/node/report-file.js";
 import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { inspectAdapter } from "../../lora/inspection.js";
+import { adaptableGroups } from "../../lora/tables.js";
 import { variantOf } from "../../lora/variants/index.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
@@ -46,7 +47,7 @@ export async function runInspect(options: unknown, { signal, emit }: WorkerConte
 /** Heads that were trained beside the adapter are not looked at, and so need not fit. */
 async function readAdapter(directory: string, described: DescribedModel<ModelGraph> | undefined): Promise<Adapter> {
   const { trained: _, ...adapter } = await readPlacedAdapter(directory, described?.model);
-  if (described !== undefined) checkFit(adapter, described.model.linearGroups.flat(), described.name);
+  if (described !== undefined) checkFit(adapter, adaptableGroups(described.model).flat(), described.name);
   return adapter;
 }
 

@@ -8,7 +8,8 @@ import { type GgufModelFile, ggufOfFolder, ggufOfGguf, type MergedModelSource } 
 import { ggufTokenizer } from "../../interchange/gguf/write-tokenizer.js";
 import { modelfile } from "../../interchange/ollama.js";
 import { checkFit } from "../../lora/fit.js";
-import { linearLayersOf, prevailingType } from "../../lora/node/merge-checkpoint.js";
+import { prevailingType } from "../../lora/node/merge-checkpoint.js";
+import { adaptableGroups } from "../../lora/tables.js";
 import { trainedCheckpoint } from "../../lora/trained-checkpoint.js";
 import { isLanguageModel } from "../../models/architecture.js";
 import { readModel } from "../../models/index.js";
@@ -36,7 +37,7 @@ export async function mergeToGguf({ described, adapter, settings, context, meter
       `A model of architecture ${model.modelType} has no GGUF form here: it writes no text. Write a folder instead: --to folder.`,
     );
   }
-  checkFit(adapter, linearLayersOf(described.model), described.name, { model: described.model });
+  checkFit(adapter, adaptableGroups(described.model).flat(), described.name, { model: described.model });
   const wanted = weightTypes[settings.dtype ?? "f16"];
   const type = wanted === "original" ? prevailingType(checkpoint.tensors.values()) : wanted;
   const file = watched(await contents({ model, checkpoint, adapter, type, meter }, { ...described, config }), context);

@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { InputError } from "../../errors.js";
 import { createRoundingMeter } from "../../lora/merge-rounding.js";
 import { type FolderType, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { holdsTokens } from "../../lora/trained-tokens.js";
 import { placesOf } from "../../lora/whole-tensors.js";
 import { readModel } from "../../models/index.js";
 import type { MergeResult } from "../api.js";
@@ -24,7 +25,7 @@ export async function runMerge(options: unknown, context: WorkerContext): Promis
   const described = await describeModelAs(readModel, model, opening);
   const adapter = await readPlacedAdapter(place, described.model);
   const places = placesOf(described.model);
-  if (adapter.trained?.some(({ name }) => !places.has(name))) {
+  if (adapter.trained?.some(({ name }) => !places.has(name) && !holdsTokens(name))) {
     throw new InputError(
       `${place} has a head for labels, which merging does not fold in. Use the adapter as it is: lorikeet classify --adapter ${directory}.`,
     );

@@ -4,6 +4,7 @@ import { readModel } from "../../models/index.js";
 import { labelledModel } from "../../models/labelled-model.js";
 import type { PlanResult } from "../api.js";
 import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
+import type { DescribedModel } from "./described-model.js";
 import { targetOf, trainingPrecision } from "./device.js";
 import { describeEmbeddingTask } from "./embedded-text.js";
 import { bestProductSpeed, int8Support } from "./int8-support.js";
@@ -16,6 +17,7 @@ import { type MachineSpeed, secondsOf } from "./step-seconds.js";
 import { updatesOf } from "./training/length.js";
 import { readTask } from "./training/prepare.js";
 import { productOf } from "./training/products/index.js";
+import { learnedModel, trainedTokens } from "./training/trained-tokens.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `plan`, in its worker. */
@@ -60,20 +62,25 @@ const ASSUMED_LABELS = 2;
 
 /** The model, and with data the task: what would be trained. */
 async function planned(settings: PlanSettings, opening: OpenOptions) {
-  const product = productOf(settings);
+  const productFor = ({ codec }: Pick<DescribedModel, "codec">) =>
+    productOf(settings, { tokens: trainedTokens(settings.trainableTokens, codec) });
   if (settings.data === undefined && isLabelTask(settings.task)) {
     const task = graphTask(settings.task);
     const described = await describeModelAs((config) => labelledModel(readModel(config), task), settings.model, opening);
     const objective = labelObjective(settings.task, described.model.classificationHead(task, ASSUMED_LABELS));
-    return { described: { ...described, objective }, task: undefined, layout: product.layout(described.model, objective.parameters) };
+    return {
+      described: { ...described, objective },
+      task: undefined,
+      layout: productFor(described).layout(described.model, objective.parameters),
+    };
   }
   if (settings.data === undefined) {
     const described =
       settings.task === "embedding" ? await describeEmbeddingTask(settings.model, opening) : await describeModel(settings.model, opening);
-    return { described, task: undefined, layout: product.layout(described.model, []) };
+    return { described, task: undefined, layout: productFor(described).layout(described.model, []) };
   }
   const { described, task } = await readTask({ ...settings, data: settings.data }, opening);
-  const layout = product.layout(task.learned.model, task.learned.objective?.parameters ?? []);
+  const layout = productFor(described).layout(learnedModel(task.learned), task.learned.objective?.parameters ?? []);
   return { described: { ...described, ...task.learned }, task, layout };
 }
 

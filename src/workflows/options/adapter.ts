@@ -4,7 +4,7 @@ import { methods } from "../../lora/variants/index.js";
 import { biasChoices } from "../../lora/whole-tensors.js";
 import { choice, integer, number, option, toggle } from "../option.js";
 import { groups } from "./common.js";
-import { blockNumbers, layerSelection, moduleNames, numbersByLayer } from "./layer-kinds.js";
+import { blockNumbers, layerSelection, moduleNames, numbersByLayer, tokenList } from "./layer-kinds.js";
 
 /** The method that trains every weight of the model, and no adapter. */
 export const FULL = "full";
@@ -39,7 +39,7 @@ export const adapterShape = {
     default: "all-linear",
     value: "LAYERS",
     group: groups.adapter,
-    help: "Layers that get an adapter: all-linear, names such as q_proj,v_proj, a regular expression as /…/, or peft for those that PEFT takes where target_modules is not given (q_proj and v_proj of most models). Fewer layers train faster and learn less.",
+    help: "Layers that get an adapter: all-linear, names such as q_proj,v_proj (embed_tokens and lm_head too, which all-linear leaves out), a regular expression as /…/, or peft for those that PEFT takes where target_modules is not given (q_proj and v_proj of most models). Fewer layers train faster and learn less.",
   }),
   svdRounds: option(integer({ min: 0, max: 1000 }), {
     default: 4,
@@ -133,6 +133,12 @@ export const adapterShape = {
     group: groups.adapter,
     without: "none",
     help: "Modules that are trained whole beside the adapter, such as lm_head, embed_tokens or model.norm. For new words and formats that an adapter alone does not learn; a head or table takes much memory.",
+  }),
+  trainableTokens: option(tokenList(), {
+    value: "TOKENS",
+    group: groups.adapter,
+    without: "none",
+    help: "Tokens whose embeddings are trained too, by their text or as ids, such as '<|tool|>,<|end|>'; a head that is tied to the table sees them. For tokens that you have added, whose embeddings mean nothing yet: far less memory than the whole table.",
   }),
   tieWeights: option(toggle(), {
     default: false,

@@ -32,6 +32,27 @@ export function moduleNames(): ValueKind<z.ZodType<readonly string[], string | r
   return { kind: "layers", schema, expected: "names of modules separated by commas, such as lm_head,model.norm" };
 }
 
+/** Tokens by their text or as ids: `<|tool|>,49153`. */
+export function tokenList(): ValueKind<z.ZodType<readonly (string | number)[], string | number | readonly (string | number)[]>> {
+  const id = z.int().min(0);
+  const text = z.string().min(1);
+  const schema = z
+    .union([
+      text,
+      id,
+      z
+        .array(z.union([text, id]))
+        .min(1)
+        .readonly(),
+    ])
+    .transform((value, context) => {
+      const given = typeof value === "string" ? value.split(",").map((each) => each.trim()) : [value].flat();
+      if (given.includes("")) context.addIssue({ code: "custom", message: "a token in the list is empty" });
+      return given.map((each) => (typeof each === "string" && /^\d{1,9}$/.test(each) ? Number(each) : each));
+    });
+  return { kind: "layers", schema, expected: "tokens or their ids separated by commas, such as <|tool|>,49153" };
+}
+
 /** A number for each of some layers, whose names may be regular expressions: `q_proj=8,layers.0.mlp.*=4`. */
 export function numbersByLayer(
   each: z.ZodNumber,

@@ -3,6 +3,7 @@ import { cpus } from "node:os";
 import { openBatches } from "../../../data/batch.js";
 import { lessonOf, textsOf } from "../../../data/lesson.js";
 import { longestOf, longestRow } from "../../../data/packing.js";
+import { rateSpans } from "../../../lora/learning-rates.js";
 import type { ModelGraph } from "../../../models/architecture.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
@@ -17,6 +18,7 @@ import { readLanguageTask } from "./language-task.js";
 import { updatesOf } from "./length.js";
 import { productOf } from "./products/index.js";
 import type { DataStarted, PreparedRun, ReadTask, RunTask, TaskReader, TaskSettings, TaughtExample } from "./run-task.js";
+import { learnedModel, trainedTokens } from "./trained-tokens.js";
 
 /** How the tasks of `--task` are read. */
 const taskReaders: Readonly<Record<TrainSettings["task"], TaskReader>> = {
@@ -41,9 +43,11 @@ export async function prepareRun(
   saved: RunIdentity | undefined = undefined,
 ): Promise<PreparedRun> {
   const { described, task } = await readTask(settings, options);
-  const asked = productOf(settings, updatesPlanned(settings, task));
+  const tokens = trainedTokens(settings.trainableTokens, described.codec);
+  const asked = productOf(settings, { updates: updatesPlanned(settings, task), tokens });
   const head = task.learned.objective?.parameters ?? [];
-  const planned = asked.layout(task.learned.model, head);
+  const planned = asked.layout(learnedModel(task.learned), head);
+  if (settings.loraPlusRatio !== 1) rateSpans(planned, settings.loraPlusRatio); // what has no rates is told before the weights are read
   const precision = await trainingPrecision(settings, described.model);
   const { data, learned } = task;
   const checkpointing = checkpointingOf({ ...described, ...learned }, planned, { ...settings, precision }, data);
@@ -53,7 +57,7 @@ export async function prepareRun(
   const maxTokens = longestRow(longestOf(examples.flatMap(textsOf)));
   const fromData = await asked.lookAtData({ settings, task, compile: opened.compile, maxTokens }, saved, options);
   const product = fromData?.product ?? asked;
-  const layout = fromData === undefined ? planned : product.layout(learned.model, head);
+  const layout = fromData === undefined ? planned : product.layout(learnedModel(learned), head);
   const most = data.train.reduce((found, example) => Math.max(found, lessonOf(example).places.length), 0);
   return {
     settings,

@@ -1,5 +1,5 @@
 import { type AdapterStart, freshTensor } from "../../../lora/initialise.js";
-import { weightAt } from "../../../lora/whole-tensors.js";
+import { startOfWhole } from "../../../lora/trained-tokens.js";
 import { weightsOf } from "../applied-adapter.js";
 import type { PreparedRun } from "./run-task.js";
 
@@ -22,9 +22,9 @@ export function startOf({
     weightOf,
     baseOf: weightsOf(opened),
     inputsOf,
-    wholeOf: ({ name }) => {
-      const parameter = fresh.get(name);
-      return parameter === undefined ? opened.checkpoint.readFloat32(weightAt(name, opened.model)) : freshTensor(parameter, seed);
+    wholeOf: (tensor) => {
+      const parameter = fresh.get(tensor.name);
+      return parameter === undefined ? startOfWhole(opened, tensor) : freshTensor(parameter, seed);
     },
   };
 }

@@ -2,6 +2,7 @@ import { adapterFromVectors, configOf } from "../../../../lora/adapter.js";
 import { writeAdapterFolder } from "../../../../lora/node/adapter-folder.js";
 import { shapingOf } from "../../../../lora/shaping.js";
 import { type AdapterSpec, layOutAdapter } from "../../../../lora/spec.js";
+import { adaptableGroups } from "../../../../lora/tables.js";
 import { startedFromData } from "../data-start.js";
 import { withOwnBase } from "../own-base.js";
 import type { RunProduct } from "../run-task.js";
@@ -20,8 +21,8 @@ export function adapterProduct(spec: AdapterSpec): RunProduct {
       const found = await startedFromData(spec, look, saved, options);
       return found && { ...found, product: adapterProduct(found.product) };
     },
-    config: (layout, { linearGroups, otherLayers = [] }, modelName, task) =>
-      configOf(spec, layout, [...linearGroups.flat(), ...otherLayers], modelName, task),
+    config: (layout, model, modelName, task) =>
+      configOf(spec, layout, [...adaptableGroups(model).flat(), ...(model.otherLayers ?? [])], modelName, task),
     place: ({ adapter }) => adapter,
     async keep({ prepared: { config, layout, task }, folder, state: { trainables, best }, frozen }) {
       const { labelling, saved = (adapter) => adapter } = task;

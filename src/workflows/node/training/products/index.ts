@@ -9,7 +9,7 @@ export type { RunProduct } from "../run-task.js";
 
 type ProductSettings = Pick<
   TrainSettings,
-  | Exclude<keyof AdapterSpec, "rankStabilised" | "modules" | "tiesWeights" | "settings">
+  | Exclude<keyof AdapterSpec, "rankStabilised" | "modules" | "tokens" | "tiesWeights" | "settings">
   | keyof Omit<VariantSettings, "budget" | "masks">
   | "rslora"
   | "modulesToSave"
@@ -34,14 +34,17 @@ type BudgetOptions = Pick<TrainSettings, "rank" | "targetRank" | "pruneFrom" | "
 /**
  * What the options of a run ask for.
  *
- * @param updates of the run, where they are known
+ * @param known updates of the run, where they are known, and the ids of the tokens whose embeddings are trained
  */
-export function productOf({ method, ...settings }: ProductSettings, updates?: number): RunProduct {
+export function productOf(
+  { method, ...settings }: ProductSettings,
+  { updates, tokens }: { readonly updates?: number | undefined; readonly tokens?: readonly number[] | undefined } = {},
+): RunProduct {
   if (method === FULL) return modelProduct;
   const { rho, loftqRounds, seed, rslora: rankStabilised, modulesToSave: modules, tieWeights: tiesWeights, ...same } = settings;
   const { rank, alpha, rankPattern, alphaPattern, dropout, layers, exclude, blocks, initialisation, bias } = same;
   const strength = { rank, alpha, rankPattern, alphaPattern, rankStabilised };
-  const whole = { bias, modules, tiesWeights };
+  const whole = { bias, modules, tokens, tiesWeights };
   return adapterProduct({
     method,
     ...strength,
