@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { TrainEvent } from "../../src/workflows/api.js";
 import { runInspect } from "../../src/workflows/node/inspect-run.js";
+import { runMerge } from "../../src/workflows/node/merge-run.js";
+import { describeModel } from "../../src/workflows/node/open-model.js";
 import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 import { ofType, questionsFile, runHere } from "./training-support.js";
 
@@ -83,5 +85,40 @@ describe("AdaLoRA", () => {
     await expect(runHere({ ...(await common()), ...method, targetRank: 5 })).rejects.toThrow(
       /options\.targetRank 5 is above options\.rank 4/,
     );
+  });
+});
+
+describe("what is trained beside the layers", () => {
+  /** A run that is killed after its third update, and goes on, leaves the bytes of one that is not. */
+  const resumesTo = async (file: string, method: Readonly<Record<string, unknown>>) => {
+    const [whole, cut] = [
+      { ...(await common()), ...method, steps: 5, saveEvery: 2 },
+      { ...(await common()), ...method, steps: 5, saveEvery: 2 },
+    ];
+    await runHere(whole);
+    await expect(runHere({ ...cut, data: whole.data }, killedAt(3))).rejects.toThrow("killed");
+    await runHere({ ...cut, data: whole.data, resume: true });
+    expect((await readFile(join(cut.out, file))).equals(await readFile(join(whole.out, file)))).toBe(true);
+  };
+
+  test("every weight: a run goes on from a checkpoint to the same bits", () =>
+    resumesTo("model/model.safetensors", { method: "full", lr: 1e-3 }));
+
+  test("the table, the head and tokens: so does one", async () => {
+    await resumesTo("adapter/adapter_model.safetensors", { layers: "q_proj,embed_tokens,lm_head" });
+    await resumesTo("adapter/adapter_model.safetensors", { layers: "q_proj", trainableTokens: "<|im_start|>,5" });
+  });
+
+  test("merged, the rows of trained tokens are others, and no other row is; the head stays the table", async () => {
+    const options = { ...(await common()), layers: "q_proj", trainableTokens: "<|im_start|>,5", steps: 3 };
+    await runHere(options);
+    const out = join(await temporaryFolder(), "merged");
+    await runMerge({ model: TINY_CHAT, adapter: options.out, out }, fakeContext());
+    expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).toMatchObject({ tie_word_embeddings: true });
+    const tableOf = async (model: string) => (await describeModel(model)).checkpoint.readFloat32("model.embed_tokens.weight");
+    const [before, after] = [await tableOf(TINY_CHAT), await tableOf(out)];
+    const width = before.length / 640;
+    const changed = new Set([...after].flatMap((value, at) => (value === before[at] ? [] : [Math.floor(at / width)])));
+    expect([...changed].sort((a, b) => a - b)).toEqual([1, 5]);
   });
 });
