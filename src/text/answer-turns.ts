@@ -2,7 +2,7 @@ import { InputError } from "../errors.js";
 import type { Piece } from "./added-tokens.js";
 import type { Rendering } from "./marked-rendering.js";
 import type { Span } from "./markers.js";
-import { type RenderOptions, renderChat } from "./template.js";
+import { generationPromptOf, type RenderOptions, renderChat, templateSource } from "./template.js";
 import type { Message, TextCodec } from "./tokenizer.js";
 
 /** True for an answer that the template writes from more than its content (calls of tools), or from no content at all. */
@@ -28,6 +28,8 @@ export function refuseLostCalls(message: Message | undefined, index: number, tur
 
 /** What the template writes to have the assistant answer (`<|im_start|>assistant\n`), undefined where it writes nothing that can be found. */
 function answerHeader(codec: TextCodec, messages: readonly Message[], options: RenderOptions): string | undefined {
+  const constant = generationPromptOf(templateSource(codec, options.tools));
+  if (constant !== undefined) return constant.trim() === "" ? undefined : constant;
   const first = messages.findIndex((message) => message.role === "assistant");
   for (const part of [messages.slice(0, first), messages]) {
     if (part.length === 0) continue;

@@ -1,5 +1,6 @@
 import { Template } from "@huggingface/jinja";
 import { InputError } from "../errors.js";
+import { constantGenerationPrompt } from "./generation-prompt.js";
 import { callStripFunctions, stripFunctions } from "./strip-methods.js";
 import type { Message, TextCodec } from "./tokenizer.js";
 
@@ -11,17 +12,23 @@ export interface RenderOptions {
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
-const compiled = new Map<string, Template>();
+interface Compiled {
+  readonly template: Template;
+  readonly generationPrompt: string | undefined;
+}
 
-function compile(source: string): Template {
+const compiled = new Map<string, Compiled>();
+
+function compile(source: string): Compiled {
   const known = compiled.get(source);
   if (known !== undefined) return known;
   try {
     const template = new Template(source);
     callStripFunctions(template.parsed);
     if (compiled.size >= 16) compiled.clear();
-    compiled.set(source, template);
-    return template;
+    const made = { template, generationPrompt: constantGenerationPrompt(template.parsed) };
+    compiled.set(source, made);
+    return made;
   } catch (cause) {
     throw new InputError(`The model's chat template is not a template that can be read: ${(cause as Error).message}`, { cause });
   }
@@ -41,7 +48,7 @@ export function templateSource(codec: TextCodec, tools: readonly unknown[] | und
 
 /** Runs a template. @throws InputError with the template's own complaint (roles that do not alternate, and the like). */
 export function runTemplate(source: string, codec: TextCodec, messages: readonly Message[], options: RenderOptions): string {
-  const template = compile(source);
+  const { template } = compile(source);
   try {
     return template.render({
       ...stripFunctions,
@@ -66,6 +73,12 @@ export function runTemplate(source: string, codec: TextCodec, messages: readonly
 export function renderChat(codec: TextCodec, messages: readonly Message[], options: RenderOptions = {}): string {
   return runTemplate(templateSource(codec, options.tools), codec, messages, options);
 }
+
+/**
+ * What a template writes to have the assistant answer (`<|im_start|>assistant\n`), where it is the same after every conversation and
+ * need not be found by rendering; undefined elsewhere.
+ */
+export const generationPromptOf = (source: string): string | undefined => compile(source).generationPrompt;
 
 const generationTag = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { buildTextCodec } from "../../src/text/codec.js";
 import { surroundingTemplate } from "../../src/text/model-input.js";
 import { encodeChat, encodePrompt } from "../../src/text/rendering.js";
-import { renderChat } from "../../src/text/template.js";
+import { generationPromptOf, renderChat } from "../../src/text/template.js";
 import type { Message, TextCodec } from "../../src/text/tokenizer.js";
 import { golden } from "../support/golden.js";
 
@@ -88,6 +88,28 @@ describe("equal to transformers' apply_chat_template", () => {
     expect(encoded.ids).toEqual(one.ids);
     expect(encodePrompt(codec, messages.slice(0, -1))).toEqual(codec.encode(one.prompt));
     if (one.mask !== undefined) expect(encoded.supervised.map(Number)).toEqual(one.mask);
+  });
+});
+
+describe("what a template writes to have the assistant answer", () => {
+  test.each(expected.cases)("template $template, conversation $conversation: what transformers' prompt ends with, or not told", (one) => {
+    const codec = byteLevelCodec(expected.templates[one.template]);
+    const before = renderChat(codec, (expected.conversations[one.conversation] ?? []).slice(0, -1));
+    const told = generationPromptOf(codec.chatTemplate ?? "");
+    expect([undefined, one.prompt.slice(before.length)]).toContain(told);
+  });
+
+  test("is told of templates that end with it, and of no others", () => {
+    expect(generationPromptOf(chatml)).toBe("<|im_start|>assistant\n");
+    expect(generationPromptOf(llama3)).toBe("<|start_header_id|>assistant<|end_header_id|>\n\n");
+    expect(generationPromptOf(llama2)).toBeUndefined();
+    const ending = "{% if add_generation_prompt %}A:{% endif %}";
+    expect(generationPromptOf(`{{ messages[0].content }}${ending}`)).toBe("A:");
+    expect(generationPromptOf(`${ending}{{ messages[0].content }}`)).toBeUndefined();
+    expect(generationPromptOf(`{% if add_generation_prompt %}B:{% endif %}${ending}`)).toBeUndefined();
+    expect(generationPromptOf("{% if add_generation_prompt %}{{ messages[0].content }}{% endif %}")).toBeUndefined();
+    expect(generationPromptOf("{% if add_generation_prompt %}A:{% else %}B{% endif %}")).toBeUndefined();
+    expect(generationPromptOf("{% if not add_generation_prompt %}A:{% endif %}")).toBeUndefined();
   });
 });
 
