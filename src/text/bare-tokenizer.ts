@@ -5,6 +5,7 @@ import { createDecoder } from "./pipeline/decoder.js";
 import { createModel } from "./pipeline/model.js";
 import { createNormalizer } from "./pipeline/normalizer.js";
 import { createPreTokenizer } from "./pipeline/pre-tokenizer.js";
+import { remembered } from "./pipeline/remembered.js";
 import { type AddedToken, type Step, type TokenizerJson, vocabularyOf } from "./tokenizer-json.js";
 
 /** The ids of a text and the bytes that each covers, with asked-for positions of the text given in the same measure. */
@@ -106,17 +107,18 @@ export function createBareTokenizer(json: TokenizerJson, file: string): BareToke
   const bytesOfText = (text: string) => encoder.encode(isByteLevel ? text : text.replaceAll("\u2581", " "));
 
   const inNormalForm = normalForms(normalize);
+  const foundInWord = remembered((word): readonly Found[] =>
+    tokensOfWord(word).flatMap((token) => {
+      const id = vocabulary.get(token);
+      return id === undefined ? [] : [{ id, token, added: false }];
+    }),
+  );
 
   function find(normal: string, { atStart, words }: Reading): Found[] {
     return splitAtTokens(normal, inNormalForm(words)).flatMap((piece): Found[] => {
       const text = normal.slice(piece.start, piece.end);
       if (piece.token !== undefined) return [{ id: piece.token.id, token: text, added: true }];
-      return preTokenize(text, atStart && piece.start === 0)
-        .flatMap((word) => tokensOfWord(word))
-        .flatMap((token) => {
-          const id = vocabulary.get(token);
-          return id === undefined ? [] : [{ id, token, added: false }];
-        });
+      return preTokenize(text, atStart && piece.start === 0).flatMap(foundInWord);
     });
   }
 

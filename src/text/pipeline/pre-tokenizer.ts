@@ -2,6 +2,7 @@ import { InputError } from "../../errors.js";
 import { byteLevelForm } from "../byte-alphabet.js";
 import type { Step } from "../tokenizer-json.js";
 import { gpt2Words, patternOf, punctuation } from "./patterns.js";
+import { remembered } from "./remembered.js";
 
 /** Cuts a piece of normalised text into words, of which the model makes tokens. `atStart`: the piece opens the sequence. */
 export type PreTokenize = (piece: string, atStart: boolean) => string[];
@@ -76,9 +77,12 @@ function metaspace(step: Step): PreTokenize {
 }
 
 const create: Readonly<Record<string, Create>> = {
-  ByteLevel: (step) => (piece) => {
-    const text = step.add_prefix_space === true && !piece.startsWith(" ") ? ` ${piece}` : piece;
-    return (step.use_regex === false ? [text] : split(text, gpt2Pattern, "isolated")).map(byteLevelForm);
+  ByteLevel(step) {
+    const form = remembered(byteLevelForm);
+    return (piece) => {
+      const text = step.add_prefix_space === true && !piece.startsWith(" ") ? ` ${piece}` : piece;
+      return (step.use_regex === false ? [text] : split(text, gpt2Pattern, "isolated")).map(form);
+    };
   },
   Split(step, file) {
     const pattern = patternOf(step.pattern, file);
