@@ -62,6 +62,8 @@ export type {
   TradeOffReport,
   TrainEvent,
   TrainOptions,
+  UnmergeOptions,
+  UnmergeResult,
 } from "./workflows/api.js";
 export { classify } from "./workflows/node/classify.js";
 export { combine } from "./workflows/node/combine.js";
@@ -84,3 +86,4 @@ export { push } from "./workflows/node/push.js";
 export { rank } from "./workflows/node/rank.js";
 export { resize } from "./workflows/node/resize.js";
 export { train } from "./workflows/node/train.js";
+export { unmerge } from "./workflows/node/unmerge.js";

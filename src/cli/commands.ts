@@ -97,6 +97,7 @@ export const commands: readonly Command[] = [
   command(commandOptions.convert, () => import("./commands/convert.js")),
   command(commandOptions.extract, () => import("./commands/extract.js")),
   command(commandOptions.merge, () => import("./commands/merge.js")),
+  command(commandOptions.unmerge, () => import("./commands/unmerge.js")),
   command(commandOptions.export, () => import("./commands/export.js")),
   command(commandOptions.eject, () => import("./commands/eject.js")),
   command(commandOptions.import, () => import("./commands/import.js")),

@@ -21,6 +21,7 @@ export const workflows: Workflows = {
   evaluate: async (options) => (await import("../workflows/node/evaluate.js")).evaluate(options),
   embed: async (options) => (await import("../workflows/node/embed.js")).embed(options),
   merge: async (options) => (await import("../workflows/node/merge.js")).merge(options),
+  unmerge: async (options) => (await import("../workflows/node/unmerge.js")).unmerge(options),
   exportAdapter: async (options) => (await import("../workflows/node/export-adapter.js")).exportAdapter(options),
   eject: async (options) => (await import("../workflows/node/eject.js")).eject(options),
   importConfig: async (options) => (await import("../workflows/node/import-config.js")).importConfig(options),

@@ -28,6 +28,7 @@ import type {
   ResizeOptions,
   SamplingOptions,
   TrainOptions,
+  UnmergeOptions,
 } from "./options.js";
 
 // What the workflows take and give: plain clonable records, because workflows run in a worker. The command line and the
@@ -55,6 +56,7 @@ export type {
   ResizeOptions,
   SamplingOptions,
   TrainOptions,
+  UnmergeOptions,
 } from "./options.js";
 export type { Change, DataReport, LabelReport, LengthStatistics, MaskedText, MergeRounding, Message, Sample, TradeOffReport };
 
@@ -234,6 +236,24 @@ export interface MergeResult {
   readonly layers: number;
   /** What writing these layers in fewer bits did to them. */
   readonly rounding: MergeRounding;
+  /** What lets `unmerge` restore the base: the folder of the record, and its bytes. */
+  readonly record?: { readonly folder: string; readonly bytes: number };
+  readonly notes: readonly string[];
+}
+
+export interface UnmergeResult {
+  readonly out: string;
+  readonly files: readonly string[];
+  readonly bytes: number;
+  /** Layers that the adapter was taken out of. */
+  readonly layers: number;
+  /** Undefined where every file is the base's, byte for byte. */
+  readonly approximate?: {
+    /** No weight is further from the base's. */
+    readonly largestDistance: number;
+    /** The largest of these layers' weights, for comparison. */
+    readonly largestWeight: number;
+  };
   readonly notes: readonly string[];
 }
 
@@ -439,6 +459,7 @@ export interface Workflows {
   evaluate(options: EvaluateOptions & Controls): Promise<EvaluationResult>;
   embed(options: EmbedOptions & Controls): Promise<EmbedResult>;
   merge(options: MergeOptions & Controls): Promise<MergeResult>;
+  unmerge(options: UnmergeOptions & Controls): Promise<UnmergeResult>;
   exportAdapter(options: ExportOptions & Controls): Promise<ExportResult>;
   combine(options: CombineOptions & Controls): Promise<CombineResult>;
   resize(options: ResizeOptions & Controls): Promise<ResizeResult>;

@@ -17,7 +17,15 @@ export {
 } from "./options/adapters.js";
 export { type ClassifyOptions, type ClassifySettings, classifySet } from "./options/classify.js";
 export { groups, json, type Precision, quiet } from "./options/common.js";
-export { isGguf, type MergeOptions, type MergeSettings, mergeSet } from "./options/merge.js";
+export {
+  isGguf,
+  type MergeOptions,
+  type MergeSettings,
+  mergeSet,
+  type UnmergeOptions,
+  type UnmergeSettings,
+  unmergeSet,
+} from "./options/merge.js";
 export {
   cacheSet,
   type DataOptions,

@@ -21,6 +21,7 @@ import type {
   PushResult,
   RankResult,
   ResizeResult,
+  UnmergeResult,
   Workflows,
 } from "../../src/workflows/api.js";
 import { fakeIo, runWith } from "./support.js";
@@ -107,6 +108,9 @@ const mergedInBlocks: MergeResult = {
   },
 };
 const mergedNoisily: MergeResult = { ...mergedInBlocks, rounding: { ...mergedInBlocks.rounding, arrived: 0.97 } };
+const restorable: MergeResult = { ...merged, record: { folder: "o/unmerge", bytes: 7_200_000 } };
+const unmerged: UnmergeResult = { out: "/b", files: ["model.safetensors"], bytes: 538_090_408, layers: 210, notes: [] };
+const nearlyUnmerged: UnmergeResult = { ...unmerged, approximate: { largestDistance: 0.001, largestWeight: 1.5 } };
 const pushed: PushResult = {
   url: "https://hub/commit/1",
   repository: "ada/tickets",
@@ -305,6 +309,26 @@ const results: readonly (readonly [argv: readonly string[], some: Partial<Workfl
     { merge: async () => mergedNoisily },
     mergedNoisily,
     ["The change arrives in the file, under a rounding that is larger than it. That is what so few bits do to any model;"],
+  ],
+  [
+    ["merge", "--model", "m", "--adapter", "a", "--restorable", "--out", "o"],
+    { merge: async () => restorable },
+    restorable,
+    ["(538 MB)\no/unmerge: 7.2 MB, 1.3 % of the model. With it lorikeet unmerge restores the base bit for bit.\n"],
+  ],
+  [
+    ["unmerge", "o", "--adapter", "a", "--out", "b"],
+    { unmerge: async () => unmerged },
+    unmerged,
+    ["The adapter is taken out of 210 layers. The files are the base's, byte for byte (SHA-256).\n/b: model.safetensors (538 MB)\n"],
+  ],
+  [
+    ["unmerge", "o", "--adapter", "a", "--approximate", "--out", "b"],
+    { unmerge: async () => nearlyUnmerged },
+    nearlyUnmerged,
+    [
+      "The change is subtracted from 210 layers. This is not the base bit for bit: no weight is further from it than 0.001, where the largest is 1.5, if it was merged in these types.\n/b: ",
+    ],
   ],
   [
     ["export", "--model", "m", "--adapter", "a", "--to", "gguf", "--out", "o"],

@@ -91,6 +91,7 @@ test("the front door lists exactly these names", () => {
     "resize",
     "train",
     "unloadAdapter",
+    "unmerge",
   ]);
   writeFileSync(join(project, "deep.mjs"), 'await import("lorikeet/dist/index.js");');
   expect(() => runInProject("node", "deep.mjs")).toThrow(/ERR_PACKAGE_PATH_NOT_EXPORTED/);

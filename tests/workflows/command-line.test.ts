@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { lorikeet } from "../support/built-command.js";
@@ -47,6 +47,24 @@ test("merge into shards, and into a GGUF", async () => {
   expect(merge("--out", join(folder, "q"), "--dtype", "q8_0", "--max-shard-size", "9")).toMatchObject({
     status: 2,
     stderr: expect.stringContaining("--dtype q8_0 is a form of GGUF: name --out with .gguf"),
+  });
+});
+
+test("merge so that it can be undone, and unmerge", async () => {
+  const folder = await temporaryFolder();
+  const [merged, base] = [join(folder, "merged"), join(folder, "base")];
+  const own = ["--adapter", adapter];
+  expect(run("merge", "--model", TINY_CHAT, ...own, "--out", merged, "--restorable")).toMatchObject({
+    status: 0,
+    result: { record: { folder: join(merged, "unmerge") } },
+  });
+  expect(run("unmerge", merged, ...own, "--out", base)).toMatchObject({ status: 0, result: { layers: 14 } });
+  for (const file of ["model.safetensors", "config.json"]) {
+    expect(readFileSync(join(base, file)).equals(readFileSync(join(TINY_CHAT, file)))).toBe(true);
+  }
+  expect(run("unmerge", TINY_CHAT, ...own, "--out", join(folder, "x"))).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("If the base is still at hand"),
   });
 });
 

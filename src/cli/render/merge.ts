@@ -1,5 +1,5 @@
-import type { MergeResult } from "../../workflows/api.js";
-import { plainNumber } from "./numbers.js";
+import type { MergeResult, UnmergeResult } from "../../workflows/api.js";
+import { bytesText, plainNumber } from "./numbers.js";
 import { table } from "./table.js";
 
 type Rounding = MergeResult["rounding"];
@@ -63,4 +63,22 @@ function advice({ ofChange, arrived }: Rounding): string[] {
   return [
     `The change arrives in the file, under a rounding that is larger than it. That is what so few bits do to any model; whether this one still answers as it should, only its answers tell. ${out}`,
   ];
+}
+
+/** Where the record of the base is, and what it costs; nothing where none was asked for. */
+export function recordText({ record, bytes }: Pick<MergeResult, "record" | "bytes">): string {
+  if (record === undefined) return "";
+  return `${record.folder}: ${bytesText(record.bytes)}, ${shareText(record.bytes / bytes)} of the model. With it lorikeet unmerge restores the base bit for bit.`;
+}
+
+/** What came out of a merged model. */
+export function unmergeText({ out, files, bytes, layers, approximate }: UnmergeResult): string {
+  const where = `${out}: ${files.join(", ")} (${bytesText(bytes)})`;
+  if (approximate === undefined)
+    return `The adapter is taken out of ${layers} layers. The files are the base's, byte for byte (SHA-256).\n${where}`;
+  const { largestDistance, largestWeight } = approximate;
+  return [
+    `The change is subtracted from ${layers} layers. This is not the base bit for bit: no weight is further from it than ${plainNumber(largestDistance)}, where the largest is ${plainNumber(largestWeight)}, if it was merged in these types.`,
+    where,
+  ].join("\n");
 }

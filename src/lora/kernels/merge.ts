@@ -16,16 +16,38 @@ export function mergeInto(out: Float32Array, w: Float32Array, { a, b, scale, ran
   const outputs = b.length / rank;
   const change = new Float64Array(inputs);
   for (let row = 0; row < outputs; row++) {
-    change.fill(0);
-    for (let r = 0; r < rank; r++) {
-      const factor = scale * b[row * rank + r]!;
-      if (factor === 0) continue;
-      const from = r * inputs;
-      for (let column = 0; column < inputs; column++) change[column]! += factor * a[from + column]!;
-    }
+    changeOfRow(change, row, { a, b, scale, rank });
     const start = row * inputs;
     const own = gain === undefined ? 1 : gain[row]!;
     for (let column = 0; column < inputs; column++) out[start + column] = own * w[start + column]! + change[column]!;
+  }
+}
+
+/**
+ * The W of which `mergeInto` makes a W', out = (W' − s·B·A) ⊘ gain, but for what its rounding took: W' and out [outputs, inputs]. The
+ * change is summed as it is there.
+ */
+export function unmergeInto(out: Float32Array, merged: Float32Array, { a, b, scale, rank, gain }: Change): void {
+  const inputs = a.length / rank;
+  const outputs = b.length / rank;
+  const change = new Float64Array(inputs);
+  for (let row = 0; row < outputs; row++) {
+    changeOfRow(change, row, { a, b, scale, rank });
+    const start = row * inputs;
+    const own = gain === undefined ? 1 : gain[row]!;
+    for (let column = 0; column < inputs; column++) out[start + column] = (merged[start + column]! - change[column]!) / own;
+  }
+}
+
+/** A row of s·B·A, in double precision. */
+function changeOfRow(change: Float64Array, row: number, { a, b, scale, rank }: Change): void {
+  const inputs = change.length;
+  change.fill(0);
+  for (let r = 0; r < rank; r++) {
+    const factor = scale * b[row * rank + r]!;
+    if (factor === 0) continue;
+    const from = r * inputs;
+    for (let column = 0; column < inputs; column++) change[column]! += factor * a[from + column]!;
   }
 }
 

@@ -46,6 +46,8 @@ export interface MergeRequest {
   readonly type?: FolderType | "original";
   /** Measures what rounding to that type does to the merged weights. */
   readonly meter?: RoundingMeter;
+  /** What else is done to the folder before it appears. */
+  readonly finish?: (folder: string) => Promise<void>;
 }
 
 export interface MergedFolder {
@@ -85,6 +87,7 @@ export async function writeModel(request: MergeRequest & { readonly untied?: boo
     await writeShards(unfinished, shards, request, typeOf);
     const form = { dtype: configNames[prevailingType(tensors, type)], ...(untied ? { tie_word_embeddings: false } : {}) };
     for (const companion of request.companions) await writeCompanion(unfinished, companion, form);
+    await request.finish?.(unfinished);
   });
   return { folder, files: shards.map((shard) => shard.file), mergedLayers: adapter.layers.length, untied, bytes };
 }

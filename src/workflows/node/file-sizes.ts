@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 /** What a workflow wrote. */
@@ -9,6 +9,15 @@ export interface WrittenFiles {
   readonly bytes: number;
   /** What a person should know. */
   readonly notes?: readonly string[];
+}
+
+/** The names of the files right in a folder. */
+export async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
 }
 
 /** Files of a folder, and their bytes together. */

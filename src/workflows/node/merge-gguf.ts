@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
 import { ggufParts } from "../../hub/gguf-parts.js";
@@ -19,15 +19,14 @@ import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import { checkRoom } from "../../weights/node/disk-room.js";
 import { exists } from "../../weights/node/exists.js";
 import { openRawGguf } from "../../weights/node/open-checkpoint.js";
-import { fileSizes, type WrittenFiles } from "./file-sizes.js";
-import { type MergeWork, weightTypes } from "./merge-work.js";
+import { MODEL_FILE, recordBase, recordFolder } from "./base-record.js";
+import { fileSizes, filesOf } from "./file-sizes.js";
+import { type MergedFiles, type MergeWork, weightTypes } from "./merge-work.js";
 import type { WorkerContext } from "./worker/context.js";
 
-/** The model's name in a folder. */
-const MODEL = "model.gguf";
-
 /** Writes a merged model as a GGUF: a file, or a folder with a Modelfile for Ollama. */
-export async function mergeToGguf({ described, adapter, settings, context, meter }: MergeWork): Promise<WrittenFiles> {
+export async function mergeToGguf(work: MergeWork): Promise<MergedFiles> {
+  const { described, adapter, settings, context, meter } = work;
   const { codec } = described;
   const { checkpoint, untied } = trainedCheckpoint(described.checkpoint, described.model, adapter);
   const config = untied ? { ...described.config, tie_word_embeddings: false } : described.config;
@@ -45,14 +44,33 @@ export async function mergeToGguf({ described, adapter, settings, context, meter
   if (isGgufFile(out)) {
     if (await exists(out)) throw new InputError(`${out} exists already. Choose another name for the model, or remove it.`);
     await write(out, file);
-    return { out, ...(await fileSizes(dirname(out), [basename(out)])), notes: file.notes };
+    const record = settings.restorable ? { record: await recordBeside(out, work) } : {};
+    return { out, ...(await fileSizes(dirname(out), [basename(out)])), ...record, notes: file.notes };
   }
+  let recordBytes = 0;
   const folder = await writeFolderAtomic(settings.out, "the merged model", async (unfinished) => {
-    await write(join(unfinished, MODEL), file);
+    await write(join(unfinished, MODEL_FILE), file);
     const stops = codec.endOfTurnIds.map((id) => codec.decode([id]));
-    await writeFileAtomic(join(unfinished, "Modelfile"), modelfile({ from: `./${MODEL}`, stops }));
+    await writeFileAtomic(join(unfinished, "Modelfile"), modelfile({ from: `./${MODEL_FILE}`, stops }));
+    const model = join(unfinished, MODEL_FILE);
+    if (settings.restorable) recordBytes = await recordBase(recordFolder(model), model, work);
   });
-  return { out: folder, ...(await fileSizes(folder, (await readdir(folder)).sort())), notes: file.notes };
+  const record = settings.restorable ? { record: { folder: recordFolder(folder), bytes: recordBytes } } : {};
+  return { out: folder, ...(await fileSizes(folder, await filesOf(folder))), ...record, notes: file.notes };
+}
+
+/** Keeps what restores the base beside a merged file; without it that file is none that was asked for. */
+async function recordBeside(out: string, work: MergeWork): Promise<{ folder: string; bytes: number }> {
+  let bytes = 0;
+  try {
+    const folder = await writeFolderAtomic(recordFolder(out), "what restores the base", async (unfinished) => {
+      bytes = await recordBase(unfinished, out, work);
+    });
+    return { folder, bytes };
+  } catch (error) {
+    await rm(out, { force: true });
+    throw error;
+  }
 }
 
 async function contents(source: MergedModelSource, { path, config, ggufMetadata }: MergeWork["described"]): Promise<GgufModelFile> {

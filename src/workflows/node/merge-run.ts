@@ -1,4 +1,3 @@
-import { readdir } from "node:fs/promises";
 import { InputError } from "../../errors.js";
 import { createRoundingMeter } from "../../lora/merge-rounding.js";
 import { type FolderType, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
@@ -8,10 +7,11 @@ import { readModel } from "../../models/index.js";
 import type { MergeResult } from "../api.js";
 import { inCode, isGguf, mergeSet, parseOptions } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
+import { recordBase, recordFolder } from "./base-record.js";
 import { companionsOf } from "./companions.js";
-import { fileSizes, type WrittenFiles } from "./file-sizes.js";
+import { fileSizes, filesOf } from "./file-sizes.js";
 import { mergeToGguf } from "./merge-gguf.js";
-import { type MergeWork, weightTypes } from "./merge-work.js";
+import { type MergedFiles, type MergeWork, weightTypes } from "./merge-work.js";
 import { describeModelAs } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
@@ -35,7 +35,10 @@ export async function runMerge(options: unknown, context: WorkerContext): Promis
   return { ...written, layers: adapter.layers.length, rounding: work.meter.result(), notes: [...notes, ...more] };
 }
 
-async function mergeToFolder({ described, adapter, settings, meter, context: { signal, emit } }: MergeWork): Promise<WrittenFiles> {
+async function mergeToFolder(work: MergeWork): Promise<MergedFiles> {
+  const { described, adapter, settings, meter, context } = work;
+  const { signal, emit } = context;
+  let recordBytes = 0;
   const { folder } = await mergeCheckpoint({
     checkpoint: described.checkpoint,
     model: described.model,
@@ -46,8 +49,12 @@ async function mergeToFolder({ described, adapter, settings, meter, context: { s
     type: weightTypes[settings.dtype ?? "original"] as FolderType | "original",
     maxShardBytes: settings.maxShardSize,
     meter,
+    finish: async (unfinished) => {
+      if (settings.restorable) recordBytes = await recordBase(recordFolder(unfinished), unfinished, work);
+    },
     onProgress: ({ done, total }) => emit({ task: "merging", done, total, unit: "bytes" }),
     signal,
   });
-  return { out: folder, ...(await fileSizes(folder, (await readdir(folder)).sort())) };
+  const record = settings.restorable ? { record: { folder: recordFolder(folder), bytes: recordBytes } } : {};
+  return { out: folder, ...(await fileSizes(folder, await filesOf(folder))), ...record };
 }

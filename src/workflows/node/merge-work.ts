@@ -2,8 +2,10 @@ import type { ModelType } from "../../interchange/gguf/tensor-types.js";
 import type { Adapter } from "../../lora/adapter.js";
 import type { RoundingMeter } from "../../lora/merge-rounding.js";
 import type { ModelGraph } from "../../models/architecture.js";
+import type { MergeResult } from "../api.js";
 import type { MergeSettings } from "../options.js";
 import type { DescribedModel } from "./described-model.js";
+import type { WrittenFiles } from "./file-sizes.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** What is merged. */
@@ -15,6 +17,9 @@ export interface MergeWork {
   /** Measures what rounding does to the merged weights. */
   readonly meter: RoundingMeter;
 }
+
+/** What merging wrote, and what it kept of the base where that was asked for. */
+export type MergedFiles = WrittenFiles & Pick<MergeResult, "record">;
 
 /** The types of weights by their names in the options. */
 export const weightTypes = {

@@ -3,7 +3,7 @@ import type { OptionSet, Shape } from "../parse-options.js";
 import { combineSet, convertSet, extractSet, resizeSet } from "./adapters.js";
 import { classifySet } from "./classify.js";
 import { groups, json, quiet } from "./common.js";
-import { mergeSet } from "./merge.js";
+import { mergeSet, unmergeSet } from "./merge.js";
 import {
   cacheSet,
   dataSet,
@@ -64,6 +64,7 @@ export const commandOptions = {
   convert: command(convertSet, output),
   extract: command(extractSet, output),
   merge: command(mergeSet, output),
+  unmerge: command(unmergeSet, output),
   export: command(exportSet, output),
   eject: command(ejectSet, output),
   import: command(importSet, output),

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { choice, option, text, type ValueKind } from "../option.js";
+import { choice, option, text, toggle, type ValueKind } from "../option.js";
 import { type OptionsOf, optionSet, type ValuesOf } from "../parse-options.js";
 import { adapterFolder, groups, model } from "./common.js";
 
@@ -50,6 +50,11 @@ export const mergeSet = optionSet(
       without: "original for a folder, f16 for a GGUF",
       help: "How the weights are stored: original (as each was in the base; quantised ones as f32), f32 (no rounding), f16 and bf16, in which rounding can be as large as a small change; for a GGUF also q8_0 to q4_0, blocks of about 8 to 4 bits, and base (each as in the base, a GGUF itself; tensors that do not change are copied). What rounding costs is measured and printed.",
     }),
+    restorable: option(toggle(), {
+      default: false,
+      group: groups.files,
+      help: "Keep beside the result what rounding takes, so that lorikeet unmerge can restore the base bit for bit when its own files are gone. Small where the result has no fewer bits than the base; its size is printed.",
+    }),
     maxShardSize: option(fileSize(), {
       default: "2GB",
       value: "SIZE",
@@ -68,6 +73,43 @@ export const mergeSet = optionSet(
       : []),
   ],
 );
+
+/** How a merged model is named. */
+const mergedWords = "a merged folder, or a merged .gguf file";
+
+export const unmergeSet = optionSet(
+  "unmerge",
+  "Take an adapter out of a model that it was folded into: the base's files come back bit for bit, where the merge was told --restorable.",
+  {
+    merged: option(text(mergedWords), {
+      required: true,
+      positional: true,
+      value: "MERGED",
+      group: groups.files,
+      help: "What lorikeet merge wrote.",
+    }),
+    adapter: option(text(adapterFolder), {
+      required: true,
+      value: "DIR",
+      group: groups.files,
+      help: "The adapter that was folded in, that very one.",
+    }),
+    out: option(text("a new folder, or a .gguf file"), {
+      required: true,
+      value: "PATH",
+      group: groups.files,
+      help: "What receives the base: a new folder, or a .gguf file where the base was one.",
+    }),
+    approximate: option(toggle(), {
+      default: false,
+      group: groups.files,
+      help: "Of a model that was merged without --restorable: subtract the adapter's change. That is not the base bit for bit; how far it is from it at most is printed.",
+    }),
+  },
+);
+
+export type UnmergeOptions = OptionsOf<(typeof unmergeSet)["shape"]>;
+export type UnmergeSettings = ValuesOf<(typeof unmergeSet)["shape"]>;
 
 export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
 export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;

@@ -30,6 +30,7 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
   inspect: async (params, context) => (await import("../inspect-run.js")).runInspect(params, context),
   inspectData: async (params, context) => (await import("../inspect-data-run.js")).runInspectData(params, context),
   merge: async (params, context) => (await import("../merge-run.js")).runMerge(params, context),
+  unmerge: async (params, context) => (await import("../unmerge-run.js")).runUnmerge(params, context),
   plan: async (params, context) => (await import("../plan-run.js")).runPlan(params, context),
   rank: async (params, context) => (await import("../rank-run.js")).runRank(params, context),
   train: async (params, context) => (await import("../training/run.js")).runTraining(params as TrainingRequest, context),

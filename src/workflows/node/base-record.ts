@@ -1,0 +1,37 @@
+import { mkdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
+import { writeBaseRecord } from "../../lora/restoring/node/write-record.js";
+import { RECORD } from "../../lora/restoring/record.js";
+import { tiedPlaces } from "../../lora/whole-tensors.js";
+import { readModel } from "../../models/index.js";
+import type { MergeWork } from "./merge-work.js";
+import { describeModelAs } from "./open-model.js";
+
+/** Where the record of the base of a merged model lies: in its folder, or beside a GGUF that has none of its own. */
+export function recordFolder(merged: string): string {
+  if (!isGgufFile(merged)) return join(merged, RECORD);
+  return basename(merged) === MODEL_FILE ? join(dirname(merged), RECORD) : `${merged.slice(0, -".gguf".length)}.${RECORD}`;
+}
+
+/** The name of a GGUF in a folder that merging writes. */
+export const MODEL_FILE = "model.gguf";
+
+/** Keeps what restores the base of a merged model that has just been written; gives back the bytes of the record. */
+export async function recordBase(
+  folder: string,
+  merged: string,
+  { described, adapter, settings, context: { signal, emit } }: MergeWork,
+): Promise<number> {
+  const { name, path, checkpoint, model, ggufMetadata } = described;
+  await mkdir(folder, { recursive: true });
+  return await writeBaseRecord(folder, {
+    base: { name, path, checkpoint, kind: ggufMetadata === undefined ? "folder" : "gguf" },
+    merged: (await describeModelAs(readModel, merged, { signal })).checkpoint,
+    table: tiedPlaces(model)[0],
+    adapter,
+    adapterName: settings.adapter,
+    signal,
+    onProgress: ({ done, total }) => emit({ task: "keeping what restores the base", done, total, unit: "bytes" }),
+  });
+}
