@@ -94,6 +94,7 @@ describe("every variant comes out bit for bit", () => {
   test.each([
     ...["rslora", "patterns", "lora-plus", "lora-fa", "dora", "dora-rslora", "pissa", "pissa-patterns", "olora", "eva", "eva-rslora"],
     ...["vera", "vera-plus", "adalora", "bias", "bias-lora-only", "lora-bias", "modules", "modules-table", "modules-tied"],
+    ...["embedding", "embedding-head", "embedding-tied", "head", "tokens"],
   ])("%s", async (variant) => {
     const share = await thereAndBack(goldenPath("qwen2"), goldenPath(`variants/${variant}/adapter`));
     expect(share).toBeGreaterThan(0);

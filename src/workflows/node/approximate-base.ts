@@ -4,7 +4,8 @@ import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
 import type { Adapter, AdapterLayer } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { unmergeInto } from "../../lora/kernels/merge.js";
-import { linearLayersOf, mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { mergeCheckpoint } from "../../lora/node/merge-checkpoint.js";
+import { adaptableGroups } from "../../lora/tables.js";
 import { variantOf } from "../../lora/variants/index.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import type { StoredTensor } from "../../weights/checkpoint.js";
@@ -33,7 +34,7 @@ interface Approximation {
  */
 export async function approximateBase({ described, adapter, out, name, context, notes }: Approximation): Promise<UnmergeResult> {
   const { checkpoint, model } = described;
-  checkFit(adapter, linearLayersOf(model), described.name, { model });
+  checkFit(adapter, adaptableGroups(model).flat(), described.name, { model });
   if (isGgufFile(out)) throw new InputError("--approximate writes a folder: give --out the name of one, without .gguf.");
   const changes = await Promise.all(adapter.layers.map((layer) => negated(adapter, layer)));
   const distance = await largestDistance(described, changes, context.signal);
