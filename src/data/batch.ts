@@ -2,6 +2,8 @@ import { InputError } from "../errors.js";
 import { lessonOf, type TaughtTokens, textsOf, tokensOf } from "./lesson.js";
 import { bucketOf, longestOf, packRows } from "./packing.js";
 import { createRandom } from "./random.js";
+import { pick, type Series } from "./series.js";
+import { lengthsOf, type Sizes, sizesOf } from "./sizes.js";
 
 /**
  * What a step of training reads: examples in B rows of T tokens, several to a row where that costs less, padded on the right;
@@ -45,10 +47,14 @@ export interface BatchShape {
 }
 
 /** The shape of the batch that `buildBatch` makes of these examples. */
-export function batchShape(examples: readonly TaughtTokens[]): BatchShape {
-  const lessons = examples.map(lessonOf);
-  const { tokens, rows } = packRows([...lessons.map(({ read }) => read), ...lessons.flatMap(({ partner }) => partner?.ids.length ?? [])]);
-  return { batch: rows.length, tokens, supervised: bucketOf(lessons.reduce((sum, { places }) => sum + places.length, 0)) };
+export const batchShape = (examples: readonly TaughtTokens[]): BatchShape => shapeOf(sizesOf(examples), Array.from(examples.keys()));
+
+/** The shape of the batch that the examples at some positions make. */
+export function shapeOf({ read, partner, places }: Sizes, indexes: readonly number[]): BatchShape {
+  const of = (counts: Int32Array) => indexes.map((index) => counts[index] ?? 0);
+  // An example of no tokens is in no row.
+  const { tokens, rows } = packRows([...of(read), ...of(partner)]);
+  return { batch: rows.length, tokens, supervised: bucketOf(of(places).reduce((sum, count) => sum + count, 0)) };
 }
 
 /** Lays examples out as one batch: the loss and its gradients are the sums of those of each example alone. */
@@ -160,9 +166,9 @@ const batchesSortedTogether = 64;
  * The batches of one epoch, as indexes of examples: a shuffle by (seed, epoch), sorted by length within windows so that a batch
  * holds examples of about one length, and the batches shuffled again so that length says nothing about time.
  */
-export function epochPlan(lengths: readonly number[], batchSize: number, seed: number, epoch: number): number[][] {
+export function epochPlan(lengths: ArrayLike<number>, batchSize: number, seed: number, epoch: number): number[][] {
   const random = createRandom(seed, `batches/${epoch}`);
-  const order = lengths.map((_, index) => index);
+  const order = Array.from({ length: lengths.length }, (_, index) => index);
   random.shuffle(order);
   const batches: number[][] = [];
   const window = batchSize * batchesSortedTogether;
@@ -178,7 +184,7 @@ export function epochPlan(lengths: readonly number[], batchSize: number, seed: n
  * An endless stream of training batches, shuffled by seed in each epoch, from the beginning or from a saved cursor.
  * @throws InputError when the cursor was saved over other data or another batch size: its place would mean something else.
  */
-export function openBatches(examples: readonly TaughtTokens[], options: { batchSize: number; seed: number }, from?: Cursor): BatchStream {
+export function openBatches(examples: Series<TaughtTokens>, options: { batchSize: number; seed: number }, from?: Cursor): BatchStream {
   const { batchSize, seed } = options;
   if (examples.length === 0) throw new InputError("There is no example to train on.");
   if (!Number.isSafeInteger(batchSize) || batchSize < 1)
@@ -197,7 +203,7 @@ export function openBatches(examples: readonly TaughtTokens[], options: { batchS
       `The data is not what the checkpoint was made with (${list}). Resume with the same file and options, or start anew.`,
     );
   }
-  const lengths = examples.map(tokensOf);
+  const lengths = lengthsOf(examples);
   const batchesPerEpoch = epochPlan(lengths, batchSize, seed, 0).length;
   let { epoch, position } = start;
   let plan = epochPlan(lengths, batchSize, seed, epoch);
@@ -210,7 +216,7 @@ export function openBatches(examples: readonly TaughtTokens[], options: { batchS
         plan = epochPlan(lengths, batchSize, seed, epoch);
       }
       const indexes = plan[position++] ?? [];
-      return buildBatch(indexes.flatMap((index) => examples[index] ?? []));
+      return buildBatch(pick(examples, indexes));
     },
     cursor: () => ({ seed, epoch, position, batchSize, examples: examples.length }),
   };
@@ -226,12 +232,13 @@ export interface MeasuringBatch {
 }
 
 /** All examples once, for measuring: sorted by length, so that padding is little. */
-export function* measuringBatches<E extends TaughtTokens>(examples: readonly E[], batchSize: number): Generator<MeasuringBatch> {
-  const length = (index: number) => examples[index]?.ids.length ?? 0;
-  const order = examples.map((_, index) => index).sort((a, b) => length(a) - length(b) || a - b);
+export function* measuringBatches(examples: Series<TaughtTokens>, batchSize: number): Generator<MeasuringBatch> {
+  const { tokens } = sizesOf(examples);
+  const length = (index: number) => tokens[index] ?? 0;
+  const order = Array.from(tokens.keys()).sort((a, b) => length(a) - length(b) || a - b);
   for (let start = 0; start < order.length; start += batchSize) {
     const indexes = order.slice(start, start + batchSize);
-    const together = indexes.flatMap((index) => examples[index] ?? []);
+    const together = pick(examples, indexes);
     yield { batch: buildBatch(together), indexes, counts: together.map((example) => lessonOf(example).places.length) };
   }
 }

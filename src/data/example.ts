@@ -2,6 +2,7 @@ import { InputError } from "../errors.js";
 import { encodeChat, encodePrompt } from "../text/rendering.js";
 import type { TextCodec } from "../text/tokenizer.js";
 import { completionMessages, promptKey, questionOf, type Row, type RowForm, type RowSource, type SourceRow } from "./row.js";
+import { type Collector, inArray, type Series } from "./series.js";
 
 /** A row as token ids, ready for a batch. */
 export interface Example {
@@ -137,41 +138,71 @@ function toExample(
 /** Rows that the template refuses are named, up to this many. */
 const namedRefusals = 10;
 
-export interface EncodedRows {
-  readonly examples: readonly Example[];
+/** Rows that became examples. */
+export interface EncodedRows<Examples extends Series<Example> = Series<Example>> {
+  readonly examples: Examples;
   readonly counts: Readonly<ExampleCounts>;
   readonly forms: Readonly<Partial<Record<RowForm, number>>>;
+  /** The first row with tools that became an example. */
+  readonly withTools: Row | undefined;
+}
+
+/** Makes examples of rows, one after the other. */
+export interface RowEncoder<Row, Encoded> {
+  add(row: Row, index: number): void;
+  /** What came of all of them. @throws InputError where rows were refused, or nothing is left */
+  result(): Encoded;
 }
 
 /**
  * Rows as examples of at most `maxLength` tokens; see `longExampleRules`.
  * @throws InputError when the template refuses rows (the first ten are named), or when no example is left.
  */
-export function encodeRows(codec: TextCodec, rows: readonly SourceRow[], options: EncodeOptions): EncodedRows {
-  const counts: ExampleCounts = { rows: rows.length, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
-  const forms: Partial<Record<RowForm, number>> = {};
-  const examples: Example[] = [];
-  const refused: string[] = [];
-  for (const sourceRow of rows) {
-    forms[sourceRow.form] = (forms[sourceRow.form] ?? 0) + 1;
-    try {
-      const example = toExample(encodeRow(codec, sourceRow.row), sourceRow, options, counts);
-      if (example !== undefined) examples.push(example);
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      refused.push(`${sourceRow.source.file}:${sourceRow.source.line}: ${error.message}`);
-    }
-  }
-  if (refused.length > 0) {
-    const more = refused.length > namedRefusals ? [`… and ${refused.length - namedRefusals} more rows.`] : [];
-    throw new InputError([...refused.slice(0, namedRefusals), ...more].join("\n"));
-  }
-  if (examples.length === 0) throw new InputError(nothingLeft(rows, counts, options.maxLength));
-  return { examples, counts, forms };
+export function encodeRows(codec: TextCodec, rows: readonly SourceRow[], options: EncodeOptions): EncodedRows<readonly Example[]> {
+  const encoder = rowEncoder(codec, options, inArray<Example>());
+  for (const [index, row] of rows.entries()) encoder.add(row, index);
+  return encoder.result();
 }
 
-function nothingLeft(rows: readonly SourceRow[], counts: ExampleCounts, maxLength: number): string {
-  const file = rows[0]?.source.file ?? "The data";
+/** The same, row by row. */
+export function rowEncoder<Examples extends Series<Example>>(
+  codec: TextCodec,
+  options: EncodeOptions,
+  into: Collector<Example, Examples>,
+): RowEncoder<SourceRow, EncodedRows<Examples>> {
+  const counts: ExampleCounts = { rows: 0, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
+  const forms: Partial<Record<RowForm, number>> = {};
+  const refused: string[] = [];
+  let refusals = 0;
+  let file = "The data";
+  let withTools: Row | undefined;
+  return {
+    add(sourceRow, index) {
+      const { form, row, source } = sourceRow;
+      if (counts.rows++ === 0) file = source.file;
+      forms[form] = (forms[form] ?? 0) + 1;
+      try {
+        const example = toExample(encodeRow(codec, row), sourceRow, options, counts);
+        if (example === undefined) return;
+        into.push(example, index);
+        if (row.kind === "chat" && row.tools !== undefined) withTools ??= row;
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        if (++refusals <= namedRefusals) refused.push(`${source.file}:${source.line}: ${error.message}`);
+      }
+    },
+    result() {
+      if (refusals > 0) {
+        const more = refusals > namedRefusals ? [`… and ${refusals - namedRefusals} more rows.`] : [];
+        throw new InputError([...refused, ...more].join("\n"));
+      }
+      if (into.series.length === 0) throw new InputError(nothingLeft(file, counts, options.maxLength));
+      return { examples: into.series, counts, forms, withTools };
+    },
+  };
+}
+
+function nothingLeft(file: string, counts: ExampleCounts, maxLength: number): string {
   const reasons = [
     ...(counts.droppedEmpty > 0 ? [`${counts.droppedEmpty} have nothing to learn (no assistant message, or an empty answer)`] : []),
     ...(counts.droppedTooLong > 0

@@ -1,9 +1,10 @@
 import type { ModelInput } from "../text/model-input.js";
 import type { TextCodec } from "../text/tokenizer.js";
-import type { ExampleCounts, Overflow } from "./example.js";
+import type { ExampleCounts, Overflow, RowEncoder } from "./example.js";
 import type { LabelledRow, LabelledText, TaggedWords } from "./labelled-row.js";
 import type { LabelledTokens } from "./lesson.js";
-import type { RowSource } from "./row.js";
+import { keyOfPrompt, type RowSource } from "./row.js";
+import { type Collector, inArray, type Series } from "./series.js";
 
 /** A row with labels as token ids, ready for a batch. */
 export interface LabelledExample extends LabelledTokens {
@@ -32,8 +33,8 @@ export interface RowTargets {
   readonly weights: Float32Array;
 }
 
-export interface EncodedLabels {
-  readonly examples: readonly LabelledExample[];
+export interface EncodedLabels<Examples extends Series<LabelledExample> = Series<LabelledExample>> {
+  readonly examples: Examples;
   readonly counts: Readonly<ExampleCounts>;
 }
 
@@ -41,41 +42,57 @@ export interface EncodedLabels {
 export function encodeLabelled(
   codec: TextCodec,
   rows: readonly LabelledRow[],
-  targetsOf: (row: LabelledRow, index: number) => RowTargets,
+  targetsOf: (row: LabelledRow) => RowTargets,
   encoding: LabelEncoding,
-): EncodedLabels {
-  const counts: ExampleCounts = { rows: rows.length, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
+): EncodedLabels<readonly LabelledExample[]> {
+  const encoder = labelEncoder(codec, targetsOf, encoding, inArray<LabelledExample>());
+  for (const [index, row] of rows.entries()) encoder.add(row, index);
+  return encoder.result();
+}
+
+/** The same, row by row. */
+export function labelEncoder<Examples extends Series<LabelledExample>>(
+  codec: TextCodec,
+  targetsOf: (row: LabelledRow) => RowTargets,
+  encoding: LabelEncoding,
+  into: Collector<LabelledExample, Examples>,
+): RowEncoder<LabelledRow, EncodedLabels<Examples>> {
+  const counts: ExampleCounts = { rows: 0, cut: 0, droppedTooLong: 0, droppedEmpty: 0 };
   const encodeWordsOf = wordEncoder(codec);
-  const examples = rows.flatMap((row, index): LabelledExample[] => {
-    const { ids, tokenTypes, places, words, cut } =
-      row.kind === "text" ? encodeText(codec, row, encoding) : encodeWords(codec, row, encoding.maxLength, encodeWordsOf);
-    if (places.length === 0 || ids.length === 0) {
-      counts.droppedEmpty++;
-      return [];
-    }
-    if (cut && encoding.overflow === "drop") {
-      counts.droppedTooLong++;
-      return [];
-    }
-    if (cut) counts.cut++;
-    const { targets, weights } = targetsOf(row, index);
-    const chosen = <A extends Int32Array | Float32Array>(values: A): A => values.filter((_, word) => words.includes(word)) as A;
-    return [
-      {
-        ids: Int32Array.from(ids),
-        ...(tokenTypes.some((type) => type !== 0) ? { tokenTypes: Uint8Array.from(tokenTypes) } : {}),
-        places: Int32Array.from(places),
-        words: Int32Array.from(words),
-        targets: chosen(targets),
-        weights: chosen(weights),
-        source: row.source,
-        prompt: keyOf(row),
-        ...(row.group === undefined ? {} : { group: row.group }),
-        row,
-      },
-    ];
-  });
-  return { examples, counts };
+  return {
+    add(row, index) {
+      counts.rows++;
+      const encoded = row.kind === "text" ? encodeText(codec, row, encoding) : encodeWords(codec, row, encoding.maxLength, encodeWordsOf);
+      const { ids, places, cut } = encoded;
+      if (places.length === 0 || ids.length === 0) {
+        counts.droppedEmpty++;
+        return;
+      }
+      if (cut && encoding.overflow === "drop") {
+        counts.droppedTooLong++;
+        return;
+      }
+      if (cut) counts.cut++;
+      into.push(toExample(encoded, row, targetsOf(row)), index);
+    },
+    result: () => ({ examples: into.series, counts }),
+  };
+}
+
+function toExample({ ids, tokenTypes, places, words }: Encoded, row: LabelledRow, { targets, weights }: RowTargets): LabelledExample {
+  const chosen = <A extends Int32Array | Float32Array>(values: A): A => values.filter((_, word) => words.includes(word)) as A;
+  return {
+    ids: Int32Array.from(ids),
+    ...(tokenTypes.some((type) => type !== 0) ? { tokenTypes: Uint8Array.from(tokenTypes) } : {}),
+    places: Int32Array.from(places),
+    words: Int32Array.from(words),
+    targets: chosen(targets),
+    weights: chosen(weights),
+    source: row.source,
+    prompt: keyOf(row),
+    ...(row.group === undefined ? {} : { group: row.group }),
+    row,
+  };
 }
 
 interface Encoded {
@@ -132,7 +149,5 @@ function wordEncoder(codec: TextCodec): (word: string, index: number) => number[
   return (word, index) => codec.encode(countsSpace && index > 0 ? ` ${word}` : word, { special: false });
 }
 
-const squeeze = (text: string): string => text.replace(/\s+/g, " ").trim();
-
 const keyOf = (row: LabelledRow): string =>
-  row.kind === "words" ? row.words.join(" ") : squeeze(row.textPair === undefined ? row.text : `${row.text}\n${row.textPair}`);
+  keyOfPrompt(row.kind === "words" ? row.words.join(" ") : row.textPair === undefined ? row.text : `${row.text}\n${row.textPair}`);

@@ -1,8 +1,11 @@
 import type { TextCodec } from "../text/tokenizer.js";
+import { Companions } from "./companions.js";
+import { Distinct, fingerprintOfText } from "./distinct.js";
 import type { EncodedLabels, LabelledExample } from "./labelled-example.js";
-import type { LabelledRow } from "./labelled-row.js";
 import { classCounts } from "./labels.js";
-import { countsReport, type DataForm, type DataReport, maskedText, type ReportParts, SAMPLES } from "./report.js";
+import { countPlaces, countsReport, type DataForm, type DataReport, maskedText, type ReportParts, SAMPLES } from "./report.js";
+import { firstOf, type Series } from "./series.js";
+import { sizesOf } from "./sizes.js";
 
 /** What `lorikeet data` says of rows with labels. */
 export function buildLabelledReport(
@@ -14,13 +17,13 @@ export function buildLabelledReport(
   labels: readonly string[] | undefined,
 ): DataReport {
   const { examples } = encoded;
-  const counts = labels === undefined ? [] : classCounts(labels.length, classesIn(examples));
+  const counts = labels === undefined ? [] : countClasses(labels.length, examples);
   return {
-    ...countsReport({ encoded, split, options, lengths: examples.map(({ ids }) => ids.length) }),
-    forms: formsOf(examples.map(({ row }) => row)),
-    supervisedTokens: examples.reduce((sum, { places }) => sum + places.length, 0),
+    ...countsReport({ encoded, split, options, lengths: sizesOf(examples).tokens }),
+    forms: formsOf(examples),
+    supervisedTokens: countPlaces(examples),
     ...(labels === undefined ? { values: spreadOf(examples) } : { labels: labels.map((label, at) => ({ label, count: counts[at] ?? 0 })) }),
-    samples: examples.slice(0, SAMPLES).map((example) => ({
+    samples: firstOf(examples, SAMPLES).map((example) => ({
       file: example.source.file,
       line: example.source.line,
       tokens: example.ids.length,
@@ -31,23 +34,35 @@ export function buildLabelledReport(
   };
 }
 
-const classesIn = (examples: readonly LabelledExample[]): Int32Array[] =>
-  examples.flatMap(({ targets }) => (targets instanceof Int32Array ? [targets] : []));
+/** How often each class occurs in examples. */
+export function countClasses(labels: number, examples: Series<LabelledExample>): number[] {
+  return classCounts(labels, classesIn(examples));
+}
 
-function formsOf(rows: readonly LabelledRow[]): DataReport["forms"] {
+function* classesIn(examples: Series<LabelledExample>): Generator<Int32Array> {
+  for (const { targets } of examples) if (targets instanceof Int32Array) yield targets;
+}
+
+function formsOf(examples: Series<LabelledExample>): DataReport["forms"] {
   const forms: Partial<Record<DataForm, number>> = {};
-  for (const row of rows) {
+  for (const { row } of examples) {
     const form = row.kind === "words" ? "tokens-labels" : row.textPair === undefined ? "text-label" : "text-pair-label";
     forms[form] = (forms[form] ?? 0) + 1;
   }
   return forms;
 }
 
-function spreadOf(examples: readonly LabelledExample[]): NonNullable<DataReport["values"]> {
-  const values = examples.flatMap(({ targets }) => [...targets]);
-  const reduce = (of: (a: number, b: number) => number) => values.reduce((found, value) => of(found, value), values[0] ?? 0);
-  const mean = values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
-  return { least: reduce(Math.min), mean, most: reduce(Math.max) };
+function spreadOf(examples: Series<LabelledExample>): NonNullable<DataReport["values"]> {
+  const of = { least: Number.POSITIVE_INFINITY, sum: 0, most: Number.NEGATIVE_INFINITY, count: 0 };
+  for (const { targets } of examples) {
+    for (const value of targets) {
+      of.least = Math.min(of.least, value);
+      of.most = Math.max(of.most, value);
+      of.sum += value;
+      of.count++;
+    }
+  }
+  return { least: of.least, mean: of.sum / of.count, most: of.most };
 }
 
 /** A class with more than this share of the labels hides the others. */
@@ -80,13 +95,15 @@ function listed(labels: readonly string[]): string {
   return labels.length > LISTED ? `${names.join(", ")} and ${labels.length - LISTED} more` : names.join(", ");
 }
 
-function ambiguityNotes(examples: readonly LabelledExample[]): string[] {
-  const told = new Map<string, Set<string>>();
-  for (const { prompt, targets } of examples) told.set(prompt, (told.get(prompt) ?? new Set()).add(targets.join(" ")));
-  const unlike = [...told.values()].filter(({ size }) => size > 1).length;
+function ambiguityNotes(examples: Series<LabelledExample>): string[] {
+  const [texts, labels] = [new Distinct(), new Distinct()];
+  const labelsOf = new Companions();
+  for (const { prompt, targets } of examples)
+    labelsOf.add(texts.number(fingerprintOfText(prompt)), labels.number(fingerprintOfText(targets.join(" "))));
+  const unlike = labelsOf.several;
   if (unlike === 0) return [];
-  const texts = unlike === 1 ? "1 text stands" : `${unlike} texts stand`;
-  return [`${texts} in several rows with different labels: no model can get all of them right.`];
+  const words = unlike === 1 ? "1 text stands" : `${unlike} texts stand`;
+  return [`${words} in several rows with different labels: no model can get all of them right.`];
 }
 
 function heldOutNotes({ heldOut }: ReportParts["split"]): string[] {

@@ -49,14 +49,24 @@ export const tokensOf = (example: TaughtTokens): number => example.ids.length + 
 /** The texts of an example, each by itself. */
 export function textsOf(example: TaughtTokens): readonly TaughtTokens[] {
   if (!("places" in example) || example.partner === undefined) return [example];
-  const { partner, ...first } = example;
-  const { targets, weights } = first;
+  const { partner, ids, places, targets, weights, tokenTypes } = example;
+  const first = { ids, places, targets, weights, ...(tokenTypes === undefined ? {} : { tokenTypes }) };
   return [first, { ids: partner.ids, places: Int32Array.of(partner.place), targets, weights }];
 }
 
 /** A token is predicted from the place before it, and the last target and what follows it need not be read. */
 export function lessonOf(example: TaughtTokens): Lesson {
-  if ("places" in example) return { ...example, read: example.ids.length };
+  if ("places" in example) {
+    const { ids, places, targets, weights, tokenTypes, partner } = example;
+    return {
+      read: ids.length,
+      places,
+      targets,
+      weights,
+      ...(tokenTypes === undefined ? {} : { tokenTypes }),
+      ...(partner === undefined ? {} : { partner }),
+    };
+  }
   const { ids, supervised } = example;
   const learned = Array.from(ids.keys()).filter((t) => t > 0 && supervised[t] === 1);
   return { read: learned.at(-1) ?? 0, places: learned.map((t) => t - 1), targets: learned.map((t) => ids[t] ?? 0) };

@@ -1,12 +1,15 @@
 import type { TextCodec } from "../text/tokenizer.js";
+import { Companions } from "./companions.js";
+import { Distinct, fingerprintOf } from "./distinct.js";
 import type { ExampleCounts } from "./example.js";
-import { textsOf } from "./lesson.js";
 import type { PairExample } from "./pair.js";
 import { countsReport, type DataReport, type ReportParts, SAMPLES } from "./report.js";
+import { firstOf, type Series } from "./series.js";
+import { sizesOf } from "./sizes.js";
 
 /** Pairs as examples. */
-export interface EncodedPairs {
-  readonly examples: readonly PairExample[];
+export interface EncodedPairs<Examples extends Series<PairExample> = Series<PairExample>> {
+  readonly examples: Examples;
   readonly counts: Readonly<ExampleCounts>;
 }
 
@@ -18,11 +21,12 @@ export function buildPairReport(
   options: ReportParts["options"],
 ): DataReport {
   const { examples, counts } = encoded;
+  const { tokens, partner } = sizesOf(examples);
   return {
-    ...countsReport({ encoded, split, options, lengths: examples.flatMap(textsOf).map(({ ids }) => ids.length) }),
+    ...countsReport({ encoded, split, options, lengths: Int32Array.from([tokens, partner].flatMap((lengths) => Array.from(lengths))) }),
     forms: { "anchor-positive": counts.rows },
     supervisedTokens: examples.length,
-    samples: examples.slice(0, SAMPLES).map(({ source, ids, partner }) => ({
+    samples: firstOf(examples, SAMPLES).map(({ source, ids, partner }) => ({
       file: source.file,
       line: source.line,
       tokens: ids.length + (partner?.ids.length ?? 0),
@@ -36,20 +40,18 @@ export function buildPairReport(
   };
 }
 
-function repetitionNotes(examples: readonly PairExample[]): string[] {
-  const positivesOf = new Map<string, Set<string>>();
-  const anchorsOf = new Map<string, Set<string>>();
-  const add = (map: Map<string, Set<string>>, key: string, value: string) => map.set(key, (map.get(key) ?? new Set()).add(value));
+function repetitionNotes(examples: Series<PairExample>): string[] {
+  const texts = new Distinct();
+  const [positivesOf, anchorsOf] = [new Companions(), new Companions()];
   let equal = 0;
   for (const { ids, partner } of examples) {
-    const [anchor, positive] = [ids.join(), partner?.ids.join() ?? ""];
+    const [anchor, positive] = [texts.number(fingerprintOf(ids)), texts.number(fingerprintOf(partner?.ids ?? []))];
     if (anchor === positive) equal++;
-    add(positivesOf, anchor, positive);
-    add(anchorsOf, positive, anchor);
+    positivesOf.add(anchor, positive);
+    anchorsOf.add(positive, anchor);
   }
-  const several = (map: Map<string, Set<string>>) => [...map.values()].filter(({ size }) => size > 1).length;
   const notes: string[] = [];
-  const [anchors, positives] = [several(positivesOf), several(anchorsOf)];
+  const [anchors, positives] = [positivesOf.several, anchorsOf.several];
   if (anchors > 0) notes.push(`Anchors with several positives: ${anchors}. None of these counts as a wrong one.`);
   if (positives > 0) notes.push(`Positives of several anchors: ${positives}. They are a wrong one for none of these.`);
   if (equal > 0) notes.push(`Pairs that are the same text twice, as the model reads them: ${equal}. They teach nothing of their own.`);

@@ -1,3 +1,6 @@
+import { Distinct, type Fingerprint, fingerprintOf, fingerprintOfText } from "./distinct.js";
+import type { Series } from "./series.js";
+
 /** What is compared of an example. */
 export interface Compared {
   readonly ids: Int32Array;
@@ -17,31 +20,43 @@ export interface Overlap {
 }
 
 /** Examples that are, token for token and label for label, the same as an earlier one. */
-export function countDuplicates(examples: readonly Compared[]): number {
-  return examples.length - new Set(examples.map(digest)).size;
+export function countDuplicates(examples: Series<Compared>): number {
+  return examples.length - distinct(examples, contents).size;
 }
 
-export function overlapOf(train: readonly Compared[], validation: readonly Compared[]): Overlap {
-  const prompts = new Set(train.map(({ prompt }) => prompt));
-  const digests = new Set(train.map(digest));
-  return {
-    prompts: validation.filter(({ prompt }) => prompts.has(prompt)).length,
-    examples: validation.filter((example) => digests.has(digest(example))).length,
-  };
-}
+/** How many prompts examples have. */
+export const countPrompts = (examples: Series<Pick<Compared, "prompt">>): number => distinct(examples, promptOf).size;
 
-/** 64 bits of what an example says, by FNV-1a with two offsets (Fowler, Noll, Vo), and how much it says. */
-function digest({ ids, partner, targets = [] }: Compared): string {
-  let [first, second] = [0x811c9dc5, 0x9dc5811c];
-  const parts = [ids, partner?.ids ?? [], Int32Array.from(targets, (target) => Math.round(1e4 * target))];
-  for (const part of parts) {
-    for (let at = 0; at < part.length; at++) {
-      for (let shift = 0; shift < 32; shift += 8) {
-        const byte = ((part[at] ?? 0) >>> shift) & 0xff;
-        first = Math.imul(first ^ byte, 0x01000193);
-        second = Math.imul(second ^ byte ^ (first >>> 24), 0x01000193);
-      }
-    }
+export function overlapOf(train: Series<Compared>, validation: Series<Compared>): Overlap {
+  const [prompts, examples] = [distinct(train, promptOf), distinct(train, contents)];
+  const overlap = { prompts: 0, examples: 0 };
+  for (const example of validation) {
+    if (prompts.has(promptOf(example))) overlap.prompts++;
+    if (examples.has(contents(example))) overlap.examples++;
   }
-  return [first >>> 0, second >>> 0, ...parts.map(({ length }) => length)].join(".");
+  return overlap;
 }
+
+/** How many of some examples have a prompt that others have too. */
+export function sharedPrompts(of: Series<Pick<Compared, "prompt">>, others: Series<Pick<Compared, "prompt">>): number {
+  const known = distinct(others, promptOf);
+  let count = 0;
+  for (const example of of) if (known.has(promptOf(example))) count++;
+  return count;
+}
+
+function distinct<T>(values: Iterable<T>, keyOf: (value: T) => Fingerprint): Distinct {
+  const found = new Distinct();
+  for (const value of values) found.number(keyOf(value));
+  return found;
+}
+
+const promptOf = ({ prompt }: Pick<Compared, "prompt">): Fingerprint => fingerprintOfText(prompt);
+
+/** All that an example says: its texts, and what it tells. */
+const contents = ({ ids, partner, targets = [] }: Compared): Fingerprint =>
+  fingerprintOf(
+    ids,
+    partner?.ids ?? [],
+    Int32Array.from(targets, (target) => Math.round(1e4 * target)),
+  );

@@ -1,8 +1,11 @@
 import { renderChat } from "../text/template.js";
 import type { TextCodec } from "../text/tokenizer.js";
 import { type EncodedRows, type Example, type ExampleCounts, longExampleRules, type Overflow } from "./example.js";
-import { type Compared, countDuplicates, type Overlap, overlapOf } from "./repetition.js";
+import type { TaughtTokens } from "./lesson.js";
+import { type Compared, countDuplicates, countPrompts, type Overlap, overlapOf } from "./repetition.js";
 import type { RowForm } from "./row.js";
+import { firstOf, type Series } from "./series.js";
+import { sizesOf } from "./sizes.js";
 
 /** A stretch of a rendered example, and whether the model learns it. */
 export interface MaskedText {
@@ -84,18 +87,18 @@ export function maskedText(codec: TextCodec, example: Pick<Example, "ids" | "sup
 }
 
 /** Bounds that double: up to 32, 64, 128, … tokens. */
-function histogramOf(sorted: readonly number[]): LengthStatistics["histogram"] {
+function histogramOf(sorted: Int32Array): LengthStatistics["histogram"] {
   const bars: { from: number; to: number; count: number }[] = [];
   let from = 0;
   for (let to = 32; bars.length === 0 || from < (sorted.at(-1) ?? 0); to *= 2) {
-    bars.push({ from, to, count: sorted.filter((length) => length > from && length <= to).length });
+    bars.push({ from, to, count: sorted.reduce((count, length) => count + (length > from && length <= to ? 1 : 0), 0) });
     from = to;
   }
   return bars;
 }
 
-export function lengthStatistics(lengths: readonly number[]): LengthStatistics {
-  const sorted = [...lengths].sort((a, b) => a - b);
+export function lengthStatistics(lengths: ArrayLike<number>): LengthStatistics {
+  const sorted = Int32Array.from(lengths).sort();
   const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
   return {
     least: at(0),
@@ -108,8 +111,7 @@ export function lengthStatistics(lengths: readonly number[]): LengthStatistics {
 }
 
 /** True when rows come with tools and the template writes nothing of them. */
-function ignoresTools(encoded: EncodedRows, codec: TextCodec): boolean {
-  const row = encoded.examples.map((example) => example.row).find((one) => one.kind === "chat" && one.tools !== undefined);
+function ignoresTools({ withTools: row }: EncodedRows, codec: TextCodec): boolean {
   if (row?.kind !== "chat") return false;
   const variables = row.templateVariables;
   return renderChat(codec, row.messages, { tools: row.tools, variables }) === renderChat(codec, row.messages, { variables });
@@ -143,11 +145,11 @@ export const SAMPLES = 3;
 
 /** What the reports of all tasks are made of. */
 export interface ReportParts {
-  readonly encoded: { readonly examples: readonly Compared[]; readonly counts: Readonly<ExampleCounts> };
-  readonly split: { readonly train: readonly Compared[]; readonly heldOut: readonly Compared[] };
+  readonly encoded: { readonly examples: Series<Compared>; readonly counts: Readonly<ExampleCounts> };
+  readonly split: { readonly train: Series<Compared>; readonly heldOut: Series<Compared> };
   readonly options: { readonly file: string; readonly format: string; readonly maxLength: number; readonly overflow?: Overflow };
   /** Tokens of each example or text. */
-  readonly lengths: readonly number[];
+  readonly lengths: Int32Array;
 }
 
 /** What a report says of examples of any task. */
@@ -162,27 +164,30 @@ export function countsReport({ encoded: { examples, counts }, split, options, le
     tokens: lengths.reduce((sum, length) => sum + length, 0),
     train: split.train.length,
     heldOut: split.heldOut.length,
-    prompts: new Set(examples.map((example) => example.prompt)).size,
+    prompts: countPrompts(examples),
     duplicates: countDuplicates(examples),
     overlap: overlapOf(split.train, split.heldOut),
   };
 }
 
+/** Places of all examples at which something is learned. */
+export const countPlaces = (examples: Series<TaughtTokens>): number => sizesOf(examples).places.reduce((sum, count) => sum + count, 0);
+
 /** Gathers what there is to say of a file: what it was taken for, lengths, what is cut or left out, and samples with their mask. */
 export function buildDataReport(
   codec: TextCodec,
   encoded: EncodedRows,
-  split: { readonly train: readonly Example[]; readonly heldOut: readonly Example[] },
+  split: { readonly train: Series<Example>; readonly heldOut: Series<Example> },
   options: ReportParts["options"],
 ): DataReport {
   const { examples, forms } = encoded;
-  const counted = countsReport({ encoded, split, options, lengths: examples.map(({ ids }) => ids.length) });
-  const supervisedTokens = examples.reduce((sum, example) => sum + example.supervised.reduce((some, one) => some + one, 0), 0);
+  const counted = countsReport({ encoded, split, options, lengths: sizesOf(examples).tokens });
+  const supervisedTokens = countPlaces(examples);
   return {
     ...counted,
     forms,
     supervisedTokens,
-    samples: examples.slice(0, SAMPLES).map((example) => ({
+    samples: firstOf(examples, SAMPLES).map((example) => ({
       file: example.source.file,
       line: example.source.line,
       tokens: example.ids.length,

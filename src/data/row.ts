@@ -1,4 +1,5 @@
 import type { Message } from "../text/tokenizer.js";
+import { shortKey } from "./distinct.js";
 
 /** Where a row stands in its file, for messages; lines count from 1. */
 export interface RowSource {
@@ -35,22 +36,23 @@ export interface SourceRow {
   readonly group?: string;
 }
 
-const squeeze = (text: string): string => text.replace(/\s+/g, " ").trim();
-
 const isAnswer = (message: Message, index: number, learnFrom: number): boolean =>
   message.role === "assistant" && index >= learnFrom && message.weight !== 0;
+
+/** The key of a prompt, whatever its spacing. */
+export const keyOfPrompt = (prompt: string): string => shortKey(prompt.replace(/\s+/g, " ").trim());
 
 /**
  * The key by which rows count as having one prompt, so that they are held out together: what the user says before the first
  * learned answer, whatever the system message and the spacing; a document is its own.
  */
 export function promptKey(row: Row): string {
-  if (row.kind === "text") return squeeze(row.text);
-  if (row.kind === "completion") return squeeze(row.prompt);
+  if (row.kind === "text") return keyOfPrompt(row.text);
+  if (row.kind === "completion") return keyOfPrompt(row.prompt);
   const first = row.messages.findIndex((message, index) => isAnswer(message, index, row.learnFrom));
   const before = first < 0 ? row.messages : row.messages.slice(0, first);
   const asked = before.filter((message) => message.role !== "system" && message.role !== "developer");
-  return squeeze(asked.map((message) => message.content).join("\n"));
+  return keyOfPrompt(asked.map((message) => message.content).join("\n"));
 }
 
 /** A row as a question with its expected answer: the last learned answer and all that stands before it. */

@@ -1,4 +1,6 @@
 import { measuringBatches } from "../data/batch.js";
+import { mapped, pick } from "../data/series.js";
+import { lengthsOf } from "../data/sizes.js";
 import { completeBatch } from "../generation/answer-batch.js";
 import type { GenerationProgram } from "../generation/generation-program.js";
 import type { TextCodec } from "../text/tokenizer.js";
@@ -23,12 +25,9 @@ export interface ModelSubjectParts {
 export function modelSubject({ loss, generation, trainables, codec, batchSize, breathe, onProgress }: ModelSubjectParts): Subject {
   return {
     async score(examples, signal) {
-      const together = batchOf(
-        batchSize,
-        examples.map(({ ids }) => ids.length),
-      );
-      const losses: TokenLoss[] = examples.map(() => ({ nll: 0, count: 0 }));
-      const sequences = examples.map(asExample);
+      const sequences = mapped(examples, asExample);
+      const together = batchOf(batchSize, lengthsOf(sequences));
+      const losses: TokenLoss[] = Array.from({ length: sequences.length }, () => ({ nll: 0, count: 0 }));
       for (const { batch, indexes, counts } of measuringBatches(sequences, together)) {
         signal?.throwIfAborted();
         const values = await loss.run(batch, trainables);
@@ -45,21 +44,18 @@ export function modelSubject({ loss, generation, trainables, codec, batchSize, b
     },
 
     async complete(prompts, { maxNewTokens, signal }) {
-      const texts: string[] = prompts.map(() => "");
+      const lengths = Int32Array.from(prompts, ({ length }) => length);
+      const texts = new Array<string>(lengths.length).fill("");
       const together = batchOf(
         batchSize,
-        prompts.map(({ length }) => length + maxNewTokens),
+        lengths.map((length) => length + maxNewTokens),
       );
       // Prompts of one length together: a batch is as slow as its longest.
-      const order = prompts.map((_, index) => index).sort((a, b) => lengthOf(prompts[a]) - lengthOf(prompts[b]));
+      const order = Array.from(lengths.keys()).sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
       const endIds = new Set(codec.endOfTurnIds);
       for (let start = 0; start < order.length; start += together) {
         const indexes = order.slice(start, start + together);
-        const answers = await completeBatch(
-          generation,
-          indexes.map((index) => prompts[index] ?? []),
-          { maxNewTokens, endIds, signal, breathe },
-        );
+        const answers = await completeBatch(generation, pick(prompts, indexes), { maxNewTokens, endIds, signal, breathe });
         for (const [place, index] of indexes.entries()) texts[index] = codec.decode(answers[place] ?? [], { skipSpecial: true });
         onProgress?.(indexes.length);
       }
@@ -71,13 +67,9 @@ export function modelSubject({ loss, generation, trainables, codec, batchSize, b
 /** Tokens measured together: logits and scores of more would take more memory than a training step. */
 const TOKENS_TOGETHER = 4096;
 
-function batchOf(most: number, lengths: readonly number[]): number {
+function batchOf(most: number, lengths: Int32Array): number {
   const longest = lengths.reduce((length, next) => Math.max(length, next), 1);
   return Math.max(1, Math.min(most, Math.floor(TOKENS_TOGETHER / longest)));
-}
-
-function lengthOf(prompt: readonly number[] | undefined): number {
-  return prompt?.length ?? 0;
 }
 
 function asExample({ ids, supervised }: ScoredSequence): { ids: Int32Array; supervised: Uint8Array } {

@@ -15,11 +15,11 @@ export interface Question {
  * The questions that examples ask. Documents ask none, and prompts of more than `maxTokens` are left out: a conversation that
  * was cut for training would be asked whole.
  */
-export function questionsOf(codec: TextCodec, examples: readonly Example[], maxTokens: number): Question[] {
-  return examples.flatMap(({ row }) => {
+export function* questionsOf(codec: TextCodec, examples: Iterable<Example>, maxTokens: number): Generator<Question> {
+  for (const { row } of examples) {
     const question = encodeQuestion(codec, row);
-    return question === undefined || question.ids.length > maxTokens ? [] : [{ ...question, text: lastTurn(row) }];
-  });
+    if (question !== undefined && question.ids.length <= maxTokens) yield { ...question, text: lastTurn(row) };
+  }
 }
 
 /** What was said last before the answer. */

@@ -1,3 +1,4 @@
+import type { Series } from "../data/series.js";
 import { RunError } from "../errors.js";
 import type { ScoredSequence, Subject, TokenLoss } from "./subject.js";
 
@@ -9,7 +10,7 @@ import type { ScoredSequence, Subject, TokenLoss } from "./subject.js";
  */
 export async function scoreSequences(
   subject: Subject,
-  sequences: readonly ScoredSequence[],
+  sequences: Series<ScoredSequence>,
   what: string,
   signal?: AbortSignal,
 ): Promise<readonly TokenLoss[]> {

@@ -34,7 +34,7 @@ describe("columns by other names", () => {
     const csv = join(folder, "reviews.csv");
     await writeFile(csv, "stars,review\n5,good\n1,bad\n");
     const { rows } = await readLabelledRows(csv, "classification", { labels: "required" }, { columns: { text: "review", label: "stars" } });
-    expect(rows).toMatchObject([
+    expect([...rows]).toMatchObject([
       { text: "good", label: "5" },
       { text: "bad", label: "1" },
     ]);

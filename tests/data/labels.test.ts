@@ -55,8 +55,9 @@ describe("classes", () => {
   });
 
   test("by name, or by number where all of a file are numbers", () => {
-    expect(classesOf(named("b", "a"), ["a", "b"])).toEqual([Int32Array.of(1), Int32Array.of(0)]);
-    expect(classesOf(named("1", "0"), ["a", "b"])).toEqual([Int32Array.of(1), Int32Array.of(0)]);
+    const classes = (...labels: string[]) => named(...labels).map(classesOf(named(...labels), ["a", "b"]));
+    expect(classes("b", "a")).toEqual([Int32Array.of(1), Int32Array.of(0)]);
+    expect(classes("1", "0")).toEqual([Int32Array.of(1), Int32Array.of(0)]);
     expect(() => classesOf(named("a", "2"), ["a", "b"])).toThrow('f:2: expected one of the labels "a", "b", found "2"');
   });
 
@@ -67,7 +68,7 @@ describe("classes", () => {
 
 describe("values", () => {
   test("are numbers", () => {
-    expect(valuesOf(named("1.5", "-2e3"))).toEqual([Float32Array.of(1.5), Float32Array.of(-2000)]);
+    expect(named("1.5", "-2e3").map(valuesOf(named("1.5", "-2e3")))).toEqual([Float32Array.of(1.5), Float32Array.of(-2000)]);
     expect(() => valuesOf(named("1", "many"))).toThrow('f:2: expected "label" to be a number, found "many"');
   });
 

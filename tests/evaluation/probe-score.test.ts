@@ -19,12 +19,12 @@ function wordModel(losses: Record<string, number>): Subject & { seen: ScoredSequ
     seen,
     async score(examples) {
       seen.push(...examples);
-      return examples.map(({ ids, supervised }) => {
+      return Array.from(examples, ({ ids, supervised }) => {
         const counted = Array.from(ids).filter((_, index) => supervised[index]);
         return { nll: counted.reduce((sum, id) => sum + (losses[vocabulary[id]!] ?? 1), 0), count: counted.length };
       });
     },
-    complete: async (prompts) => prompts.map(() => ""),
+    complete: async (prompts) => Array.from(prompts, () => ""),
   };
 }
 

@@ -1,13 +1,12 @@
-import { createReadStream, createWriteStream, openSync, read as readCallback, rmSync } from "node:fs";
-import { mkdtemp, readdir, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { createReadStream, read as readCallback } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { pipeline as connect } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createGunzip } from "node:zlib";
-import { InputError } from "../../errors.js";
+import { InputError, RunError } from "../../errors.js";
 import type { ToDecode } from "./parquet/protocol.js";
+import { openTemporaryFile } from "./temporary-file.js";
 
 const read = promisify(readCallback);
 
@@ -66,22 +65,19 @@ const dataFile = (path: string): DataFile => ({
 });
 
 /**
- * Standard input as a file that can be read again: it is written to a temporary one, which has no name any more once it is complete and
- * so takes no room after the process. Read by its descriptor, since a worker's own `process.stdin` is another stream.
+ * Standard input as a file that can be read again: what comes is written to a temporary one. Read by its descriptor, since a worker's own
+ * `process.stdin` is another stream.
  */
 async function spoolStandardInput(): Promise<DataFile> {
-  const folder = await mkdtemp(join(tmpdir(), "lorikeet-stdin-"));
-  const path = join(folder, "rows");
+  const name = "standard input";
+  const { descriptor, write } = openTemporaryFile(name); // closed by the end of the thread
   try {
-    await pipeline(createReadStream("", { fd: 0, autoClose: false }), createWriteStream(path));
-    const descriptor = openSync(path, "r"); // closed by the end of the process, as standard input is
-    const name = "standard input";
-    return { name, extension: "", isNameless: true, stored: () => readDescriptor(descriptor), place: { name, descriptor } };
+    for await (const piece of createReadStream("", { fd: 0, autoClose: false })) write(piece as Uint8Array);
   } catch (cause) {
-    throw new InputError(`standard input cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (cause instanceof RunError) throw cause;
+    throw new InputError(`${name} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
+  return { name, extension: "", isNameless: true, stored: () => readDescriptor(descriptor), place: { name, descriptor } };
 }
 
 /** The file of an open descriptor from its start; a stream over it would close it. */

@@ -5,6 +5,7 @@ import { type Columns, groupOf, namedRow } from "../columns.js";
 import { type Located, parseJsonLine, parseJsonList } from "../json-lines.js";
 import { recogniseRow } from "../recognise.js";
 import type { RowSource, SourceRow } from "../row.js";
+import { type Collector, inArray, type Series } from "../series.js";
 import { type DataFile, findDataFiles, readBytes, readProblem } from "./data-files.js";
 import { PARQUET_MAGIC } from "./parquet/damaged.js";
 import { parquetRows } from "./parquet/rows.js";
@@ -12,12 +13,12 @@ import { readTextChunks, splitLines } from "./text-lines.js";
 
 export type FileFormat = "jsonl" | "json" | "csv" | "parquet";
 
-export interface ReadRows<Row = SourceRow> {
+export interface ReadRows<Row = SourceRow, Rows extends Series<Row> = Series<Row>> {
   /** The formats of the files, in the order in which they were met. */
   readonly format: string;
   /** The names of the files, more than one where a folder was given. */
   readonly files: readonly string[];
-  readonly rows: readonly Row[];
+  readonly rows: Rows;
 }
 
 /** How a file's rows are read. */
@@ -26,10 +27,15 @@ export interface ReadOptions {
   readonly columns?: Columns | undefined;
   /** A column of the file: rows with the same value in it are of one group. */
   readonly groupBy?: string | undefined;
+  /** Called between rows, with how many of the file are read, to tell it and to let other work happen; may throw to stop. */
+  readonly pause?: ((rows: number) => Promise<void>) | undefined;
 }
 
 /** A row as its task reads it, or what is wrong with it. */
 type Recognised<Row> = Omit<Row, "source"> | { readonly problem: string };
+
+/** Rows that are read in one go. */
+const ROWS_BETWEEN_PAUSES = 1000;
 
 /** Bad rows are named, up to this many. */
 const namedProblems = 10;
@@ -161,19 +167,28 @@ function reader(format: FileFormat, file: DataFile): AsyncGenerator<Located> {
  * In Parquet the number of a row stands for its line.
  * @throws InputError `FILE:LINE: expected …, found …` for each bad row (the first ten), or when a file holds no row.
  */
-export async function readRows(path: string, options: ReadOptions = {}): Promise<ReadRows> {
+export async function readRows(path: string, options: ReadOptions = {}): Promise<ReadRows<SourceRow, readonly SourceRow[]>> {
   return readRowsAs<SourceRow>(path, recogniseRow, options);
 }
 
 /** Reads the rows of a file as `readRows` does, recognised by the rules of a task. */
-export async function readRowsAs<Row extends { readonly source: RowSource }>(
+export function readRowsAs<Row extends { readonly source: RowSource }>(
   path: string,
   recognise: (value: unknown) => Recognised<Row>,
   options: ReadOptions = {},
-): Promise<ReadRows<Row>> {
+): Promise<ReadRows<Row, readonly Row[]>> {
+  return readRowsInto(inArray<Row>(), path, recognise, options);
+}
+
+/** Reads the rows of a file, of which there may be more than memory holds. */
+export async function readRowsInto<Row extends { readonly source: RowSource }, Rows extends Series<Row>>(
+  into: Collector<Row, Rows>,
+  path: string,
+  recognise: (value: unknown) => Recognised<Row>,
+  options: ReadOptions = {},
+): Promise<ReadRows<Row, Rows>> {
   const files = await findDataFiles(path);
   const formats = new Set<FileFormat>();
-  const rows: Row[] = [];
   const problems: string[] = [];
   let bad = 0;
   for (const file of files) {
@@ -181,16 +196,16 @@ export async function readRowsAs<Row extends { readonly source: RowSource }>(
     formats.add(format);
     let count = 0;
     for await (const located of reader(format, file)) {
-      count++;
+      if (++count % ROWS_BETWEEN_PAUSES === 0) await options.pause?.(count);
       const result = recogniseAs(located, recognise, options);
       if ("problem" in result) {
         if (++bad <= namedProblems) problems.push(`${file.name}:${located.line}: ${result.problem}`);
-      } else rows.push({ ...result, source: { file: file.name, line: located.line } } as unknown as Row);
+      } else if (bad === 0) into.push({ ...result, source: { file: file.name, line: located.line } } as unknown as Row, into.series.length);
     }
     if (count === 0) throw new InputError(`${file.name}: has no rows; expected rows in JSONL, JSON, CSV or Parquet.`);
   }
   if (bad > 0) throw new InputError([...problems, ...(bad > namedProblems ? [`… and ${bad - namedProblems} more rows.`] : [])].join("\n"));
-  return { format: [...formats].join(", "), files: files.map(({ name }) => name), rows };
+  return { format: [...formats].join(", "), files: files.map(({ name }) => name), rows: into.series };
 }
 
 function recogniseAs<Row>(

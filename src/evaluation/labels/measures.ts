@@ -30,10 +30,10 @@ export interface ValueMeasures {
 /** Compares what a head says with what is right. @param outputs of each example [places, K] */
 export function measuresOf(
   { task, labels }: Labelling,
-  examples: readonly Pick<LabelledTokens, "targets">[],
+  examples: Iterable<Pick<LabelledTokens, "targets">>,
   outputs: readonly Float32Array[],
 ): ClassMeasures | ValueMeasures {
-  const expected = examples.flatMap(({ targets }) => Array.from(targets));
+  const expected = Array.from(examples, ({ targets }) => Array.from(targets)).flat();
   if (task === "regression")
     return valueMeasures(
       expected,

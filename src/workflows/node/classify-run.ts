@@ -1,7 +1,10 @@
 import { performance } from "node:perf_hooks";
-import { encodeLabelled, type LabelledExample, type RowTargets } from "../../data/labelled-example.js";
+import { type LabelledExample, labelEncoder, type RowTargets } from "../../data/labelled-example.js";
 import type { LabelledRow } from "../../data/labelled-row.js";
-import { longestOf, longestRow } from "../../data/packing.js";
+import { shelveExamples } from "../../data/node/shelf.js";
+import { longestRow } from "../../data/packing.js";
+import { type Series, select } from "../../data/series.js";
+import { longestText } from "../../data/sizes.js";
 import { InputError } from "../../errors.js";
 import { type ClassMeasures, largestAt, measuresOf, rowsOf, softmaxOf, type ValueMeasures } from "../../evaluation/labels/measures.js";
 import type { Adapter, Labelling } from "../../lora/adapter.js";
@@ -23,6 +26,7 @@ import { type LabelTaskName, placeOf, readLabelledRows, targetsOf } from "./labe
 import { graphTask, labelObjective, namedLabels, TRAINED_MODULES } from "./label-head.js";
 import { type DescribedModel, describeModelAs, mapModel } from "./open-model.js";
 import { predictLabels } from "./predict-labels.js";
+import { encodeShelved, type PassOptions } from "./row-pass.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
 /** What labelling a file depends on. */
@@ -48,7 +52,7 @@ export async function runClassify({ options, texts }: ClassifyRequest, context: 
     adapter: settings.adapter,
     task,
     labels: task === "regression" ? [] : labels,
-    rows: examples.map((example, index) => classified(labelling, example, outputs[index] ?? new Float32Array(), isLabelled)),
+    rows: Array.from(examples, (example, index) => classified(labelling, example, outputs[index] ?? new Float32Array(), isLabelled)),
     ...(measures === undefined ? {} : { metrics: measures.metrics }),
     ...(measures?.kind === "classes" ? { confusion: measures.confusion } : {}),
     notes,
@@ -59,7 +63,7 @@ export async function runClassify({ options, texts }: ClassifyRequest, context: 
 /** Rows, and what a head says of them. */
 export interface LabelledRows {
   readonly labelling: Labelling;
-  readonly examples: readonly LabelledExample[];
+  readonly examples: Series<LabelledExample>;
   readonly outputs: readonly Float32Array[];
   /** How that compares with the rows' own labels; undefined where a row has none. */
   readonly measures: ClassMeasures | ValueMeasures | undefined;
@@ -74,9 +78,14 @@ export async function labelRows(
 ): Promise<LabelledRows> {
   const adapter = await readAdapterFolder(await findAdapter(settings.adapter));
   const task = taskOf(adapter, settings.adapter);
-  const rows = (await rowsToLabel(settings, task, texts)).slice(0, settings.limit);
   const notices: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notices.push(notice) };
+  const all = await rowsToLabel(settings, task, texts, opening);
+  const { limit = all.length } = settings;
+  const rows = select(
+    all,
+    Int32Array.from({ length: Math.min(all.length, limit) }, (_, index) => index),
+  );
   const described = await describeModelAs((config) => labelledModel(readModel(config), graphTask(task)), settings.model, opening);
   const labelling = labellingOf(adapter, task, described);
   const head = described.model.classificationHead(graphTask(task), labelling.labels.length);
@@ -85,12 +94,13 @@ export async function labelRows(
     head: head.parameters,
   });
 
-  const isLabelled = rows.every((row) => (row.kind === "words" ? row.labels : row.label) !== undefined);
-  const { examples, notes } = encoded(rows, described, labelling, placeOf(head), settings, isLabelled);
+  let isLabelled = true;
+  for (const row of rows) isLabelled &&= (row.kind === "words" ? row.labels : row.label) !== undefined;
+  const { examples, notes } = await encoded(rows, described, { labelling, reads: placeOf(head), isLabelled }, settings, opening);
   const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);
   const { layout, vector } = await inferenceAdapter(adapter, opened.model, weightsOf(opened));
-  const maxTokens = longestRow(longestOf(examples));
+  const maxTokens = longestRow(longestText(examples));
   const learned = { model: opened.model, objective: labelObjective(task, head) };
   const program = await LossProgram.compile(nodeEngine, { ...learned, layout, maxTokens }, opened.compile);
   try {
@@ -135,8 +145,9 @@ async function rowsToLabel(
   { data, text, columns }: LabelSettings,
   task: LabelTaskName,
   texts: readonly TextToLabel[] = [],
-): Promise<readonly LabelledRow[]> {
-  if (data !== undefined) return (await readLabelledRows(data, task, { labels: "optional" }, { columns })).rows;
+  pass: PassOptions = {},
+): Promise<Series<LabelledRow>> {
+  if (data !== undefined) return (await readLabelledRows(data, task, { labels: "optional" }, { columns }, pass)).rows;
   const given = text === undefined ? texts : [text];
   if (given.length === 0)
     throw new InputError("There is no text to label. Give one, a file of them with --data, or lines on standard input.");
@@ -148,17 +159,25 @@ async function rowsToLabel(
   });
 }
 
-function encoded(
-  rows: readonly LabelledRow[],
+/** How rows are read for a head. */
+interface HeadReading {
+  readonly labelling: Labelling;
+  readonly reads: "first" | "last";
+  /** Whether each row says what it is. */
+  readonly isLabelled: boolean;
+}
+
+async function encoded(
+  rows: Series<LabelledRow>,
   { codec, model }: DescribedModel<ModelGraph>,
-  labelling: Labelling,
-  reads: "first" | "last",
+  { labelling, reads, isLabelled }: HeadReading,
   { maxLength }: LabelSettings,
-  isLabelled: boolean,
-): { readonly examples: readonly LabelledExample[]; readonly notes: readonly string[] } {
-  const targets = isLabelled ? targetsOf(rows, labelling, new Float32Array(labelling.labels.length).fill(1)) : rows.map(unknown);
+  pass: PassOptions,
+): Promise<{ readonly examples: Series<LabelledExample>; readonly notes: readonly string[] }> {
+  const targets = isLabelled ? targetsOf(rows, labelling, new Float32Array(labelling.labels.length).fill(1)) : unknown;
   const encoding = { reads, maxLength: Math.min(maxLength, model.dimensions.maxPositions), overflow: "cut" } as const;
-  const { examples, counts } = encodeLabelled(codec, rows, (_, index) => targets[index] ?? unknown(), encoding);
+  const shelved = shelveExamples<LabelledExample, LabelledRow>(rows, (row) => ({ row, source: row.source }));
+  const { examples, counts } = await encodeShelved(rows, labelEncoder(codec, targets, encoding, shelved), pass);
   if (examples.length === 0) throw new InputError("There is no text to label: all of them are empty.");
   const notes: readonly (readonly [number, string])[] = [
     [counts.cut, `are longer than ${encoding.maxLength} tokens: their beginnings alone are read`],
@@ -166,8 +185,8 @@ function encoded(
   ];
   return { examples, notes: notes.filter(([count]) => count > 0).map(([count, words]) => `${count} of ${rows.length} texts ${words}.`) };
 
-  function unknown(row?: LabelledRow): RowTargets {
-    const count = row?.kind === "words" ? row.words.length : 1;
+  function unknown(row: LabelledRow): RowTargets {
+    const count = row.kind === "words" ? row.words.length : 1;
     return {
       targets: labelling.task === "regression" ? new Float32Array(count) : new Int32Array(count),
       weights: new Float32Array(count).fill(1),

@@ -72,8 +72,8 @@ function differences({ dropout, precision }: TrainSettings): string[] {
   ];
 }
 
-/** The examples of a language task. */
-const examplesOf = (part: readonly object[]) => part.filter((each): each is Example => "supervised" in each);
+/** The examples of a language task: the program holds all of them. */
+const examplesOf = (part: Iterable<object>) => Array.from(part).filter((each): each is Example => "supervised" in each);
 
 async function writeProgram(out: string, prepared: PreparedRun): Promise<string> {
   const { settings, layout, config, task } = prepared;

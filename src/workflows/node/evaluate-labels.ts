@@ -1,4 +1,4 @@
-import { classCounts } from "../../data/labels.js";
+import { countClasses } from "../../data/labelled-report.js";
 import { InputError } from "../../errors.js";
 import { labelResults } from "../../evaluation/labels/label-report.js";
 import { largestAt, rowsOf } from "../../evaluation/labels/measures.js";
@@ -20,8 +20,7 @@ export async function evaluateLabels(settings: EvaluateSettings & { readonly ada
     throw new InputError(
       `${settings.data}: some rows have no label to compare with. Give every row one, or let \`lorikeet classify --data\` label them.`,
     );
-  const classes = examples.flatMap(({ targets }) => (targets instanceof Int32Array ? [targets] : []));
-  const { results, sentence } = labelResults({ labelling, measures, trained: classCounts(labelling.labels.length, classes) });
+  const { results, sentence } = labelResults({ labelling, measures, trained: countClasses(labelling.labels.length, examples) });
   const comparison: Comparison =
     results.kind === "classes"
       ? {
@@ -58,7 +57,7 @@ function samplesOf(
   { examples, outputs }: Pick<LabelledRows, "examples" | "outputs">,
   before: string,
 ): Measured["samples"] {
-  const samples = examples.map(({ row, targets }, index) => {
+  const samples = Array.from(examples, ({ row, targets }, index) => {
     const said = rowsOf(outputs[index] ?? new Float32Array(), labels.length);
     const isValue = task === "regression";
     return {

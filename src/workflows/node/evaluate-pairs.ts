@@ -1,6 +1,7 @@
-import { textsOf } from "../../data/lesson.js";
-import { longestOf, longestRow } from "../../data/packing.js";
+import { longestRow } from "../../data/packing.js";
 import type { PairExample, PairRow } from "../../data/pair.js";
+import type { Series } from "../../data/series.js";
+import { longestText } from "../../data/sizes.js";
 import { InputError } from "../../errors.js";
 import type { RankedPairs } from "../../evaluation/pair-ranking.js";
 import { type Sample, shareChange } from "../../evaluation/trade-off.js";
@@ -23,14 +24,14 @@ import { SAMPLES } from "./training/target.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
 /** How anchors find their positives among those of a file, without and with an adapter. */
-export async function evaluatePairs(rows: readonly PairRow[], settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
+export async function evaluatePairs(rows: Series<PairRow>, settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
   const notes: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notes.push(notice) };
   const { described, embedding } = await describeEmbedding(settings.model, opening);
   const stored = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
   const maxLength = Math.min(settings.maxLength, described.model.dimensions.maxPositions);
   const { overflow } = settings;
-  const encoded = encodePairs({ codec: described.codec, pooling: embedding.pooling }, rows, { maxLength, overflow });
+  const encoded = await encodePairs({ codec: described.codec, pooling: embedding.pooling }, rows, { maxLength, overflow }, opening);
   const { examples } = encoded;
   if (examples.length < 2) throw new InputError(`${settings.data}: a positive is looked for among others: give two pairs at least.`);
   notes.push(...countNotes(settings.data, encoded));
@@ -38,7 +39,7 @@ export async function evaluatePairs(rows: readonly PairRow[], settings: Evaluate
   const opened = await mapModel(described, device, opening);
   const adapter = stored === undefined ? undefined : await inferenceAdapter(stored, opened.model, weightsOf(opened));
   const learned = { model: opened.model, objective: embeddingPairs(embedding.pooling) };
-  const maxTokens = longestRow(longestOf(examples.flatMap(textsOf)));
+  const maxTokens = longestRow(longestText(examples));
 
   const ranked = async (beside: InferenceAdapter | undefined): Promise<RankedPairs> => {
     const program = await LossProgram.compile(nodeEngine, { ...learned, layout: beside?.layout, maxTokens }, opened.compile);
@@ -78,11 +79,13 @@ function comparisonsOf(base: RankedPairs, adapted: RankedPairs | undefined): Com
 }
 
 /** Anchors whose nearest positive changed come first. */
-function samplesOf(base: RankedPairs, adapted: RankedPairs | undefined, examples: readonly PairExample[]): Measured["samples"] {
-  const texts = new Map(
-    examples.flatMap(({ ids, partner, row }) => [[textKey(ids), row.anchor] as const, [textKey(partner?.ids), row.positive] as const]),
-  );
-  const own = new Map(examples.map(({ ids, partner }) => [textKey(ids), textKey(partner?.ids)]));
+function samplesOf(base: RankedPairs, adapted: RankedPairs | undefined, examples: Series<PairExample>): Measured["samples"] {
+  const texts = new Map<string, string>();
+  const own = new Map<string, string>();
+  for (const { ids, partner, row } of examples) {
+    texts.set(textKey(ids), row.anchor).set(textKey(partner?.ids), row.positive);
+    own.set(textKey(ids), textKey(partner?.ids));
+  }
   const positive = (key: string | undefined) => texts.get(key ?? "") ?? "";
   const sampled = base.anchors.map(({ key, nearest }, at): Omit<Sample, "after"> & { after?: string } => {
     const after = adapted?.anchors[at]?.nearest;

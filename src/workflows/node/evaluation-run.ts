@@ -1,10 +1,12 @@
 import { performance } from "node:perf_hooks";
-import { type Example, encodeRows } from "../../data/example.js";
-import { readRowsAs } from "../../data/node/read-rows.js";
+import { type Example, rowEncoder } from "../../data/example.js";
+import { Shelf, shelveExamples } from "../../data/node/shelf.js";
 import { longestRow } from "../../data/packing.js";
 import { type PairRow, recognisePair } from "../../data/pair.js";
 import { recogniseRow } from "../../data/recognise.js";
 import { questionOf, type SourceRow } from "../../data/row.js";
+import { firstOf, mapped, type Series, select } from "../../data/series.js";
+import { longestText } from "../../data/sizes.js";
 import { InputError } from "../../errors.js";
 import { exactMatch } from "../../evaluation/exact-match.js";
 import { type GeneralMeasure, measureGeneral, probeSequences } from "../../evaluation/general.js";
@@ -26,6 +28,7 @@ import { evaluatePairs } from "./evaluate-pairs.js";
 import type { Measured } from "./measured.js";
 import { type DescribedModel, describeModel, mapModel, type OpenedModel } from "./open-model.js";
 import { PROBE_TOKENS, readProbe } from "./probe.js";
+import { encodeShelved, type PassOptions, readShelvedRows } from "./row-pass.js";
 import { compileMeasures } from "./training/programs.js";
 import { SAMPLES } from "./training/target.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
@@ -51,38 +54,39 @@ async function measureFile(settings: EvaluateSettings, context: WorkerContext): 
   const taskType = adapter === undefined ? undefined : await placedTaskType(await findAdapter(adapter));
   if (adapter !== undefined && (taskType === "SEQ_CLS" || taskType === "TOKEN_CLS"))
     return evaluateLabels({ ...settings, adapter }, context);
-  const { rows } = await readRowsAs<SourceRow | PairRow>(
+  const { rows } = await readShelvedRows<SourceRow | PairRow>(
     data,
     (value) => (isPair(value) ? recognisePair(value) : recogniseRow(value)),
     settings,
+    { signal: context.signal, onProgress: context.emit },
   );
-  const some = rows.slice(0, limit);
-  const pairs = some.filter((row): row is PairRow => "anchor" in row);
-  if (pairs.length === some.length && (taskType === undefined || taskType === "FEATURE_EXTRACTION"))
-    return evaluatePairs(pairs, settings, context);
-  if (pairs.length > 0 || taskType === "FEATURE_EXTRACTION") {
+  const some = select(
+    rows,
+    Int32Array.from({ length: Math.min(rows.length, limit ?? rows.length) }, (_, index) => index),
+  );
+  let pairs = 0;
+  for (const row of some) if ("anchor" in row) pairs++;
+  if (pairs === some.length && (taskType === undefined || taskType === "FEATURE_EXTRACTION"))
+    return evaluatePairs(some as Series<PairRow>, settings, context);
+  if (pairs > 0 || taskType === "FEATURE_EXTRACTION") {
     const reason =
       taskType === "FEATURE_EXTRACTION"
         ? `${adapter} turns texts into vectors, and is measured on rows with "anchor" and "positive"`
         : 'rows with "anchor" and "positive" measure models and adapters that turn texts into vectors';
-    throw new InputError(`${data}: ${reason}; ${some.length - pairs.length} of ${some.length} rows are others.`);
+    throw new InputError(`${data}: ${reason}; ${some.length - pairs} of ${some.length} rows are others.`);
   }
-  return evaluateAnswers(
-    some.filter((row): row is SourceRow => !("anchor" in row)),
-    settings,
-    context,
-  );
+  return evaluateAnswers(some as Series<SourceRow>, settings, context);
 }
 
 const isPair = (value: unknown): boolean => typeof value === "object" && value !== null && "anchor" in value && "positive" in value;
 
 /** How well a file's answers are known. Files are read before the model, and its description before its weights. */
-async function evaluateAnswers(rows: readonly SourceRow[], settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
+async function evaluateAnswers(rows: Series<SourceRow>, settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
   const notices: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notices.push(notice) };
   const described = await describeModel(settings.model, opening);
   const placed = settings.adapter === undefined ? undefined : await readFittingAdapter(settings.adapter, described);
-  const { examples, questions, notes } = tasksOf(described, rows, settings);
+  const { examples, questions, notes } = await tasksOf(described, rows, settings, opening);
   const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);
 
@@ -99,18 +103,28 @@ async function evaluateAnswers(rows: readonly SourceRow[], settings: EvaluateSet
 }
 
 interface Tasks {
-  readonly examples: readonly Example[];
-  readonly questions: readonly Question[];
+  readonly examples: Series<Example>;
+  readonly questions: Series<Question>;
   /** What was cut or left out. */
   readonly notes: readonly string[];
 }
 
-function tasksOf({ codec, model }: DescribedModel, rows: readonly SourceRow[], settings: EvaluateSettings): Tasks {
+async function tasksOf(
+  { codec, model }: DescribedModel,
+  rows: Series<SourceRow>,
+  settings: EvaluateSettings,
+  pass: PassOptions,
+): Promise<Tasks> {
   const { maxPositions } = model.dimensions;
   const maxLength = Math.min(settings.maxLength, maxPositions);
-  const { examples, counts } = encodeRows(codec, rows, { maxLength, overflow: settings.overflow });
-  const questions = questionsOf(codec, examples, Math.min(maxLength, maxPositions - settings.maxNewTokens));
-  const unasked = examples.filter(({ row }) => questionOf(row) !== undefined).length - questions.length;
+  const shelved = shelveExamples<Example, SourceRow>(rows, ({ row, source }) => ({ row, source }));
+  const encoder = rowEncoder(codec, { maxLength, overflow: settings.overflow }, shelved);
+  const { examples, counts } = await encodeShelved(rows, encoder, pass);
+  const questions = new Shelf<Question>("questions that do not fit into memory");
+  for (const question of questionsOf(codec, examples, Math.min(maxLength, maxPositions - settings.maxNewTokens))) questions.push(question);
+  let asking = 0;
+  for (const { row } of examples) if (questionOf(row) !== undefined) asking++;
+  const unasked = asking - questions.length;
   const notes: readonly (readonly [count: number, words: string])[] = [
     [counts.cut, `are longer than ${maxLength} tokens (--max-length): only their beginnings are measured`],
     [counts.droppedTooLong, `are longer than ${maxLength} tokens (--max-length) and left out`],
@@ -128,15 +142,15 @@ function tasksOf({ codec, model }: DescribedModel, rows: readonly SourceRow[], s
 async function measureSide(
   opened: OpenedModel,
   adapter: InferenceAdapter | undefined,
-  examples: readonly Example[],
-  questions: readonly Question[],
+  examples: Series<Example>,
+  questions: Series<Question>,
   settings: EvaluateSettings,
   { signal, emit }: WorkerContext,
 ): Promise<Side> {
   const { codec } = opened;
   const vector = adapter?.vector ?? new Float32Array();
-  const lengths = [...examples.map(({ ids }) => ids.length), ...questions.map(({ ids }) => ids.length + settings.maxNewTokens)];
-  const longest = lengths.reduce((most, length) => Math.max(most, length), PROBE_TOKENS);
+  let longest = Math.max(PROBE_TOKENS, longestText(examples));
+  for (const { ids } of questions) longest = Math.max(longest, ids.length + settings.maxNewTokens);
   const probe = settings.general ? await readProbe() : undefined;
   const programs = await compileMeasures(opened, adapter?.layout, vector, longestRow(longest));
   const total = examples.length + questions.length + (probe === undefined ? 0 : probeSequences(probe));
@@ -150,7 +164,7 @@ async function measureSide(
     return {
       losses: await scoreSequences(subject, examples, "example", signal),
       answers: await subject.complete(
-        questions.map(({ ids }) => ids),
+        mapped(questions, ({ ids }) => ids),
         { maxNewTokens: settings.maxNewTokens, signal },
       ),
       general: probe === undefined ? undefined : await measureGeneral(subject, probe, codec, signal),
@@ -160,8 +174,9 @@ async function measureSide(
   }
 }
 
-function compare(base: Side, adapted: Side | undefined, questions: readonly Question[], { normaliser }: EvaluateSettings): Comparison[] {
-  const judge = ({ answers }: Side) => questions.map(({ expected }, index) => exactMatch(expected, answers[index] ?? "", normaliser));
+function compare(base: Side, adapted: Side | undefined, questions: Series<Question>, { normaliser }: EvaluateSettings): Comparison[] {
+  const judge = ({ answers }: Side) =>
+    Array.from(questions, ({ expected }, index) => exactMatch(expected, answers[index] ?? "", normaliser));
   const comparisons: Comparison[] = [
     lossComparison(base, adapted),
     perplexityComparison("perplexity", "target", base.losses, adapted?.losses),
@@ -201,8 +216,8 @@ function shareComparison(
   return adapted === undefined ? common : { ...common, adapted: shareOf(adapted), change: shareChange(base, adapted) };
 }
 
-function samplesOf(questions: readonly Question[], base: Side, adapted: Side | undefined): EvaluationResult["samples"] {
-  return questions.slice(0, SAMPLES).map(({ text, expected }, index): Omit<Sample, "after"> & { after?: string } => ({
+function samplesOf(questions: Series<Question>, base: Side, adapted: Side | undefined): EvaluationResult["samples"] {
+  return firstOf(questions, SAMPLES).map(({ text, expected }, index): Omit<Sample, "after"> & { after?: string } => ({
     prompt: text,
     expected,
     before: base.answers[index] ?? "",

@@ -34,17 +34,17 @@ function reportOf(settings: DataSettings, opening: OpenOptions): Promise<TaskRep
 }
 
 async function reportAnswers(settings: DataSettings, opening: OpenOptions): Promise<TaskReport> {
-  const rows = await readRunRows(settings);
+  const rows = await readRunRows(settings, opening);
   const { codec, model } = await describeModel(settings.model, opening);
   opening.signal?.throwIfAborted();
   const { maxPositions } = model.dimensions;
-  const { train, validation, encoded, furtherNotes } = encodeRun(codec, rows, settings, maxPositions);
+  const { train, validation, encoded, furtherNotes } = await encodeRun(codec, rows, settings, maxPositions, opening);
   const report = buildDataReport(codec, encoded, { train, heldOut: validation }, fileOf(settings, rows.data.format, maxPositions));
   return { report, furtherNotes };
 }
 
 async function reportLabels(settings: DataSettings, task: LabelTaskName, opening: OpenOptions): Promise<TaskReport> {
-  const rows = await readLabelledRun(settings, task);
+  const rows = await readLabelledRun(settings, task, opening);
   const { described, labelling, data } = await encodeLabels({ ...settings, task, classWeights: { kind: "none" } }, rows, opening);
   opening.signal?.throwIfAborted();
   const { codec, model } = described;
@@ -55,14 +55,19 @@ async function reportLabels(settings: DataSettings, task: LabelTaskName, opening
 }
 
 async function reportPairs(settings: DataSettings, opening: OpenOptions): Promise<TaskReport> {
-  const rows = await readPairRun(settings);
+  const rows = await readPairRun(settings, opening);
   const { described, embedding } = await describeEmbedding(settings.model, opening);
   opening.signal?.throwIfAborted();
   const { codec, model } = described;
   const { maxPositions } = model.dimensions;
   // In what batches pairs are learned is no question of the file.
   const choice = { ...settings, batchSize: Number.POSITIVE_INFINITY };
-  const { train, validation, encoded, furtherNotes } = encodePairRun(rows, choice, { codec, pooling: embedding.pooling, maxPositions });
+  const { train, validation, encoded, furtherNotes } = await encodePairRun(
+    rows,
+    choice,
+    { codec, pooling: embedding.pooling, maxPositions },
+    opening,
+  );
   const file = fileOf(settings, rows.data.format, maxPositions);
   return { report: buildPairReport(codec, encoded, { train, heldOut: validation }, file), furtherNotes };
 }

@@ -1,5 +1,6 @@
 import type { LabelledRow } from "../../data/labelled-row.js";
 import { collectLabels } from "../../data/labels.js";
+import type { Series } from "../../data/series.js";
 import type { Labelling, TaskType } from "../../lora/adapter.js";
 import type { ClassificationHead, ClassificationTask, ModelGraph } from "../../models/architecture.js";
 import { classification, regression } from "../../training/objectives/labels.js";
@@ -33,7 +34,7 @@ const VALUE = "LABEL_0";
 /** The labels of the data, in the checkpoint's order where it has a head for all of them. */
 export function chooseLabels(
   task: LabelTaskName,
-  rows: readonly LabelledRow[],
+  rows: Series<LabelledRow>,
   model: ModelGraph,
   { config, checkpoint }: { readonly config: Readonly<Record<string, unknown>>; readonly checkpoint: Checkpoint },
 ): HeadChoice {

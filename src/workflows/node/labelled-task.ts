@@ -21,6 +21,6 @@ export async function encodeLabels(settings: LabelChoiceOfRun, rows: RunRows<Lab
   const { model, codec } = described;
   const { labelling, fromCheckpoint } = chooseLabels(task, rows.data.rows, model, described);
   const head = model.classificationHead(graphTask(task), labelling.labels.length);
-  const data = encodeLabelledRun(codec, rows, { ...settings, maxPositions: model.dimensions.maxPositions }, labelling, head);
+  const data = await encodeLabelledRun(codec, rows, { ...settings, maxPositions: model.dimensions.maxPositions }, labelling, head, options);
   return { described, labelling, fromCheckpoint, head, data };
 }

@@ -1,5 +1,7 @@
-import { type BatchShape, batchShape, epochPlan } from "../../data/batch.js";
+import { type BatchShape, batchShape, epochPlan, shapeOf } from "../../data/batch.js";
 import { lessonOf, type TaughtTokens, textsOf, tokensOf } from "../../data/lesson.js";
+import { pick, type Series } from "../../data/series.js";
+import { lengthsOf, mostPlaces, sizesOf } from "../../data/sizes.js";
 import type { AdapterLayout } from "../../lora/layout.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { SLICE_BYTES } from "../../ops/table.js";
@@ -45,14 +47,15 @@ export function planBatches(
       validation: measuredShape(together, batchSize),
     };
   }
-  const lengths = data.train.map(tokensOf);
+  const lengths = lengthsOf(data.train);
+  const sizes = sizesOf(data.train);
   const plan = epochPlan(lengths, batchSize, seed, 0);
   return {
     known: true,
     perEpoch: plan.length,
     tokensPerEpoch: lengths.reduce((sum, length) => sum + length, 0),
-    shapes: tally(plan.map((indexes) => batchShape(indexes.flatMap((index) => data.train[index] ?? [])))),
-    maxSupervised: batchSize * data.train.reduce((most, example) => Math.max(most, lessonOf(example).places.length), 0),
+    shapes: tally(plan.map((indexes) => shapeOf(sizes, indexes))),
+    maxSupervised: batchSize * mostPlaces(data.train),
     validation: data.validation.length === 0 ? undefined : measuredShape(data.validation, batchSize),
   };
 }
@@ -65,8 +68,16 @@ function longestOf({ objective }: Task, length: number): TaughtTokens {
 }
 
 /** The largest batch of texts that are measured together. */
-function measuredShape(examples: readonly TaughtTokens[], batchSize: number): BatchShape {
-  const texts = examples.flatMap(textsOf).sort((a, b) => b.ids.length - a.ids.length);
+function measuredShape(examples: Series<TaughtTokens>, batchSize: number): BatchShape {
+  const { tokens, partner } = sizesOf(examples);
+  const longest = (index: number) => Math.max(tokens[index] ?? 0, partner[index] ?? 0);
+  // The longest texts are among those of as many examples with the longest text.
+  const order = Array.from(tokens.keys()).sort((a, b) => longest(b) - longest(a));
+  const some = pick(
+    examples,
+    order.slice(0, batchSize).sort((a, b) => a - b),
+  );
+  const texts = some.flatMap(textsOf).sort((a, b) => b.ids.length - a.ids.length);
   return batchShape(texts.slice(0, batchSize));
 }
 

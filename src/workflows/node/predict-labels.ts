@@ -1,5 +1,6 @@
 import { measuringBatches, weightOf } from "../../data/batch.js";
 import type { LabelledExample } from "../../data/labelled-example.js";
+import type { Series } from "../../data/series.js";
 import type { LossProgram } from "../../training/loss-program.js";
 
 /** What a head says of examples. */
@@ -13,7 +14,7 @@ export interface LabelPredictions {
 /** Runs a head over examples, those of about one length together. */
 export async function predictLabels(
   program: LossProgram,
-  examples: readonly LabelledExample[],
+  examples: Series<LabelledExample>,
   trainables: Float32Array,
   batchSize: number,
   breathe: (done: number) => Promise<void>,

@@ -1,6 +1,7 @@
 import { measuringBatches } from "../../data/batch.js";
 import { textsOf } from "../../data/lesson.js";
 import type { PairExample } from "../../data/pair.js";
+import type { Series } from "../../data/series.js";
 import { type EmbeddedPair, type RankedPairs, rankPairs } from "../../evaluation/pair-ranking.js";
 import type { LossProgram } from "../../training/loss-program.js";
 import { PAIR_SCALE } from "../../training/objectives/embedding-pairs.js";
@@ -13,12 +14,12 @@ import { PAIR_SCALE } from "../../training/objectives/embedding-pairs.js";
  */
 export async function rankExamples(
   program: LossProgram,
-  pairs: readonly PairExample[],
+  pairs: Series<PairExample>,
   trainables: Float32Array,
   batchSize: number,
   breathe: (done: number) => Promise<void>,
 ): Promise<RankedPairs> {
-  const texts = pairs.flatMap(textsOf);
+  const texts = Array.from(pairs).flatMap(textsOf); // each vector is compared with every other: there are not many
   const vectors = new Array<Float32Array>(texts.length);
   let done = 0;
   for (const { batch, indexes } of measuringBatches(texts, batchSize)) {
@@ -29,7 +30,7 @@ export async function rankExamples(
   }
   const embedded = (at: number) => ({ key: textKey(texts[at]?.ids), vector: vectors[at] ?? new Float32Array() });
   return rankPairs(
-    pairs.map((_, pair): EmbeddedPair => ({ anchor: embedded(2 * pair), positive: embedded(2 * pair + 1) })),
+    Array.from({ length: pairs.length }, (_, pair): EmbeddedPair => ({ anchor: embedded(2 * pair), positive: embedded(2 * pair + 1) })),
     PAIR_SCALE,
   );
 }

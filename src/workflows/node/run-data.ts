@@ -1,10 +1,15 @@
 import type { Columns } from "../../data/columns.js";
-import { type EncodedRows, type Example, encodeRows, type Overflow } from "../../data/example.js";
+import { type EncodedRows, type Example, type Overflow, rowEncoder } from "../../data/example.js";
 import type { TaughtTokens } from "../../data/lesson.js";
-import { type ReadRows, readRows } from "../../data/node/read-rows.js";
+import type { ReadRows } from "../../data/node/read-rows.js";
+import { shelveExamples } from "../../data/node/shelf.js";
+import { recogniseRow } from "../../data/recognise.js";
+import { sharedPrompts } from "../../data/repetition.js";
 import type { SourceRow } from "../../data/row.js";
+import type { Series } from "../../data/series.js";
 import { splitHeldOut } from "../../data/split.js";
 import type { TextCodec } from "../../text/tokenizer.js";
+import { encodeShelved, type PassOptions, readShelvedRows } from "./row-pass.js";
 
 /** The files of a run and how their rows become examples. */
 export interface DataChoice {
@@ -31,8 +36,8 @@ export interface RunRows<Row = SourceRow> {
 
 /** Examples that are trained on, and those that measure. */
 export interface TaughtData<Example extends TaughtTokens = TaughtTokens> {
-  readonly train: readonly Example[];
-  readonly validation: readonly Example[];
+  readonly train: Series<Example>;
+  readonly validation: Series<Example>;
 }
 
 /** Examples of a run, and what a person should know of them. */
@@ -45,16 +50,17 @@ export interface RunData extends TaughtData<Example> {
 }
 
 /** What the notes are about. */
-type Encoded = Pick<EncodedRows, "counts"> & { readonly examples: readonly { readonly prompt: string }[] };
+type Encoded = Pick<EncodedRows, "counts"> & { readonly examples: Series<{ readonly prompt: string }> };
 
 /** Reads the files; needs no model, so that a mistake in a file is told at once. */
-export async function readRunRows({
-  data,
-  valid,
-  columns,
-  groupBy,
-}: Pick<DataChoice, "data" | "valid" | "columns" | "groupBy">): Promise<RunRows> {
-  return { data: await readRows(data, { columns, groupBy }), valid: valid === undefined ? undefined : await readRows(valid, { columns }) };
+export async function readRunRows(
+  { data, valid, columns, groupBy }: Pick<DataChoice, "data" | "valid" | "columns" | "groupBy">,
+  pass: PassOptions,
+): Promise<RunRows> {
+  return {
+    data: await readShelvedRows<SourceRow>(data, recogniseRow, { columns, groupBy }, pass),
+    valid: valid === undefined ? undefined : await readShelvedRows<SourceRow>(valid, recogniseRow, { columns }, pass),
+  };
 }
 
 /** The longest example that a model takes. */
@@ -63,16 +69,32 @@ export function longestExample(choice: DataChoice, maxPositions: number): number
 }
 
 /** Rows as a model's tokens, parted into what is learned and what measures it. */
-export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, maxPositions: number): RunData {
+export async function encodeRun(
+  codec: TextCodec,
+  rows: RunRows,
+  choice: DataChoice,
+  maxPositions: number,
+  pass: PassOptions,
+): Promise<RunData> {
   const options = { maxLength: longestExample(choice, maxPositions), overflow: choice.overflow };
-  const encoded = encodeRows(codec, rows.data.rows, options);
+  const encode = (some: Series<SourceRow>) =>
+    encodeShelved(
+      some,
+      rowEncoder(
+        codec,
+        options,
+        shelveExamples<Example, SourceRow>(some, ({ row, source }) => ({ row, source })),
+      ),
+      pass,
+    );
+  const encoded = await encode(rows.data.rows);
   const labels = labelsNote(choice.data, rows.data.rows);
   const own = [...filesNotes(choice.data, rows.data), ...labels, ...countNotes(choice.data, encoded)];
   if (rows.valid === undefined) {
     const { train, heldOut } = splitHeldOut(encoded.examples, choice.seed, choice.validShare);
     return { train, validation: heldOut, encoded, notes: [...own, heldOutNote(heldOut.length, encoded, choice)], furtherNotes: labels };
   }
-  const validation = encodeRows(codec, rows.valid.rows, options);
+  const validation = await encode(rows.valid.rows);
   const validationNotes = [
     ...filesNotes(choice.valid ?? "", rows.valid),
     ...overlapNotes(encoded, validation, choice),
@@ -82,8 +104,9 @@ export function encodeRun(codec: TextCodec, rows: RunRows, choice: DataChoice, m
   return { train: encoded.examples, validation: validation.examples, encoded, notes, furtherNotes: [...labels, ...validationNotes] };
 }
 
-function labelsNote(file: string, rows: readonly SourceRow[]): string[] {
-  const count = rows.filter(({ hasLabel }) => hasLabel).length;
+function labelsNote(file: string, rows: Series<SourceRow>): string[] {
+  let count = 0;
+  for (const { hasLabel } of rows) if (hasLabel) count++;
   return count === 0
     ? []
     : [
@@ -108,8 +131,7 @@ export function heldOutNote(count: number, { examples }: Encoded, { seed, groupB
 }
 
 export function overlapNotes(train: Encoded, validation: Encoded, { data, valid }: DataChoice): string[] {
-  const prompts = new Set(train.examples.map(({ prompt }) => prompt));
-  const leaked = validation.examples.filter(({ prompt }) => prompts.has(prompt)).length;
+  const leaked = sharedPrompts(validation.examples, train.examples);
   if (leaked === 0) return [];
   return [`${leaked} of ${validation.examples.length} prompts in ${valid} are also in ${data}: the validation loss will look too good`];
 }

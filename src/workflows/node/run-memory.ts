@@ -1,5 +1,6 @@
-import { type TaughtTokens, textsOf } from "../../data/lesson.js";
-import { longestOf } from "../../data/packing.js";
+import type { TaughtTokens } from "../../data/lesson.js";
+import { mapped } from "../../data/series.js";
+import { longestText } from "../../data/sizes.js";
 import type { AdapterLayout } from "../../lora/layout.js";
 import { HEAD_WEIGHT } from "../../models/architecture.js";
 import type { Task } from "../../training/sequence-graph.js";
@@ -165,18 +166,18 @@ function smallerBatch({ objective }: Described, { batchSize, accumulate }: Memor
 
 function longest(data: TaughtData | undefined): number {
   if (data === undefined) return Number.POSITIVE_INFINITY;
-  return longestOf([...data.train, ...data.validation].flatMap(textsOf));
+  return Math.max(longestText(data.train), longestText(data.validation));
 }
 
 /** Examples as a smaller --max-length would cut them. */
 function shortened({ train, validation }: TaughtData, length: number): TaughtData {
   const within = (place: number) => Math.min(place, length - 1);
-  const cut = <Example extends TaughtTokens>(example: Example): Example => {
+  const cut = (example: TaughtTokens): TaughtTokens => {
     const ids = example.ids.slice(0, length);
-    if (!("places" in example)) return { ...example, ids, supervised: example.supervised.slice(0, length) };
-    const { partner, places } = example;
+    if (!("places" in example)) return { ids, supervised: example.supervised.slice(0, length) };
+    const { partner, places, targets, weights } = example;
     const other = partner && { ids: partner.ids.slice(0, length), place: within(partner.place) };
-    return { ...example, ids, places: places.map(within), ...(other === undefined ? {} : { partner: other }) };
+    return { ids, targets, weights, places: places.map(within), ...(other === undefined ? {} : { partner: other }) };
   };
-  return { train: train.map(cut), validation: validation.map(cut) };
+  return { train: mapped(train, cut), validation: mapped(validation, cut) };
 }

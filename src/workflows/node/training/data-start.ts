@@ -1,5 +1,6 @@
 import { epochPlan } from "../../../data/batch.js";
-import { tokensOf } from "../../../data/lesson.js";
+import { pick } from "../../../data/series.js";
+import { lengthsOf } from "../../../data/sizes.js";
 import { type AdapterSpec, withRanks } from "../../../lora/spec.js";
 import { variantOf } from "../../../lora/variants/index.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
@@ -27,8 +28,8 @@ export async function startedFromData(
 
   const examples = task.data.train;
   const { batchSize, seed, startBatches, svdRounds: rounds } = settings;
-  const plan = epochPlan(examples.map(tokensOf), batchSize, seed, 0);
-  const batches = plan.slice(0, startBatches).map((indexes) => lookedAt(indexes.flatMap((index) => examples[index] ?? [])));
+  const plan = epochPlan(lengthsOf(examples), batchSize, seed, 0);
+  const batches = plan.slice(0, startBatches).map((indexes) => lookedAt(pick(examples, indexes)));
   const pause = async (done: number, total: number) => {
     onProgress?.({ task: "looking at what the layers read", done, total, unit: "items" });
     await breathe();

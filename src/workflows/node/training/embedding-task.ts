@@ -17,11 +17,11 @@ const MOST_SCORING = 1_000;
 
 /** To bring the vectors of two texts together: only an adapter is trained. */
 export const readEmbeddingTask: TaskReader = async (settings, options) => {
-  const rows = await readPairRun(settings);
+  const rows = await readPairRun(settings, options);
   const { described, embedding } = await describeEmbedding(settings.model, options);
   const { model, codec } = described;
   const { maxPositions } = model.dimensions;
-  const { notes, ...data } = encodePairRun(rows, settings, { codec, pooling: embedding.pooling, maxPositions });
+  const { notes, ...data } = await encodePairRun(rows, settings, { codec, pooling: embedding.pooling, maxPositions }, options);
   const learned: Task = { model, objective: embeddingPairs(embedding.pooling) };
   const task: RunTask<PairExample> = {
     learned,

@@ -1,4 +1,5 @@
 import { createRandom } from "../../../data/random.js";
+import { pick, type Series } from "../../../data/series.js";
 
 /** Examples of the part that chooses: measuring more during training would cost more than it tells. */
 const MOST = 100;
@@ -18,10 +19,14 @@ export interface HeldOutParts<Example> {
  *
  * @param mostScoring examples that score at most: an interval narrows slowly beyond
  */
-export function partHeldOut<Example>(examples: readonly Example[], seed: number, mostScoring = MOST): HeldOutParts<Example> {
-  const order = examples.map((_, index) => index);
+export function partHeldOut<Example>(examples: Series<Example>, seed: number, mostScoring = MOST): HeldOutParts<Example> {
+  const order = Array.from({ length: examples.length }, (_, index) => index);
   createRandom(seed, "held-out/parts").shuffle(order);
-  const inOrder = (indexes: number[]) => indexes.sort((a, b) => a - b).flatMap((index) => examples[index] ?? []);
+  const inOrder = (indexes: number[]) =>
+    pick(
+      examples,
+      indexes.sort((a, b) => a - b),
+    );
   const count = examples.length;
   const choosing = Math.min(MOST, count);
   const firstScoring = Math.max(count - mostScoring, Math.min(choosing, count - Math.min(MOST, count)));

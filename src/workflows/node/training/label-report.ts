@@ -1,6 +1,7 @@
 import type { LabelledExample } from "../../../data/labelled-example.js";
 import { classCounts } from "../../../data/labels.js";
 import { longestOf, longestRow } from "../../../data/packing.js";
+import type { Series } from "../../../data/series.js";
 import { buildLabelReport, type LabelReport, type LabelSample } from "../../../evaluation/labels/label-report.js";
 import { largestAt, measuresOf, rowsOf, softmaxOf } from "../../../evaluation/labels/measures.js";
 import { writeLabelReport } from "../../../evaluation/node/report-file.js";
@@ -13,7 +14,7 @@ import { predictLabels } from "../predict-labels.js";
 import { readMetrics } from "../run-folder.js";
 import { breathe } from "../worker/context.js";
 import { BY_RESUMING, measureSaved } from "./measure-saved.js";
-import type { MeasureContext, TrainedRun } from "./run-task.js";
+import type { MeasureContext, TaughtExample, TrainedRun } from "./run-task.js";
 import { curvesOf } from "./trade-off.js";
 
 /** Examples measured together. */
@@ -62,13 +63,10 @@ async function measured(run: TrainedLabels, { emit, signal }: MeasureContext): P
       signal.throwIfAborted();
     });
     const measures = measuresOf(labelling, examples, outputs);
-    const classes = task.data.train.flatMap((example) =>
-      "places" in example && example.targets instanceof Int32Array ? [example.targets] : [],
-    );
     return buildLabelReport({
       labelling,
       measures,
-      trained: classCounts(labelling.labels.length, classes),
+      trained: classCounts(labelling.labels.length, classesIn(task.data.train)),
       loss,
       samples: samplesOf(labelling, examples, outputs),
       caution,
@@ -79,6 +77,10 @@ async function measured(run: TrainedLabels, { emit, signal }: MeasureContext): P
   } finally {
     await program.release();
   }
+}
+
+function* classesIn(examples: Series<TaughtExample>): Generator<Int32Array> {
+  for (const example of examples) if ("places" in example && example.targets instanceof Int32Array) yield example.targets;
 }
 
 /** Rows that the head gets wrong, then rows that it gets right; of a regression the first ones. */

@@ -14,7 +14,7 @@ const MOST_SCORING = 2_000;
 export const readLabelTask: TaskReader = async (settings, options) => {
   const { task } = settings;
   if (task === "sft" || task === "embedding") throw new Error(`the task ${task} has no labels`);
-  const rows = await readLabelledRun(settings, task);
+  const rows = await readLabelledRun(settings, task, options);
   const { described, labelling, fromCheckpoint, head, data } = await encodeLabels({ ...settings, task }, rows, options);
   const { model } = described;
   const { notes } = data;

@@ -10,11 +10,11 @@ import { measureTradeOff } from "./trade-off.js";
 
 /** To answer like the examples: the next token is learned. */
 export const readLanguageTask: TaskReader = async (settings, options) => {
-  const rows = await readRunRows(settings);
+  const rows = await readRunRows(settings, options);
   const described = await describeModel(settings.model, options);
   checkCodec(described.codec, settings.model);
   const { model, codec } = described;
-  const data = encodeRun(codec, rows, settings, model.dimensions.maxPositions);
+  const data = await encodeRun(codec, rows, settings, model.dimensions.maxPositions, options);
   const task: RunTask<Example> = {
     learned: { model },
     data,

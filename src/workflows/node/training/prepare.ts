@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { cpus } from "node:os";
 import { openBatches } from "../../../data/batch.js";
-import { lessonOf, textsOf } from "../../../data/lesson.js";
-import { longestOf, longestRow } from "../../../data/packing.js";
+import { longestRow } from "../../../data/packing.js";
+import type { Series } from "../../../data/series.js";
+import { longestText, mostPlaces } from "../../../data/sizes.js";
 import { rateSpans } from "../../../lora/learning-rates.js";
 import type { ModelGraph } from "../../../models/architecture.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
@@ -53,12 +54,10 @@ export async function prepareRun(
   const checkpointing = checkpointingOf({ ...described, ...learned }, planned, { ...settings, precision }, data);
   const beside = await asked.ownBase(described, { settings, layout: planned, task }, options);
   const opened = await mapModel(beside, { target: targetOf(settings.device), threads: settings.threads, precision }, options);
-  const examples = [...data.train, ...data.validation];
-  const maxTokens = longestRow(longestOf(examples.flatMap(textsOf)));
+  const maxTokens = longestRow(Math.max(longestText(data.train), longestText(data.validation)));
   const fromData = await asked.lookAtData({ settings, task, compile: opened.compile, maxTokens }, saved, options);
   const product = fromData?.product ?? asked;
   const layout = fromData === undefined ? planned : product.layout(learnedModel(learned), head);
-  const most = data.train.reduce((found, example) => Math.max(found, lessonOf(example).places.length), 0);
   return {
     settings,
     opened,
@@ -71,7 +70,7 @@ export async function prepareRun(
     inputsOf: fromData?.inputsOf,
     identity: await identityOf(settings, opened, task, { parameters: layout.length, ranks: fromData?.ranks }),
     maxTokens,
-    maxSupervised: settings.batchSize * most,
+    maxSupervised: settings.batchSize * mostPlaces(data.train),
   };
 }
 
@@ -136,7 +135,7 @@ async function modelDigest({ config, checkpoint }: OpenedModel<ModelGraph>): Pro
   return hash.digest("hex").slice(0, 16);
 }
 
-function digestOf(examples: readonly TaughtExample[]): string {
+function digestOf(examples: Series<TaughtExample>): string {
   const hash = createHash("sha256");
   for (const example of examples) {
     hash.update(example.ids);

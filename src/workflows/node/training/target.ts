@@ -39,7 +39,7 @@ export const SAMPLES = 3;
 /** The task that held-out examples stand for. Prompts of more than `maxTokens` are not asked. */
 export async function targetTask(spec: TargetSpec, codec: TextCodec, heldOut: readonly Example[], maxTokens: number): Promise<TargetTask> {
   const examples = spec.kind === "cron" ? encodeRows(codec, (await readRows(spec.file)).rows, { maxLength: 1024 }).examples : heldOut;
-  const questions = questionsOf(codec, examples, maxTokens);
+  const questions = [...questionsOf(codec, examples, maxTokens)];
   const lengths = questions.map(({ expected }) => codec.encode(expected, { special: false }).length);
   const longest = lengths.reduce((most, length) => Math.max(most, length), 1);
   const comparable = questions.length === examples.length && longest <= SHORT_ANSWER;
