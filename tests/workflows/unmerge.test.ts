@@ -1,9 +1,15 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
+import { readLanguageModel } from "../../src/models/index.js";
+import { modelCheckpoint } from "../../src/models/model-checkpoint.js";
+import { openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
+import { approximateBase } from "../../src/workflows/node/approximate-base.js";
 import { runMerge } from "../../src/workflows/node/merge-run.js";
 import { describeModel } from "../../src/workflows/node/open-model.js";
 import { runUnmerge } from "../../src/workflows/node/unmerge-run.js";
+import { goldenPath } from "../support/golden.js";
 import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 
 // Merging and taking out again, as a person asks for it. Every variant and type is in tests/lora/restoring.test.ts.
@@ -39,6 +45,7 @@ test("a folder: merged with --restorable, every file of the base comes back byte
   expect(record?.bytes).toBeLessThan(0.5 * bytes);
   expect(files).not.toContain("unmerge"); // and so not counted as the model's
   await describeModel(merged); // the record does not disturb it
+  expect(await readFile(join(merged, "unmerge", "base.json"), "utf8")).not.toContain(join(TINY_CHAT, ".."));
 
   const context = fakeContext();
   const result = await runUnmerge({ merged, adapter, out: join(folder, "base") }, context);
@@ -148,6 +155,28 @@ test("a record of another merge, another adapter, no merged model, no room for t
   const taken = runMerge({ model: TINY_CHAT, adapter, out: join(folder, "taken.gguf"), restorable: true }, fakeContext());
   await expect(taken).rejects.toThrow(/taken\.unmerge is not empty/);
   expect((await readdir(folder)).sort()).toEqual(["one", "other", "retrained", "taken.unmerge"]);
+});
+
+test("--approximate is refused for DoRA, whose change depends on W, in words", async () => {
+  const folder = goldenPath("qwen2");
+  const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
+  const model = readLanguageModel(config);
+  const checkpoint = modelCheckpoint(await openSafetensorsFolder(folder), model);
+  const described = {
+    name: "qwen2",
+    path: folder,
+    config,
+    model,
+    checkpoint,
+    codec: undefined as never,
+    parameters: 0,
+    ggufMetadata: undefined,
+  };
+  const adapter = await readAdapterFolder(goldenPath("variants/dora/adapter"));
+  const out = join(await temporaryFolder(), "base");
+  await expect(approximateBase({ described, adapter, out, name: "m", context: fakeContext(), notes: [] })).rejects.toThrow(
+    "What the adapter changes depends on the base's own weights (dora), and they are not there: its change cannot be subtracted. Take the base, or merge with --restorable.",
+  );
 });
 
 test("an aborted unmerge leaves nothing behind", async () => {

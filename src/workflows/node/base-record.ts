@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
 import { writeBaseRecord } from "../../lora/restoring/node/write-record.js";
 import { RECORD } from "../../lora/restoring/record.js";
@@ -26,11 +26,11 @@ export async function recordBase(
   const { name, path, checkpoint, model, ggufMetadata } = described;
   await mkdir(folder, { recursive: true });
   return await writeBaseRecord(folder, {
-    base: { name, path, checkpoint, kind: ggufMetadata === undefined ? "folder" : "gguf" },
+    base: { name: resolve(name) === path ? basename(path) : name, path, checkpoint, kind: ggufMetadata === undefined ? "folder" : "gguf" },
     merged: (await describeModelAs(readModel, merged, { signal })).checkpoint,
     table: tiedPlaces(model)[0],
     adapter,
-    adapterName: settings.adapter,
+    adapterName: basename(resolve(settings.adapter)), // a merged folder is given away: it names no path of this machine
     signal,
     onProgress: ({ done, total }) => emit({ task: "keeping what restores the base", done, total, unit: "bytes" }),
   });

@@ -46,7 +46,7 @@ async function mergedPlace(merged: string): Promise<string> {
 
 function noRecord(merged: string, folder: string): InputError {
   return new InputError(
-    `${merged} cannot be unmerged exactly: ${folder} is not there, which lorikeet merge writes with --restorable. Merging rounds W + ΔW, and what the rounding took is in no other place.\n` +
+    `${merged} cannot be unmerged exactly: ${folder} is not there, which lorikeet merge writes with --restorable (it goes by the merged model's name: rename and move both). Merging rounds W + ΔW, and what the rounding took is in no other place.\n` +
       "- If the base is still at hand, or can be downloaded, it is what you want: merging never changes it.\n" +
       "- --approximate subtracts the adapter's change, and prints how far from the base the weights are at most.",
   );

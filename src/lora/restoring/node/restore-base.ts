@@ -88,6 +88,7 @@ export class BaseRestorer {
     const hash = createHash("sha256");
     let written = 0;
     for await (const piece of this.#bytesOf(file)) {
+      if (written + piece.length > file.bytes) break; // pieces may be named more than once: a disk fills quickly
       hash.update(piece);
       await sink.write(piece);
       written += piece.length;
