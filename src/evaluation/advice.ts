@@ -1,5 +1,10 @@
+/** What a run trains: an adapter beside a model, or all of the model. */
+export type Trained = "adapter" | "model";
+
 /** What the numbers of a run say, reduced to what advice depends on. */
 export interface Findings {
+  /** An adapter by default. */
+  readonly trained?: Trained | undefined;
   /** Did the task measurably improve? `unknown`: measured on too few examples to say. */
   readonly target: "gain" | "loss" | "none" | "unknown";
   /** The share of held-out examples that are right, before and after; undefined where the task is measured by perplexity. */
@@ -50,12 +55,13 @@ export function validationTrend(curve: readonly CurvePoint[]): ValidationTrend {
 }
 
 /** The course of the validation loss in words, where it deserves any. */
-export function validationWords(trend: ValidationTrend): string | undefined {
+export function validationWords(trend: ValidationTrend, trained: Trained = "adapter"): string | undefined {
   if (trend.course === "rising") {
     const { bestStep, bestLoss, lastStep, lastLoss } = trend;
     return (
       `Validation loss was lowest, ${bestLoss.toFixed(3)}, at step ${bestStep} and rose to ${lastLoss.toFixed(3)} by step ${lastStep}: ` +
-      "from there on the model learned its training examples by heart. The adapter of the lowest loss is the one kept."
+      "from there on the model learned its training examples by heart. " +
+      `The ${trained} of the lowest loss is the one kept.`
     );
   }
   return trend.course === "falling" ? "Validation loss was still falling at the end: longer training would probably help." : undefined;
@@ -70,7 +76,8 @@ interface Rule {
 const RULES: readonly Rule[] = [
   {
     when: ({ target, share }) => target !== "gain" && share !== undefined && share.before >= LEARNED,
-    say: () => "the model could do this before, so use it without an adapter or choose harder examples",
+    say: ({ trained }) =>
+      `the model could do this before, so use it ${trained === "model" ? "as it was" : "without an adapter"} or choose harder examples`,
   },
   {
     when: ({ target, validation }) => target !== "gain" && validation.course === "falling",
@@ -99,13 +106,13 @@ const RULES: readonly Rule[] = [
   },
   {
     when: ({ share }) => share !== undefined && share.after < LEARNED,
-    say: () => "add examples like those it gets wrong, or raise --rank",
+    say: ({ trained }) => `add examples like those it gets wrong, or ${trained === "model" ? "train with a higher --lr" : "raise --rank"}`,
   },
   {
     when: ({ examples }) => examples < FEW_EXAMPLES,
     say: askForMore,
   },
-  { when: () => true, say: () => "try the adapter with `lorikeet chat`" },
+  { when: () => true, say: ({ trained = "adapter" }) => `try the ${trained} with \`lorikeet chat\`` },
 ];
 
 function askForMore({ examples }: Findings): string {

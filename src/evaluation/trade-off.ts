@@ -1,4 +1,4 @@
-import { type CurvePoint, type Findings, nextStep, validationTrend, validationWords } from "./advice.js";
+import { type CurvePoint, type Findings, nextStep, type Trained, validationTrend, validationWords } from "./advice.js";
 import type { GeneralMeasure } from "./general.js";
 import { SKILLS, type Skill } from "./probe.js";
 import { type ClozeScore, perplexity } from "./probe-score.js";
@@ -44,6 +44,8 @@ export interface Cost {
 /** What an adapter gained and what it cost elsewhere: plain JSON, written at the end of a run. */
 export interface TradeOffReport {
   readonly version: 1;
+  /** An adapter by default. */
+  readonly trained?: Trained | undefined;
   readonly target: Change & { readonly metric: string; readonly caution?: string | undefined };
   readonly general: {
     readonly accuracy: Change & { readonly bySkill: Readonly<Partial<Record<Skill, { before: number; after: number; n: number }>>> };
@@ -68,6 +70,7 @@ export type TargetMeasure =
   | { readonly kind: "loss"; readonly metric: string; readonly before: readonly TokenLoss[]; readonly after: readonly TokenLoss[] };
 
 export interface TradeOffInput {
+  readonly trained?: Trained | undefined;
   readonly target: TargetMeasure;
   /** What a reader should know of the examples that the task was measured on. */
   readonly caution?: string | undefined;
@@ -80,6 +83,7 @@ export interface TradeOffInput {
 
 /** Compares the measurements before and after, item by item, and says in words what they mean. */
 export function buildTradeOffReport({
+  trained,
   target: measure,
   caution,
   general: { before, after },
@@ -93,6 +97,7 @@ export function buildTradeOffReport({
   const text = perplexityChange(before.passages.losses, after.passages.losses);
   const trend = validationTrend(curves.validation);
   const next = nextStep({
+    trained,
     target: target.verdict,
     share: target.unit === "share" ? target : undefined,
     examples: target.n,
@@ -102,12 +107,13 @@ export function buildTradeOffReport({
   } satisfies Findings);
   return {
     version: 1,
+    ...(trained === undefined ? {} : { trained }),
     target,
     general: { accuracy, perplexity: text },
     samples,
     sentence: `${targetWords(target)}; ${generalWords(accuracy, text)}; next: ${next}.`,
     next,
-    validation: validationWords(trend) ?? null,
+    validation: validationWords(trend, trained) ?? null,
     curves,
     cost,
     run,

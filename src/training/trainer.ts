@@ -74,6 +74,8 @@ export interface TrainerParts {
   ) => Promise<{ loss: number; count: number }>;
   /** Mean validation loss, alone or with other measures; absent where nothing is held out. It may throw once the run is aborted, and is then made up for on resuming. */
   readonly evaluate?: ((trainables: Float32Array) => Promise<number | Evaluation>) | undefined;
+  /** The update from which on trainables may be kept as the best; by default each may. */
+  readonly bestFrom?: number | undefined;
   readonly stream: BatchStream;
   readonly optimizer: Optimizer;
   readonly trainables: Float32Array;
@@ -223,7 +225,7 @@ class Run {
     }
     const { loss, metrics } = typeof evaluation === "number" ? { loss: evaluation, metrics: undefined } : evaluation;
     this.#progress = { ...this.#progress, evaluatedStep: step };
-    const best = loss < (this.#progress.bestLoss ?? Number.POSITIVE_INFINITY);
+    const best = step >= (this.#parts.bestFrom ?? 0) && loss < (this.#progress.bestLoss ?? Number.POSITIVE_INFINITY);
     if (best) {
       this.#best ??= new Float32Array(trainables.length); // one vector for all: it may be as large as the model
       this.#best.set(trainables);

@@ -103,6 +103,17 @@ describe("the heading", () => {
     expect(page).toContain(`<div><dt>data</dt><dd title="${data}">${shown}</dd></div>`);
     expect(page).toContain(`<th scope="row"><code>data</code></th><td class="mono">${data}</td>`);
   });
+
+  it("of a run that trained every weight speaks of the model and not of an adapter", () => {
+    const page = renderReportHtml(
+      exampleReport({ trained: "model", validation: null, next: "", sentence: "82 of 100 right.", run: {} }),
+      bare,
+    );
+    expect(page).toContain("<h1>What the model learned, and what it cost</h1>");
+    expect(page).toContain("as it was (before) and as it was trained (after)");
+    expect(page).toContain("Every weight of the model is trained");
+    expect(page.replace(/<script[\s\S]*?<\/script>/g, "")).not.toMatch(/adapter/i);
+  });
 });
 
 describe("curves", () => {

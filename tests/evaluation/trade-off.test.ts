@@ -85,6 +85,15 @@ describe("the sentence", () => {
     expect(found.next).toBe("validation loss rose after step 200, so train for fewer steps, add examples, or set --dropout 0.05");
   });
 
+  it("gives a run that trained every weight no advice on adapters", () => {
+    expect(report({ trained: "model" }).next).toBe("try the model with `lorikeet chat`");
+    expect(report({ trained: "model", validation: curve(0.9, 0.31, 0.42) }).validation).toContain(
+      "The model of the lowest loss is the one kept.",
+    );
+    const target = { kind: "right", metric: "same schedule", before: right(90, 100), after: right(91, 100) } as const;
+    expect(report({ trained: "model", target }).next).toBe("the model could do this before, so use it as it was or choose harder examples");
+  });
+
   it("asks for more examples where there are few", () => {
     const found = report({ target: { kind: "right", metric: "exact match", before: right(0, 12), after: right(12, 12) } });
     expect(found.next).toBe("measure on more held-out examples, since 12 say little");

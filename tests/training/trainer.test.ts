@@ -165,6 +165,14 @@ describe("a loss that is no number", () => {
   });
 });
 
+test("what is kept as the best is none of before the update that its form is reached at", async () => {
+  const losses = [1, 4, 3, 5];
+  const parts = { ...madeUp(() => ({ loss: 1 }), { evaluate: () => Promise.resolve(losses.shift() ?? 0) }), bestFrom: 2 };
+  const { result, events } = await drain(runTrainer(settingsOf({ length: { kind: "steps", steps: 4 }, evaluateEvery: 1 }), parts));
+  expect(events.flatMap((event) => (event.type === "evaluation" ? [event.best] : []))).toEqual([false, true, true, false]);
+  expect(result.state.progress).toMatchObject({ bestLoss: 3, bestStep: 3 });
+});
+
 describe("an update", () => {
   test("divides by the window's tokens, then clips, then applies the rate", async () => {
     const counts = [3, 1];

@@ -80,6 +80,10 @@ describe("eject --to trl", () => {
     ["another task", { task: "regression" }, "task: regression has no equal in TRL's SFTTrainer"],
     ["a run by the clock", { epochs: undefined, minutes: 1 }, "Give steps or epochs in the file instead of minutes."],
     ["a start that changes the base", { method: "pissa" }, 'LoraConfig(init_lora_weights="pissa")'],
+    ["a base of a method's own", { method: "loftq", precision: "4bit" }, "Train beside the run's base folder with the method lora."],
+    ["VeRA", { method: "vera" }, "method: vera has no equal in TRL's SFTTrainer. In Python, PEFT trains it: peft_type VERA."],
+    ["AdaLoRA", { method: "adalora" }, "In Python, PEFT trains it: peft_type ADALORA."],
+    ["every weight", { method: "full" }, "In Python, give SFTTrainer the model without an adapter."],
     ["a wrong option", { rnak: 3 }, "run.yaml: rnak: there is no such option; did you mean rank?"],
   ])("refuses %s, and leaves nothing behind", async (_name, options, message) => {
     const folder = await temporaryFolder();

@@ -48,10 +48,13 @@ describe("AdaLoRA", () => {
   const method = { method: "adalora", rank: 4, targetRank: 1, steps: 10, pruneFrom: 0.1, pruneUntil: 0.8, pruneEvery: 2, saveEvery: 5 };
 
   test("ends with its budget of ranks, and is read back", async () => {
-    const options = { ...(await common()), ...method };
-    await runHere(options);
+    const options = { ...(await common()), ...method, evalEvery: 2 };
+    const measured = ofType(await runHere(options), "evaluation");
+    expect(measured.filter(({ step, best }) => best && step < 8)).toEqual([]);
     const folder = join(options.out, "last");
     const config = await configOf(folder);
+    const best = await configOf(join(options.out, "adapter"));
+    expect(Object.values<boolean[]>(best.rank_pattern).flat().filter(Boolean)).toHaveLength(14);
     expect(config).toMatchObject({ peft_type: "ADALORA", init_r: 4, target_r: 1, tinit: 1, tfinal: 2, deltaT: 2, total_step: 10 });
     const masks = Object.values<boolean[]>(config.rank_pattern);
     expect(masks).toHaveLength(14);

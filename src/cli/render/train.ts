@@ -148,9 +148,9 @@ function rankingText({ before, after }: NonNullable<DoneEvent["ranking"]>): stri
 }
 
 /** What the validation loss says, where no report says it. The best may lie before what this process saw of a resumed run. */
-function validationLines({ reason, bestLoss, bestStep }: DoneEvent, seen: readonly CurvePoint[]): string[] {
+function validationLines({ reason, bestLoss, bestStep, kind }: DoneEvent, seen: readonly CurvePoint[]): string[] {
   const best = bestLoss === undefined || bestStep === undefined ? [] : [{ step: bestStep, loss: bestLoss }];
   const trend = validationTrend(seen.length === 0 ? [] : [...best, ...seen]);
-  const words = trend.course === "falling" && reason === "interrupted" ? undefined : validationWords(trend);
+  const words = trend.course === "falling" && reason === "interrupted" ? undefined : validationWords(trend, kind);
   return words === undefined ? [] : [words];
 }

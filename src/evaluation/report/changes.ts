@@ -14,7 +14,9 @@ interface Row {
 }
 
 /** The table of what was gained and what it cost, and, folded, the general questions by skill. */
-export function changesSection({ target, general }: TradeOffReport): Html {
+export function changesSection({ target, general, trained }: TradeOffReport): Html {
+  const compared =
+    trained === "model" ? "as it was (before) and as it was trained (after)" : "without the adapter (before) and with it (after)";
   const lower = target.unit === "perplexity" ? ", lower is better" : "";
   const rows: readonly Row[] = [
     { name: "Your task", about: `${target.metric}${lower}, ${counted(target.n, "held-out example")}`, side: "target", change: target },
@@ -34,7 +36,7 @@ export function changesSection({ target, general }: TradeOffReport): Html {
   return html`<section aria-labelledby="changes">
 <h2 id="changes">Gained and lost</h2>
 <table class="changes" role="table">
-<caption>The same model on the same examples, without the adapter (before) and with it (after). The bar is the range in which the true change lies with 95 % confidence; where it reaches the line in the middle, the change may be chance.</caption>
+<caption>The same model on the same examples, ${compared}. The bar is the range in which the true change lies with 95 % confidence; where it reaches the line in the middle, the change may be chance.</caption>
 <thead role="rowgroup"><tr role="row"><th scope="col" role="columnheader">What was measured</th><th scope="col" role="columnheader">Before</th><th scope="col" role="columnheader">After</th><th scope="col" role="columnheader">Change, 95 % interval</th><th scope="col" role="columnheader">In words</th></tr></thead>
 <tbody role="rowgroup">
 ${rows.map(changeRow)}

@@ -1,3 +1,4 @@
+import type { Trained } from "../advice.js";
 import type { TradeOffReport } from "../trade-off.js";
 import { type Html, html } from "./html.js";
 import { bytesText, durationText, speedText } from "./numbers.js";
@@ -43,9 +44,22 @@ function optionText(value: unknown): string {
   return JSON.stringify(value) ?? String(value);
 }
 
+/** What was trained, and how it is compared. */
+const TRAINED: Readonly<Record<Trained, readonly (readonly [string, string])[]>> = {
+  adapter: [
+    ["Adapter", "Two small matrices beside each layer of the model. Training changes them alone; switched off, the model is what it was."],
+    ["Before and after", "The same model on the same examples with the adapter off and on. Nothing else differs."],
+  ],
+  model: [
+    [
+      "Full fine-tuning",
+      "Every weight of the model is trained, and a model of its own is written; the one that it came from stays as it was.",
+    ],
+    ["Before and after", "The model that training began with and the one that it made, on the same examples. Nothing else differs."],
+  ],
+};
+
 const WORDS = [
-  ["Adapter", "Two small matrices beside each layer of the model. Training changes them alone; switched off, the model is what it was."],
-  ["Before and after", "The same model on the same examples with the adapter off and on. Nothing else differs."],
   ["Held-out", "Kept away from training. Only on such examples does a score show that something was learned and not memorised."],
   [
     "Loss",
@@ -70,11 +84,11 @@ const WORDS = [
   ],
 ] as const;
 
-export function wordsFold(): Html {
+export function wordsFold(trained: Trained = "adapter"): Html {
   return html`<details>
 <summary>What these words mean</summary>
 <dl class="words">
-${WORDS.map(
+${[...TRAINED[trained], ...WORDS].map(
   ([word, meaning]) => html`<dt>${word}</dt><dd>${meaning}</dd>
 `,
 )}</dl>

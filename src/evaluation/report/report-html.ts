@@ -34,7 +34,7 @@ ${costSection(report)}
 <section aria-labelledby="more">
 <h2 id="more" class="hidden">More about this run</h2>
 ${optionsFold(report)}
-${wordsFold()}
+${wordsFold(report.trained)}
 </section>`,
     styles: [uplotStyle, REPORT_STYLE],
     scripts: [uplotScript, CURVE_SCRIPT],
@@ -42,10 +42,10 @@ ${wordsFold()}
   });
 }
 
-function heading({ sentence, next }: TradeOffReport, named: readonly { name: string; value: string }[]): Html {
+function heading({ sentence, next, trained = "adapter" }: TradeOffReport, named: readonly { name: string; value: string }[]): Html {
   return html`<header>
 <p class="kicker">Lorikeet training report</p>
-<h1>What the adapter learned, and what it cost</h1>
+<h1>What the ${trained} learned, and what it cost</h1>
 ${lede(sentence, next)}
 ${
   named.length === 0

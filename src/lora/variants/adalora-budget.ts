@@ -34,6 +34,7 @@ export function rankAllocation({ layers, view }: ShapedLayers, { budget }: Varia
   const end = budget.steps.total - budget.steps.final;
   return {
     state: [MEAN, DEVIATION, PRUNED],
+    settledFrom: end,
     penalise(trainables, gradient) {
       const weight = budget.orthogonality / (2 * layers.length);
       let sum = 0;

@@ -62,6 +62,8 @@ export interface ShapedLayers {
 export interface UpdateShaping {
   /** Names of vectors, as long as the trainables, that it keeps; zero at first. */
   readonly state: readonly string[];
+  /** The update from which on the trainables have the form that was asked for: no earlier ones are kept as the best. */
+  readonly settledFrom?: number;
   /** Adds the gradient of a penalty to that of the mean loss, and returns the penalty. */
   penalise(trainables: Float32Array, gradient: Float32Array): number;
   /** What happens to the trainables behind an update, whose number counts from 1, that took this gradient. */

@@ -145,6 +145,7 @@ async function train(training: Training, { signal }: WorkerContext, emit: (event
         return program.run(batch, values, into);
       },
       evaluate: validation.length === 0 ? undefined : evaluate,
+      bestFrom: prepared.product.shaping(layout)?.settledFrom,
       stream,
       optimizer,
       trainables,

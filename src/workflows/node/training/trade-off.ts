@@ -47,7 +47,7 @@ export async function measureTradeOff(
     if (measured === undefined) {
       emit({
         type: "warning",
-        message: "Nothing was held out, so what the adapter gained cannot be measured. Give examples of their own with --valid.",
+        message: `Nothing was held out, so what the ${run.prepared.product.kind} gained cannot be measured. Give examples of their own with --valid.`,
       });
       return undefined;
     }
@@ -59,9 +59,9 @@ export async function measureTradeOff(
 }
 
 /** How a person measures later what was not measured now. */
-function againWords({ prepared: { settings }, folder, target }: TrainedRun): string {
+function againWords({ prepared: { settings, product }, folder, target }: TrainedRun): string {
   const file = target.kind === "cron" ? target.file : settings.valid;
-  const command = `\`lorikeet eval --model ${settings.model} --adapter ${folder.adapter} --data ${file ?? "FILE"}\``;
+  const command = `\`lorikeet eval ${product.kind === "model" ? `--model ${folder.model}` : `--model ${settings.model} --adapter ${folder.adapter}`} --data ${file ?? "FILE"}\``;
   const other = file === undefined ? " on a file of examples that were not trained on" : "";
   const resume = target.kind === "cron" ? "" : "Resuming the run (--resume) measures again and writes the report; ";
   return `${resume}${command} measures it${other}.`;
@@ -72,15 +72,17 @@ async function measure(
   { prepared, opened, folder, target, examples, caution, state, frozen, cost }: TrainedLanguageRun,
   context: MeasureContext,
 ): Promise<{ report: TradeOffReport; page: string } | undefined> {
-  const { config, layout, settings } = prepared;
+  const { config, layout, settings, product } = prepared;
+  const { kind } = product;
   const task = await targetTask(target, opened.codec, examples, longestPrompt(settings.maxLength, opened));
   if (task.questions.length === 0 && task.sequences.length === 0) return undefined;
   const probe = await readProbe();
   const adapter = adapterFromVectors(config, layout, { trainables: state.best ?? state.trainables, frozen });
-  const after = await measureModel(opened, await appliedTo(opened, adapter), task, probe, context);
-  const before = await measureModel(opened, undefined, task, probe, context);
+  const after = await measureModel(opened, await appliedTo(opened, adapter), AFTER[kind], { task, probe }, context);
+  const before = await measureModel(opened, undefined, BEFORE[kind], { task, probe }, context);
   const samples = samplesOf(task, before.target, after.target);
   const report = buildTradeOffReport({
+    ...(kind === "model" ? { trained: kind } : {}),
     target: targetMeasure(task, before.target, after.target),
     caution,
     general: { before: before.general, after: after.general },
@@ -93,6 +95,10 @@ async function measure(
   return { report, page: html };
 }
 
+/** What a person is told meanwhile. */
+const BEFORE = { adapter: "measuring without the adapter", model: "measuring the model as it was" } as const;
+const AFTER = { adapter: "measuring with the adapter", model: "measuring the trained model" } as const;
+
 /** Room for the longest sample's answer stays within the model's positions. */
 function longestPrompt(maxLength: number, { model }: OpenedModel): number {
   return Math.min(maxLength, model.dimensions.maxPositions - LONGEST_ANSWER);
@@ -101,8 +107,8 @@ function longestPrompt(maxLength: number, { model }: OpenedModel): number {
 async function measureModel(
   opened: OpenedModel,
   adapter: AppliedAdapter | undefined,
-  task: TargetTask,
-  probe: Probe,
+  words: string,
+  { task, probe }: { readonly task: TargetTask; readonly probe: Probe },
   { emit, signal }: MeasureContext,
 ): Promise<Measured> {
   const longest = Math.max(
@@ -113,7 +119,6 @@ async function measureModel(
   const vector = adapter?.vector ?? new Float32Array();
   const { loss, generation, release } = await compileMeasures(opened, adapter?.layout, vector, longestRow(longest));
   const total = task.questions.length + task.sequences.length + probeSequences(probe);
-  const words = adapter === undefined ? "measuring without the adapter" : "measuring with the adapter";
   let done = 0;
   const onProgress = (sequences: number) => {
     done += sequences;
