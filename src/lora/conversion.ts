@@ -2,7 +2,7 @@ import { InputError } from "../errors.js";
 import { type Adapter, type AdapterLayer, widenedConfig } from "./adapter.js";
 import { concatenated } from "./combination/combine-layer.js";
 import { plainLayers, type WeightOf } from "./plain.js";
-import { variantOf } from "./variants/index.js";
+import { type Method, variantOf } from "./variants/index.js";
 
 /** How many times the rank a converted adapter has: its own directions, and those that its start took out of W. */
 const TIMES = 2;
@@ -16,6 +16,7 @@ const TIMES = 2;
  * @throws InputError where the two are not of one run.
  */
 export function convertByStart(adapter: Adapter, start: Adapter, name: string): Adapter {
+  for (const { config } of [adapter, start]) checkPairs(config.method, name);
   const starts = new Map(start.layers.map((layer) => [layer.name, layer]));
   const problems = adapter.layers.flatMap((layer) => mismatch(layer, starts.get(layer.name)));
   const extra = start.layers.length - adapter.layers.length;
@@ -32,6 +33,15 @@ export function convertByStart(adapter: Adapter, start: Adapter, name: string): 
     return before === undefined ? layer : { ...widened(layer, before), scale: layer.scale };
   });
   return { ...adapter, config: widenedConfig(adapter.config, TIMES), layers };
+}
+
+/** Throws InputError for a variant of which a file holds more than an A and a B for each layer: its change is not their product alone. */
+function checkPairs(method: Method, name: string): void {
+  const { vectors, file } = variantOf(method);
+  if (vectors.length === 0 && file === undefined) return;
+  throw new InputError(
+    `${name}: adapters of the method ${method} hold more than two matrices for each layer, which are not converted. lorikeet merge folds them into their model.`,
+  );
 }
 
 const LISTED = 10;

@@ -20,12 +20,17 @@ export async function plainLayers({ config, layers }: Adapter, name: string, wei
       `${name} is an adapter of the method ${config.method}: it scales the outputs of its layers too, which is no sum of directions. Fold it into its model (lorikeet merge), and take the change of the model as an adapter (lorikeet extract).`,
     );
   }
+  if (variant.hasOffset) {
+    throw new InputError(
+      `${name} is an adapter of the method ${config.method}: it adds to the biases of its layers too, which no pair of matrices holds. Fold it into its model: lorikeet merge.`,
+    );
+  }
   const plain: AdapterLayer[] = [];
   for (const layer of layers) {
     const { rank, scale, a, b } = await variant.inference(layer, async () => {
       if (weightOf === undefined)
         throw new InputError(
-          `${name} starts from the weights of its model (${config.method}), which are needed. Give the model: --model MODEL.`,
+          `${name} is an adapter of the method ${config.method}, whose changes are known only beside the weights of its model. Give the model: --model MODEL.`,
         );
       return await weightOf(layer);
     });

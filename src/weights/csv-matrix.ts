@@ -37,10 +37,14 @@ export function parseCsvMatrix(text: string, name: string): StoredMatrix {
   return { rows: rows.length, columns, values, epsilon: EPSILON.double };
 }
 
-/** Where there are commas or semicolons, an empty cell between two of them is one. */
+/**
+ * Where there are commas, semicolons or tabs, an empty cell between two of them is one. A line has one kind of them: where it has tabs or
+ * semicolons, a comma may be a decimal one, which is no number here, and two columns are not made of it.
+ */
 function cellsOf(line: string): string[] {
   if (line.trim() === "") return [];
-  const cells = /[,;\t]/.test(line) ? line.split(/[,;\t]/) : line.trim().split(/\s+/);
+  const separator = ["\t", ";", ","].find((mark) => line.trim().includes(mark));
+  const cells = separator === undefined ? line.trim().split(/\s+/) : line.split(separator);
   return cells.map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
 }
 

@@ -130,6 +130,7 @@ describe("what does not fit is refused", () => {
       /layers\.0\.q_proj is of rank 3 in first, of rank 2 in wide\n.*Take ties_svd, or resize one/s,
     );
     expect(await refused([part("first", 0)])).toMatch(/all their factors are zero/);
+    expect(await refused([part("first", 1e39)])).toMatch(/times the factors of the expression \(1e\+39\) the values grow beyond float32/);
   });
 
   test("DoRA, with a way out", async () => {
@@ -139,7 +140,9 @@ describe("what does not fit is refused", () => {
 
   test("PiSSA without the weights that it starts from", async () => {
     const pissa = changed("first", 1, (adapter) => ({ ...adapter, config: { ...adapter.config, method: "pissa" } }));
-    expect(await refused([pissa])).toMatch(/first starts from the weights of its model \(pissa\), which are needed. Give the model/);
+    expect(await refused([pissa])).toMatch(
+      /first is an adapter of the method pissa, whose changes are known only beside the weights of its model. Give the model/,
+    );
   });
 
   test("a head is taken over once, by an adapter that counts once", async () => {

@@ -121,6 +121,8 @@ describe("a file with a matrix", () => {
       ["m.csv", "1,2\n3,x\n", /m\.csv:2: expected a number in column 2, found "x"/],
       ["m.csv", "1,2\n3,\n", /m\.csv:2: expected a number in column 2, found ""/],
       ["m.csv", "a,b\n", /found none/],
+      ["m.csv", "1,5;2\n3,5;4\n", /m\.csv:1: expected a number in column 1, found "1,5"/], // a decimal comma, not a third column
+      ["m.npy", npyFile({ rows: 1, columns: 2, values: Float64Array.of(1, Number.NaN) }), /found NaN in row 1, column 2/],
       ["m.csv", Uint8Array.of(0xff, 0xfe, 0x00), /not UTF-8 text/],
       ["m.npy", "1,2\n", /does not begin with NumPy's mark/],
       ["m.npy", npy.subarray(0, 9), /cut short/],
@@ -131,7 +133,7 @@ describe("a file with a matrix", () => {
     ];
     for (const [name, data, message] of refusals)
       await expect(readMatrix(await written(name, data)), String(message)).rejects.toThrow(message);
-    await expect(readMatrix(join(folder, "absent.csv"))).rejects.toThrow(/cannot be read/);
+    await expect(readMatrix(join(folder, "absent.csv"))).rejects.toThrow(/absent\.csv cannot be read: it does not exist/);
     await expect(readMatrix(goldenPath("rank/wide.npy"), "x")).rejects.toThrow(/no tensors by name/);
   });
 });

@@ -8,6 +8,7 @@ import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RunError } from "../../src/errors.js";
 import { removeStaleTemporaries, writeFileAtomic, writeStreamAtomic } from "../../src/weights/node/atomic-file.js";
+import { writeFolderAtomic } from "../../src/weights/node/atomic-folder.js";
 import { testOnSmallDisk } from "../support/small-disk.js";
 
 const run = promisify(execFile);
@@ -44,6 +45,10 @@ describe("writing files", () => {
     await writeFileAtomic(join(folder, "a.json"), new TextEncoder().encode("two"));
     expect(await readFile(join(folder, "a.json"), "utf8")).toBe("two");
     expect(await readdir(folder)).toEqual(["a.json"]);
+  });
+
+  it.runIf(process.platform === "linux")("says where nothing can be made, and does not try without end", async () => {
+    await expect(writeFolderAtomic("/proc/lorikeet", "the adapter", async () => {})).rejects.toThrow(/was not written/);
   });
 
   it("keeps the old file when the writer fails halfway", async () => {

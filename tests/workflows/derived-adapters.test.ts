@@ -117,11 +117,14 @@ describe("resize", () => {
     expect(relativeError(all(ours), all(before))).toBeCloseTo(result.relativeError, 5);
   });
 
-  test("one of rank and energy is needed; DoRA is refused with a way out", async () => {
+  test("one of rank and energy is needed; DoRA and lora-bias, which are more than two matrices, are refused with a way out", async () => {
     const out = join(await temporaryFolder(), "small");
     await expect(runResize({ adapter, out }, fakeContext())).rejects.toThrow("options.rank or options.energy: give one of the two");
     await expect(runResize({ adapter: variant("dora/adapter"), out, rank: 1 }, fakeContext())).rejects.toThrow(
       /method dora.*lorikeet merge/,
+    );
+    await expect(runResize({ adapter: variant("lora-bias/adapter"), out, rank: 1 }, fakeContext())).rejects.toThrow(
+      /method lora-bias: it adds to the biases.*lorikeet merge/,
     );
   });
 });
@@ -154,6 +157,14 @@ describe("convert", () => {
     );
     await runConvert({ adapter: mine, start, out: join(folder, "out") }, fakeContext());
     expect((await readAdapterFolder(join(folder, "out"))).config).toMatchObject({ method: "lora", rank: 2 * raw.config.rank });
+  });
+
+  test.each(["dora", "vera", "adalora", "lora-bias"])("%s, which is more than two matrices, has no start to subtract", async (method) => {
+    const folder = variant(`${method}/adapter`);
+    const out = join(await temporaryFolder(), "out");
+    await expect(runConvert({ adapter: folder, start: folder, out }, fakeContext())).rejects.toThrow(
+      new RegExp(`adapters of the method ${method} hold more than two matrices for each layer`),
+    );
   });
 
   test("a plain LoRA is refused", async () => {

@@ -97,3 +97,8 @@ test("a folder of adapters with names, as PEFT saves several, says which there a
   );
   expect(await findAdapter(join(folder, "short"))).toBe(join(folder, "short"));
 });
+
+test("an adapter of PEFT that changes its base is said to be one", async () => {
+  const { notes } = await runInspect({ directory: goldenPath("variants/pissa/raw") }, fakeContext());
+  expect(notes).toEqual([expect.stringMatching(/PEFT's method pissa, and changes its base.*lorikeet convert/)]);
+});

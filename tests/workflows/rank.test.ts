@@ -49,6 +49,7 @@ test("what is no matrix is refused with the place and what to do", async () => {
   });
   await expect(runRank({ file: folder }, fakeContext())).rejects.toThrow(/neither model\.safetensors nor/);
   await expect(runRank({ file: TEXTBOOK, out: folder }, fakeContext())).rejects.toThrow("options.out needs options.best");
+  await expect(runRank({ file: TEXTBOOK, best: 1, out: file }, fakeContext())).rejects.toThrow(/a file of that name is in the way/);
   await expect(runRank({ file: TINY_CHAT }, fakeContext())).rejects.toBeInstanceOf(InputError);
   expect(await readFile(file, "utf8")).toBe("1,2\n3,oops\n");
 });

@@ -1,3 +1,4 @@
+import { InputError } from "../../errors.js";
 import { directionsOf } from "../directions.js";
 import { mergeInto } from "../kernels/merge.js";
 import { electedMean, keepLargest, keepMasked, type SignChoice, sumOfSquares, weightedSum } from "../kernels/task-tensors.js";
@@ -48,6 +49,7 @@ export interface CombinedLayer {
  */
 export function combineLayer(terms: readonly WeightedLayer[], settings: CombinationSettings): CombinedLayer {
   const exact = concatenated(terms);
+  checkFinite(exact, terms);
   const { on } = recipes[settings.type];
   const reduced: Truncated | undefined =
     on === "sum" ? truncate(exact, directionsOf(exact), settings.choice) : on === "changes" ? reducedChanges(terms, settings) : undefined;
@@ -56,6 +58,13 @@ export function combineLayer(terms: readonly WeightedLayer[], settings: Combinat
   // What is left out of the sum itself is known; elsewhere the difference is a change of low rank as well.
   const distance = on === "concatenation" ? 0 : on === "sum" ? (reduced?.relativeError ?? 0) * exactNorm : normOf(difference(exact, layer));
   return { layer, reductionError: reduced?.relativeError, exactNorm, distance };
+}
+
+/** The files' values are finite: where a sum's are not, a factor has made them so. */
+function checkFinite({ name, a }: AdapterLayer, terms: readonly WeightedLayer[]): void {
+  if (a.every(Number.isFinite)) return;
+  const factors = terms.map(({ weight }) => weight).join(", ");
+  throw new InputError(`${name}: times the factors of the expression (${factors}) the values grow beyond float32. Give smaller ones.`);
 }
 
 /** Σ wᵢ·ΔWᵢ, exactly: [w₁s₁A₁; w₂s₂A₂; …] and [B₁, B₂, …]. */

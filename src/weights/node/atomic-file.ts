@@ -128,6 +128,10 @@ export function explainWriteFailure(path: string, error: unknown): unknown {
     case "ENOENT":
     case "ENOTDIR":
       return new RunError(`${path} was not written: its folder does not exist. Create it or choose another.`, { cause: error });
+    case "EEXIST":
+      return new RunError(`${path} was not written: a file of that name is in the way. Remove it or choose another name.`, {
+        cause: error,
+      });
     case "EISDIR":
       return new RunError(`${path} was not written: a folder of that name is in the way. Remove it or choose another name.`, {
         cause: error,

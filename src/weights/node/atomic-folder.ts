@@ -16,7 +16,8 @@ export async function writeFolderAtomic(out: string, what: string, fill: (folder
   const unfinished = join(dirname(folder), `.${basename(folder)}.unfinished`);
   try {
     await rm(unfinished, { recursive: true, force: true });
-    await mkdir(unfinished, { recursive: true });
+    await mkdir(dirname(folder), { recursive: true });
+    await mkdir(unfinished); // alone: where nothing can be made (/proc), Node's recursive one tries without end
     await fill(unfinished);
     await rmdir(folder).catch(() => undefined); // an empty one
     await rename(unfinished, folder);

@@ -1,6 +1,7 @@
 import { open, realpath } from "node:fs/promises";
 import { InputError } from "../../errors.js";
 import { type ByteSource, checkRange } from "../byte-source.js";
+import { errorCode } from "./atomic-file.js";
 
 /** One read call asks for at most this much; Node refuses more than 2 GiB. */
 const MAX_READ_BYTES = 2 ** 30;
@@ -37,6 +38,7 @@ export class FileByteSource implements ByteSource {
       }
     } catch (cause) {
       if (cause instanceof InputError) throw cause;
+      if (errorCode(cause) === "ENOENT") throw new InputError(`${path} cannot be read: it does not exist.`, { cause });
       throw new InputError(`${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     }
   }

@@ -17,9 +17,17 @@ const LISTED = 8;
  * Reads a matrix: numbers as text, a .npy file, or a tensor of a checkpoint (a .safetensors or .gguf file, or a model's folder).
  *
  * @param tensor which one of a checkpoint, by Hugging Face's name; a single matrix needs none
- * @throws InputError where it is none, and for a tensor that is missing or named in vain
+ * @throws InputError where it is none, for a tensor that is missing or named in vain, and for values that are not finite
  */
 export async function readMatrix(path: string, tensor?: string): Promise<StoredMatrix> {
+  const matrix = await readAnyMatrix(path, tensor);
+  const at = matrix.values.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return matrix;
+  const place = `row ${Math.floor(at / matrix.columns) + 1}, column ${(at % matrix.columns) + 1}`;
+  throw new InputError(`${path}: expected numbers, found ${matrix.values[at]} in ${place}. A matrix with such values has no rank.`);
+}
+
+async function readAnyMatrix(path: string, tensor: string | undefined): Promise<StoredMatrix> {
   const open = await checkpointReader(path);
   if (open !== undefined) return await readTensor(path, await open(path), tensor);
   if (tensor !== undefined) throw new InputError(`${path}: holds one matrix and no tensors by name. Leave out --tensor.`);

@@ -52,9 +52,13 @@ async function readAdapter(directory: string, described: DescribedModel<ModelGra
 }
 
 function notesOn({ config, layers }: Adapter, other: Adapter | undefined): string[] {
-  const { vectors } = variantOf(config.method);
+  const { vectors, storedRanks } = variantOf(config.method);
   const notes =
     vectors.length === 0 ? [] : [`Besides ΔW = s·B·A the adapter changes ${vectors.join(", ")}, which these numbers do not hold.`];
+  if (storedRanks > 1)
+    notes.push(
+      `The adapter is of PEFT's method ${config.method}, and changes its base: s·B·A also holds what was taken out of W at the start. lorikeet convert makes the change of W alone of it.`,
+    );
   if (other === undefined) return notes;
   const lacks = (ones: Adapter["layers"], others: Adapter["layers"]) =>
     ones.filter((layer) => !others.some(({ name, inputs }) => name === layer.name && inputs === layer.inputs)).length;
