@@ -23,6 +23,28 @@ export function parseHubName(text: string): HubName | undefined {
   return ggufFile.test(file) ? { repository: name, file } : undefined;
 }
 
+/** A repository of the Hub, a revision of it, and what in it is meant. */
+export interface RepositoryName {
+  /** `org/name` */
+  readonly name: string;
+  /** A branch, a tag or a commit. */
+  readonly revision: string;
+  /** A file or folder inside, without slashes at its ends; empty for all of it. */
+  readonly path: string;
+}
+
+const revisionForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,200}$/;
+
+/** Reads `org/name[@revision][/path]`, with or without the Hub's address before it; undefined where it is none. */
+export function parseRepositoryName(text: string): RepositoryName | undefined {
+  const [organisation = "", rest = "", ...path] = text.replace(prefix, "").replace(/\/$/, "").split("/");
+  const [name = "", revision = "main", ...more] = rest.split("@");
+  const isName = [organisation, name].every((piece) => part.test(piece) && !/--|\.\./.test(piece));
+  const isPath = path.every((piece) => piece !== "" && !piece.startsWith(".") && !/[\\\0:]/.test(piece));
+  if (!isName || !isPath || more.length > 0 || !revisionForm.test(revision) || revision.includes("..")) return undefined;
+  return { name: `${organisation}/${name}`, revision, path: path.join("/") };
+}
+
 /** What to say about a name that is no alias, no file, no folder and no Hub id: the nearest alias first. */
 export function unknownModel(text: string): InputError {
   const names = [...aliases.keys()].sort((a, b) => leven(a, text.toLowerCase()) - leven(b, text.toLowerCase()));

@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net";
 
 /** A repository on the fake Hub. Files named in `large` are kept in LFS: a SHA-256, and a redirect to the storage server. */
 export interface FakeRepository {
+  /** A data set stands under another path than a model. */
+  type?: "dataset";
   commit: string;
   files: Record<string, Uint8Array>;
   large?: readonly string[];
@@ -71,7 +73,10 @@ export class FakeHub {
     }
     const [, api, models, organisation, name, verb, revision, ...folder] = url.pathname.split("/").map(decodeURIComponent);
     const listing = { verb: verb ?? "", revision: revision ?? "", folder: folder.map((part) => `${part}/`).join("") };
-    if (api === "api" && models === "models") this.#answerApi(url, response, `${organisation}/${name}`, listing);
+    const id = `${organisation}/${name}`;
+    const isRight = this.repositories.get(id)?.type === "dataset" ? models === "datasets" : models === "models";
+    if (api === "api" && (isRight || !this.repositories.has(id))) this.#answerApi(url, response, id, listing);
+    else if (api === "api") send(response, 404, { error: "Repository not found" });
     else this.#answerFile(url, response, request.headers.range);
   }
 
@@ -99,9 +104,10 @@ export class FakeHub {
       });
       return;
     }
+    const recursive = url.searchParams.get("recursive") === "true";
     const inFolder = Object.entries(repository.files).filter(([path]) => path.startsWith(folder));
     const folders = new Set(inFolder.flatMap(([path]) => /^(.+)\//.exec(path.slice(folder.length))?.[1] ?? []));
-    const listed = inFolder.filter(([path]) => !path.slice(folder.length).includes("/"));
+    const listed = inFolder.filter(([path]) => recursive || !path.slice(folder.length).includes("/"));
     const entries = listed.map(([path, bytes]) => ({
       type: "file",
       path,
@@ -111,6 +117,7 @@ export class FakeHub {
     }));
     const page = Number(url.searchParams.get("cursor") ?? 0);
     const next = new URL(url.pathname, this.address);
+    if (recursive) next.searchParams.set("recursive", "true");
     next.searchParams.set("cursor", String(page + 3));
     const more = page + 3 < entries.length ? { Link: `<${next}>; rel="next"` } : {};
     const directories = ["onnx", ...folders].map((path) => ({ type: "directory", path, size: 0, oid: "0".repeat(40) }));
@@ -118,11 +125,20 @@ export class FakeHub {
   }
 
   #answerFile(url: URL, response: ServerResponse, range: string | undefined): void {
-    const [, organisation, name, , commit, ...path] = url.pathname.split("/").map(decodeURIComponent);
+    const [organisation, name, , commit, ...path] = url.pathname
+      .replace(/^\/(datasets\/)?/, "")
+      .split("/")
+      .map(decodeURIComponent);
     const file = path.join("/");
     const repository = this.repositories.get(`${organisation}/${name}`);
     const content = repository?.files[file];
-    if (repository === undefined || content === undefined || commit !== repository.commit) {
+    const isDataSet = url.pathname.startsWith("/datasets/");
+    if (
+      repository === undefined ||
+      isDataSet !== (repository.type === "dataset") ||
+      content === undefined ||
+      commit !== repository.commit
+    ) {
       response.writeHead(404, { "X-Error-Code": "EntryNotFound" }).end();
     } else if (repository.large?.includes(file)) {
       const storage = `http://127.0.0.1:${(this.#storage.address() as AddressInfo).port}`;

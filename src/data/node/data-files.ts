@@ -1,4 +1,4 @@
-import { createReadStream, read as readCallback } from "node:fs";
+import { createReadStream, read as readCallback, Stats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { pipeline as connect } from "node:stream";
@@ -33,12 +33,21 @@ export interface DataFile {
   readonly place: ToDecode;
 }
 
-/** The file that a path names, or those of a folder with the endings of row files, in the order of their names; `-` is standard input. */
-export async function findDataFiles(path: string): Promise<readonly [DataFile, ...DataFile[]]> {
+/** Fetches the data set that a name means; undefined for what is no such name. */
+export type FetchDataSet = (name: string) => Promise<readonly { readonly name: string; readonly path: string }[] | undefined>;
+
+/**
+ * The file that a path names, or those of a folder with the endings of row files, in the order of their names; `-` is standard input. What
+ * is neither may be the name of a data set.
+ */
+export async function findDataFiles(path: string, fetchDataSet?: FetchDataSet): Promise<readonly [DataFile, ...DataFile[]]> {
   if (path === STANDARD_INPUT) return [await spoolStandardInput()];
-  const found = await stat(path).catch((cause: unknown) => {
-    throw readProblem(path, cause);
-  });
+  const found = await stat(path).catch((cause: unknown) => cause);
+  if (!(found instanceof Stats)) {
+    const [fetched, ...more] = ((await fetchDataSet?.(path)) ?? []).map((file) => dataFile(file.path, file.name));
+    if (fetched !== undefined) return [fetched, ...more];
+    throw readProblem(path, found);
+  }
   if (!found.isDirectory()) return [dataFile(path)];
   const entries = await readdir(path, { withFileTypes: true }).catch((cause: unknown) => {
     throw readProblem(path, cause);
@@ -56,12 +65,12 @@ const isRowFile = (name: string) => !name.startsWith(".") && rowFiles.some((endi
 
 const extensionOf = (name: string) => extname(name.toLowerCase().replace(/\.gz$/, ""));
 
-const dataFile = (path: string): DataFile => ({
-  name: path,
-  extension: extensionOf(path),
+const dataFile = (path: string, name = path): DataFile => ({
+  name,
+  extension: extensionOf(name),
   isNameless: false,
   stored: () => createReadStream(path),
-  place: { name: path, path },
+  place: { name, path },
 });
 
 /**

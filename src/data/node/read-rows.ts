@@ -6,7 +6,7 @@ import { type Located, parseJsonLine, parseJsonList } from "../json-lines.js";
 import { recogniseRow } from "../recognise.js";
 import type { RowSource, SourceRow } from "../row.js";
 import { type Collector, inArray, type Series } from "../series.js";
-import { type DataFile, findDataFiles, readBytes, readProblem } from "./data-files.js";
+import { type DataFile, type FetchDataSet, findDataFiles, readBytes, readProblem } from "./data-files.js";
 import { PARQUET_MAGIC } from "./parquet/damaged.js";
 import { parquetRows } from "./parquet/rows.js";
 import { readTextChunks, splitLines } from "./text-lines.js";
@@ -27,6 +27,8 @@ export interface ReadOptions {
   readonly columns?: Columns | undefined;
   /** A column of the file: rows with the same value in it are of one group. */
   readonly groupBy?: string | undefined;
+  /** Where rows come from when there is no such file. */
+  readonly fetchDataSet?: FetchDataSet | undefined;
   /** Called between rows, with how many of the file are read, to tell it and to let other work happen; may throw to stop. */
   readonly pause?: ((rows: number) => Promise<void>) | undefined;
 }
@@ -187,7 +189,7 @@ export async function readRowsInto<Row extends { readonly source: RowSource }, R
   recognise: (value: unknown) => Recognised<Row>,
   options: ReadOptions = {},
 ): Promise<ReadRows<Row, Rows>> {
-  const files = await findDataFiles(path);
+  const files = await findDataFiles(path, options.fetchDataSet);
   const formats = new Set<FileFormat>();
   const problems: string[] = [];
   let bad = 0;

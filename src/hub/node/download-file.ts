@@ -14,6 +14,8 @@ export interface DownloadProgress {
 /** A file on a server, and what it must turn out to be. */
 export interface RemoteFile {
   readonly name: string;
+  /** What it is a file of, for messages: "model". */
+  readonly kind: string;
   readonly address: string;
   readonly bytes: number;
   /** Checksum: SHA-256 of the content (large files), or git's SHA-1 of `blob SIZE\0` and the content (small ones). */
@@ -137,7 +139,7 @@ function checkContentRange(response: Response, at: number, file: RemoteFile): vo
 function refusal(file: RemoteFile, status: number): Error {
   if (status === 401 || status === 403) {
     return new InputError(
-      `${file.address} is not given out (status ${status}): the model is gated or private. Accept its terms on its page, and set HF_TOKEN to an access token that may read it.`,
+      `${file.address} is not given out (status ${status}): the ${file.kind} is gated or private. Accept its terms on its page, and set HF_TOKEN to an access token that may read it.`,
     );
   }
   return new RunError(`${file.address} is not given out (status ${status}). Try again later.`);

@@ -94,26 +94,36 @@ export async function pause(connection: HubConnection, attempt: number, asked: n
   connection.signal?.throwIfAborted();
 }
 
-/** Why the Hub refused a model, in words and with what to do. Errors of other kinds pass unchanged. */
-export function explainRefusal(error: unknown, model: string, endpoint: string, hasToken: boolean): unknown {
+/** What was asked for: its kind, its name, and where its page is. */
+export interface Asked {
+  readonly kind: string;
+  readonly name: string;
+  readonly path: string;
+}
+
+/** Why the Hub refused something, in words and with what to do. Errors of other kinds pass unchanged. */
+export function explainRefusal(error: unknown, { kind, name, path }: Asked, endpoint: string, hasToken: boolean): unknown {
   const status = error instanceof HubApiError ? error.statusCode : undefined;
   if (status === 401 || status === 403) {
     const token = hasToken
-      ? "Your token (HF_TOKEN or `hf auth login`) was not enough: check that it is valid and may read this model"
+      ? "Your token (HF_TOKEN or `hf auth login`) was not enough: check that it is valid and may read it"
       : "If it is private or gated, set HF_TOKEN to an access token (or run `hf auth login`)";
     return new InputError(
-      `${endpoint} does not give out ${model} (status ${status}): the name is wrong, or the model is private or gated. ` +
-        `Open ${endpoint}/${model} to see, and to accept its terms. ${token}.`,
+      `${endpoint} does not give out ${name} (status ${status}): the name is wrong, or the ${kind} is private or gated. ` +
+        `Open ${endpoint}/${path} to see, and to accept its terms. ${token}.`,
       { cause: error },
     );
   }
   if (status === 404) {
-    return new InputError(`${endpoint} has no model ${model} (or not that revision). Check the name at ${endpoint}/models.`, {
-      cause: error,
-    });
+    return new InputError(
+      `${endpoint} has no ${kind} ${name} (or not that revision). Check the name at ${endpoint}/${kind === "data set" ? "datasets" : "models"}.`,
+      {
+        cause: error,
+      },
+    );
   }
   if (status !== undefined)
-    return new RunError(`${endpoint} refused to give out ${model} (status ${status}). Try again later.`, { cause: error });
+    return new RunError(`${endpoint} refused to give out ${name} (status ${status}). Try again later.`, { cause: error });
   if (error instanceof SyntaxError) {
     return new HubUnreachable(`${endpoint} answered with something that is not the Hub's (a proxy's page?)`, { cause: error });
   }

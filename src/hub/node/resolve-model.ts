@@ -5,36 +5,22 @@ import { InputError, RunError } from "../../errors.js";
 import { type Alias, aliases } from "../aliases.js";
 import type { ModelFiles } from "../model-files.js";
 import { type HubName, parseHubName, unknownModel } from "../model-name.js";
-import type { DownloadProgress } from "./download-file.js";
-import { type HubConnection, HubUnreachable, type Patience, patience } from "./hub-connection.js";
+import { fromHub, type HubOptions, ONLY_SOURCE_MILLISECONDS } from "./from-hub.js";
+import { HubUnreachable } from "./hub-connection.js";
 import { cachedSnapshot, downloadSnapshot } from "./hub-snapshot.js";
 import { cachedPackage, fetchPackage, packageBytes } from "./package-source.js";
-import { processFetch } from "./proxied-fetch.js";
-import { hubCacheFolder, hubEndpoint, hubIsOffline, hubToken, lorikeetCacheFolder } from "./settings.js";
+import { hubCacheFolder, hubEndpoint, lorikeetCacheFolder } from "./settings.js";
 
-export interface ResolveOptions {
+export interface ResolveOptions extends HubOptions {
   /** Lorikeet's own cache; where not given, LORIKEET_CACHE or `~/.cache/lorikeet`. */
   readonly cacheFolder?: string;
   /** A branch, tag or commit on the Hub; `main` where not given. */
   readonly revision?: string;
-  /** Access token of the Hub; where not given, HF_TOKEN or the stored sign-in. */
-  readonly token?: string;
   /** Ask the Hub even when the cache has the model, to get its newest files. */
   readonly refresh?: boolean;
-  /** Bytes, while a file is downloaded. */
-  readonly onProgress?: (progress: DownloadProgress) => void;
-  /** What a person should know: another source was used, an old copy was taken. */
-  readonly onNotice?: (message: string) => void;
-  readonly signal?: AbortSignal;
-  readonly fetch?: typeof fetch;
-  /** Limits on waiting, for tests. */
-  readonly patience?: Partial<Patience>;
   /** Short names, for tests. */
   readonly aliases?: ReadonlyMap<string, Alias>;
 }
-
-/** How long a model without a second source waits for the Hub's first answer. */
-const ONLY_SOURCE_MILLISECONDS = 15_000;
 
 /**
  * Finds a model by its short name, folder, .gguf file or Hub id, in this order, and downloads what is missing. What is in a cache
@@ -97,35 +83,20 @@ async function resolveAlias(model: string, alias: Alias, revision: string, optio
 }
 
 async function resolveHub(name: HubName, revision: string, options: ResolveOptions): Promise<ModelFiles> {
-  const cacheFolder = hubCacheFolder();
-  const cached = await cachedSnapshot(cacheFolder, name, revision);
-  if (cached !== undefined && !options.refresh) return modelFiles(cached, name);
-  if (hubIsOffline()) {
-    if (cached !== undefined) return modelFiles(cached, name);
-    throw new RunError(
-      `${name.repository} is not in the cache (${cacheFolder}), and HF_HUB_OFFLINE forbids to ask the Hub. Unset it, or give a folder or a .gguf file.`,
-    );
-  }
-  const connection: HubConnection = {
-    endpoint: hubEndpoint(),
-    token: options.token ?? (await hubToken()),
-    fetch: options.fetch ?? processFetch(),
-    signal: options.signal,
-    patience: { ...patience, ...options.patience },
-  };
-  try {
-    return modelFiles(await downloadSnapshot(cacheFolder, name, revision, connection, options.onProgress), name);
-  } catch (error) {
-    if (!(error instanceof HubUnreachable)) throw error;
-    if (cached !== undefined) {
-      options.onNotice?.(`${error.message}; the copy of ${name.repository} in the cache is used.`);
-      return modelFiles(cached, name);
-    }
-    throw new RunError(
-      `${name.repository} could not be fetched: ${error.message}. Connect to the network, or set HF_ENDPOINT to a mirror, or give a folder or a .gguf file.`,
-      { cause: error },
-    );
-  }
+  return await fromHub(
+    {
+      name: name.repository,
+      refresh: options.refresh ?? false,
+      instead: "a folder or a .gguf file",
+      async cached(cacheFolder) {
+        const snapshot = await cachedSnapshot(cacheFolder, name, revision);
+        return snapshot === undefined ? undefined : modelFiles(snapshot, name);
+      },
+      download: async (cacheFolder, connection) =>
+        modelFiles(await downloadSnapshot(cacheFolder, name, revision, connection, options.onProgress), name),
+    },
+    options,
+  );
 }
 
 function modelFiles(snapshot: string, name: HubName): ModelFiles {

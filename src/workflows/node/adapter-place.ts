@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { InputError } from "../../errors.js";
+import { InputError, RunError } from "../../errors.js";
+import { resolveAdapter } from "../../hub/node/resolve-adapter.js";
 import type { BaseModel } from "../../interchange/gguf/base-model.js";
 import { isGgufFile, readGgufAdapterFile } from "../../interchange/gguf/node/adapter-file.js";
 import { isMlxFolder, MLX_WEIGHTS, readMlxFolder } from "../../interchange/mlx/node/adapter-folder.js";
@@ -10,7 +11,8 @@ import { checkFit } from "../../lora/fit.js";
 import { adapterBytes, holdsAdapter, readAdapterFolder } from "../../lora/node/adapter-folder.js";
 import { runnableLayers } from "../../lora/tables.js";
 import type { ModelGraph } from "../../models/architecture.js";
-import type { DescribedModel } from "./open-model.js";
+import { exists } from "../../weights/node/exists.js";
+import { type DescribedModel, type OpenOptions, resolveOptions } from "./open-model.js";
 import { runFolder } from "./run-folder.js";
 
 /** An adapter out of its folder. */
@@ -49,16 +51,32 @@ export async function readPlacedAdapter(
 }
 
 /**
- * The adapter that a person means: the folder itself, the best adapter of the training run that it holds, or a GGUF file.
+ * The adapter that a person means: the folder itself, the best adapter of the training run that it holds, a GGUF file, or where there is
+ * neither, an adapter on the Hub, which is downloaded.
  *
  * @throws InputError naming what was looked for.
  */
-export async function findAdapter(directory: string): Promise<string> {
+export async function findAdapter(directory: string, options: OpenOptions = {}): Promise<string> {
   const run = runFolder(directory);
   if (isGgufFile(directory) && (await isFile(directory))) return directory;
   if (await holdsAdapter(directory)) return directory;
   if (await holdsAdapter(run.adapter)) return run.adapter;
+  if (!(await exists(directory))) {
+    const folder = isGgufFile(directory) ? undefined : await fromTheHub(directory, options);
+    if (folder !== undefined) return folder;
+  }
   throw await noAdapter(directory);
+}
+
+/** What is said of the Hub is said of a name that may have been meant for a folder. */
+async function fromTheHub(name: string, options: OpenOptions): Promise<string | undefined> {
+  try {
+    return await resolveAdapter(name, resolveOptions(options));
+  } catch (error) {
+    const Class = error instanceof InputError ? InputError : error instanceof RunError ? RunError : undefined;
+    if (Class === undefined || !(error instanceof Error)) throw error;
+    throw new Class(`${name} does not exist here, and as the name of an adapter on the Hub: ${error.message}`, { cause: error });
+  }
 }
 
 /** What an adapter was trained for, where `findAdapter` found it; those of other tools answer. */
@@ -75,7 +93,7 @@ export async function placedBytes(place: string): Promise<number> {
 
 async function noAdapter(directory: string): Promise<InputError> {
   const wanted =
-    "Give the folder of an adapter (it holds adapter_config.json and adapter_model.safetensors), that of a training run, or a .gguf file of an adapter.";
+    "Give the folder of an adapter (it holds adapter_config.json and adapter_model.safetensors), that of a training run, a .gguf file of an adapter, or the name of one on the Hub (org/name).";
   const found = await stat(directory).catch(() => undefined);
   if (found === undefined) return new InputError(`${directory} does not exist. ${wanted}`);
   if (!found.isDirectory()) return new InputError(`${directory} is a file. ${wanted}`);

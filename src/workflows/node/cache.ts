@@ -5,7 +5,7 @@ import { errorCode } from "../../weights/node/atomic-file.js";
 import type { CacheResult } from "../api.js";
 
 /** What Lorikeet puts into its cache folder; anything else there is not ours to remove. */
-const parts = ["weights", "models"];
+const parts = ["weights", "models", "data-sets"];
 
 /**
  * Lorikeet's own cache, converted weights and models from a second source: `show` tells its size, `clear` empties it and tells

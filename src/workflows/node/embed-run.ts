@@ -18,6 +18,7 @@ import { weightsOf } from "./applied-adapter.js";
 import { targetOf } from "./device.js";
 import { describeEmbedding, encodedText } from "./embedded-text.js";
 import { type DescribedModel, mapModel } from "./open-model.js";
+import { fetchWith, type PassOptions } from "./row-pass.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
 /** The work of `embed`, in its worker. */
@@ -25,10 +26,11 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   const settings: EmbedSettings = parseOptions(embedSet, given, inCode);
   const notes: string[] = [];
   const onProgress = (progress: Progress) => emit(progress);
-  const { described, embedding } = await describeEmbedding(settings.model, { signal, onProgress, onNotice: (note) => notes.push(note) });
+  const opening = { signal, onProgress, onNotice: (note: string) => notes.push(note) };
+  const { described, embedding } = await describeEmbedding(settings.model, opening);
   const stored = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
   const longest = described.model.dimensions.maxPositions;
-  const texts = (await textsOf(settings)).map((text) => encodedText(described.codec, text, embedding.pooling, longest));
+  const texts = (await textsOf(settings, opening)).map((text) => encodedText(described.codec, text, embedding.pooling, longest));
   const cut = texts.filter((text) => text.cut).length;
   if (cut > 0) notes.push(`${cut} of ${texts.length} texts are longer than ${longest} tokens and cut at their end`);
 
@@ -69,8 +71,8 @@ export async function readEmbeddingAdapter(
 }
 
 /** The texts given, then those of the file. */
-async function textsOf({ text = [], data, columns }: EmbedSettings): Promise<readonly string[]> {
-  const rows = data === undefined ? [] : (await readRows(data, { columns })).rows;
+async function textsOf({ text = [], data, columns }: EmbedSettings, pass: PassOptions): Promise<readonly string[]> {
+  const rows = data === undefined ? [] : (await readRows(data, { columns, fetchDataSet: fetchWith(pass) })).rows;
   const found = rows.map(({ row, source }) => {
     if (row.kind === "text") return row.text;
     throw new InputError(

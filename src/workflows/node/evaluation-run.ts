@@ -51,7 +51,10 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
 
 async function measureFile(settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
   const { adapter, data, limit } = settings;
-  const taskType = adapter === undefined ? undefined : await placedTaskType(await findAdapter(adapter));
+  const taskType =
+    adapter === undefined
+      ? undefined
+      : await placedTaskType(await findAdapter(adapter, { signal: context.signal, onProgress: context.emit }));
   if (adapter !== undefined && (taskType === "SEQ_CLS" || taskType === "TOKEN_CLS"))
     return evaluateLabels({ ...settings, adapter }, context);
   const { rows } = await readShelvedRows<SourceRow | PairRow>(

@@ -1,13 +1,15 @@
 import type { RowEncoder } from "../../data/example.js";
+import type { FetchDataSet } from "../../data/node/data-files.js";
 import { type ReadOptions, type ReadRows, readRowsInto } from "../../data/node/read-rows.js";
 import { Shelf } from "../../data/node/shelf.js";
 import type { RowSource } from "../../data/row.js";
 import type { Series } from "../../data/series.js";
-import type { OpenOptions } from "./described-model.js";
+import { resolveDataSet } from "../../hub/node/resolve-data-set.js";
+import { type OpenOptions, resolveOptions } from "./open-model.js";
 import { breathe } from "./worker/context.js";
 
 /** What goes on around rows that are gone through: how far it is goes out, and an abort comes in. */
-export type PassOptions = Pick<OpenOptions, "signal" | "onProgress">;
+export type PassOptions = OpenOptions;
 
 /** Rows that become examples in one go. */
 const ROWS_BETWEEN_PAUSES = 256;
@@ -17,15 +19,26 @@ export function readShelvedRows<Row extends { readonly source: RowSource }>(
   path: string,
   recognise: Parameters<typeof readRowsInto<Row, Series<Row>>>[2],
   options: ReadOptions,
-  { signal, onProgress }: PassOptions,
+  pass: PassOptions,
 ): Promise<ReadRows<Row>> {
+  const { signal, onProgress } = pass;
   const pause = async (done: number) => {
     onProgress?.({ task: "reading rows", done, unit: "items" });
     await breathe();
     signal?.throwIfAborted();
   };
-  return readRowsInto(new Shelf<Row>("rows that do not fit into memory"), path, recognise, { ...options, pause });
+  return readRowsInto(new Shelf<Row>("rows that do not fit into memory"), path, recognise, {
+    ...options,
+    pause,
+    fetchDataSet: fetchWith(pass),
+  });
 }
+
+/** Data sets of the Hub, by their names. */
+export const fetchWith =
+  (options: PassOptions): FetchDataSet =>
+  (name) =>
+    resolveDataSet(name, resolveOptions(options));
 
 /** Makes examples of all rows. */
 export async function encodeShelved<Row, Encoded>(

@@ -22,9 +22,11 @@ export const groups = {
   output: "Output",
 } as const;
 
-export const adapterFolder = "the folder of an adapter (PEFT's, mlx-lm's, or that of a run), or a .gguf file of an adapter";
+export const adapterFolder =
+  "the folder of an adapter (PEFT's, mlx-lm's, or that of a run), a .gguf file of an adapter, or the name of an adapter on the Hub (org/name)";
 
-export const dataFileWords = "a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, or - for standard input";
+export const dataFileWords =
+  "a .jsonl, .json or .csv file (also .gz), a .parquet file, a folder of them, a data set of the Hub (org/name:split), or - for standard input";
 
 /** What a file calls its columns: `prompt=question,completion=answer`. */
 function columnsByName(): ValueKind<z.ZodType<Columns, string | Columns>> {
