@@ -39,7 +39,7 @@ export class PushHub {
     for await (const piece of request) pieces.push(piece as Buffer);
     const body = Buffer.concat(pieces);
     if (isStorage) this.#store(path.slice(1), body, response);
-    else this.#commitApi(path, body, response);
+    else this.#commitApi(path.replace(/^\/moved/, ""), body, response); // where a redirect leads
   }
 
   #store(oid: string, body: Uint8Array, response: ServerResponse): void {

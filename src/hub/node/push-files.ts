@@ -37,7 +37,8 @@ export async function pushFiles(push: Push, connection: HubConnection): Promise<
   }
   const repo = { type: "model", name: repository } as const;
   const bytes = files.reduce((sum, { content }) => sum + content.size, 0);
-  const send = connectionFetch(connection, patience.stallMilliseconds + (1000 * bytes) / SLOW_LINE);
+  const limit = Math.ceil(patience.stallMilliseconds + (1000 * bytes) / SLOW_LINE);
+  const send = connectionFetch(connection, limit, limit);
   try {
     await again(connection, () =>
       makeRepository({ repo, accessToken: token, visibility: isPrivate ? "private" : "public", hubUrl, fetch: send }),
@@ -76,11 +77,15 @@ async function again<T>(connection: HubConnection, task: () => Promise<T>): Prom
       return await task();
     } catch (error) {
       connection.signal?.throwIfAborted();
-      if (!(error instanceof Interrupted) || attempt >= connection.patience.retries) throw error;
-      await pause(connection, attempt, error.wait);
+      const failure = isBroken(error) ? new Interrupted(`the answer of ${connection.endpoint} broke off`, { cause: error }) : error;
+      if (!(failure instanceof Interrupted) || attempt >= connection.patience.retries) throw failure;
+      await pause(connection, attempt, failure.wait);
     }
   }
 }
+
+/** What reading an answer throws that ends too early, stands still, or is no answer of the Hub's. */
+const isBroken = (error: unknown): boolean => error instanceof TypeError || error instanceof DOMException || error instanceof SyntaxError;
 
 function explain(error: unknown, repository: string, endpoint: string): unknown {
   if (error instanceof Interrupted) {
