@@ -13,7 +13,7 @@ import { describeModel, describeModelAs, type OpenOptions } from "./open-model.j
 import { batchCosts, planBatches, type RunBatches } from "./plan-batches.js";
 import { measureProductSpeed } from "./product-speed.js";
 import { checkpointingOf, memoryChanges, memoryOf } from "./run-memory.js";
-import { type MachineSpeed, secondsOf } from "./step-seconds.js";
+import { type MachineSpeed, secondsOf, updateBytes } from "./step-seconds.js";
 import { updatesOf } from "./training/length.js";
 import { readTask } from "./training/prepare.js";
 import { productOf } from "./training/products/index.js";
@@ -35,7 +35,9 @@ export async function runPlan(options: unknown, { signal, emit }: WorkerContext)
   const { gradientCheckpointing, note } = checkpointingOf(described, layout, { ...settings, precision }, data);
   const choice = { ...settings, precision, gradientCheckpointing };
   const costs = batchCosts(batches, described, layout, choice);
-  const seconds = secondsOf(costs, await machineSpeed(target, precision, settings.threads));
+  const updates = batches.perEpoch / settings.accumulate;
+  const writtenBytes = costs.writtenBytes + updates * updateBytes(layout.length);
+  const seconds = secondsOf({ ...costs, writtenBytes }, await machineSpeed(target, precision, settings.threads));
   const resident = process.memoryUsage().rss;
   const memory = memoryOf(described, layout, choice, costs, resident);
   const isInt8Exact = target === "cpu" && (await int8Support(settings.threads)).exact;

@@ -47,8 +47,9 @@ export function memoryOf(
   // Each program maps the weights for itself. The pages are the same, but the system counts them for each.
   const measuring = measures ? weightBytes(described, layout, settings.precision, false) : 0;
   const weights = weightBytes(described, layout, settings.precision, true) + measuring;
-  // The trainables, their gradient, the best so far, the optimizer's running means, and the sum over a window of batches.
-  const vectors = 3 + (settings.optimizer.kind === "adamw" ? 2 : 1) + (settings.accumulate > 1 ? 1 : 0);
+  // The trainables, their gradient, what the engine's binding hands back of it once more (found with every weight trained: one such copy
+  // is there after each step), the best so far, the optimizer's running means, and the sum over a window of batches.
+  const vectors = 4 + (settings.optimizer.kind === "adamw" ? 2 : 1) + (settings.accumulate > 1 ? 1 : 0);
   const adapter = 4 * (layout.length * vectors + layout.frozenLength);
   const activations = Math.round(ENGINE_SHARE * (costs.trainingBytes + costs.measuringBytes));
   const own = resident + programs * PROGRAM_BYTES;

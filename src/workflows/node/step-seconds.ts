@@ -11,6 +11,12 @@ const WRITTEN_PER_SECOND = 7e9;
 /** Operations in whose time a byte of float32 is unpacked from blocks of few bits. */
 const UNPACKING = 95;
 
+/** Values that an update writes for each trainable: the gradient as it comes back, scaled by its count and clipped, and AdamW's three. */
+const WRITTEN_BY_UPDATE = 6;
+
+/** Bytes that an update of so many trainables writes. */
+export const updateBytes = (trainables: number): number => 4 * WRITTEN_BY_UPDATE * trainables;
+
 export interface MachineSpeed {
   /** Operations per second of a bare product in float32. */
   readonly flops: number;
