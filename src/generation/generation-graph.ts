@@ -112,7 +112,10 @@ export function buildGenerationGraph({ model, layout, sites, maxPositions, use }
 }
 
 /** The layers of a model, those that read one input together: they are written when the first of them is asked for. */
-function frozenGroups({ linearGroups }: LanguageModelGraph, write: (x: Tensor, group: LinearGroup) => readonly (Tensor | undefined)[]) {
+export function frozenGroups(
+  { linearGroups }: LanguageModelGraph,
+  write: (x: Tensor, group: LinearGroup) => readonly (Tensor | undefined)[],
+) {
   const groupOf = new Map(linearGroups.flatMap((group) => group.map(({ name }) => [name, group] as const)));
   const written = new Map<string, Tensor | undefined>();
   return (x: Tensor, { name }: LinearLayer): Tensor => {

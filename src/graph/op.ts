@@ -66,6 +66,8 @@ export interface Emitter {
   blocks(weight: string): BlockWeight | undefined;
   /** A frozen weight as it is stored in bfloat16, by the name of its value; undefined where it is not. */
   bfloat16(weight: string): string | undefined;
+  /** The form in whole numbers of a weight that has none in floating point, by the name of its value; undefined where it has one. */
+  coded(weight: string): AnsweringWeights | undefined;
   /** The form for answers of frozen layers that read one input, by the names of their values; undefined where there is none. */
   answering(weights: readonly string[]): AnsweringWeights | undefined;
   /** Values that several operations share, written by the first of them. */
@@ -103,12 +105,20 @@ export interface Int8Weight {
 /**
  * Frozen weights as products with few rows read them. As `rows`, all layers of one input side by side, M outputs together: `codes`
  * int8 [in, M] of the weights divided by `smooth` [in], which multiplies the input, `scales` [M], and `sums` [1, M], what an input of
- * ones gives; `fine` asks for the input in 16 bits. As `blocks`, one layer: `codes` uint8 [out, in / block, block] around 128, and
- * `scales` [out, in / block].
+ * ones gives; `fine` asks for the input in 16 bits. As `blocks`, one layer, ⌈in / block⌉ blocks a row: `codes` uint8 [out, blocks, block]
+ * around 128 with `scales` [out, blocks], or of 4 bits, two codes a byte, around the block's own `zeros` [out, ⌈blocks / 2⌉], packed likewise.
  */
 export type AnsweringWeights =
   | { readonly kind: "rows"; readonly fine: boolean; part(name: "smooth" | "codes" | "scales" | "sums"): string }
-  | { readonly kind: "blocks"; readonly inputs: number; readonly block: number; part(name: "codes" | "scales"): string };
+  | {
+      readonly kind: "blocks";
+      readonly inputs: number;
+      readonly block: number;
+      readonly bits: 4 | 8;
+      /** The input is taken as it is; else the engine rounds its rows to 8 bits too, where it has such a product. */
+      readonly exact: boolean;
+      part(name: "codes" | "scales" | "zeros"): string;
+    };
 
 export interface EmitOptions {
   readonly attributes?: Readonly<Record<string, EngineAttribute>>;

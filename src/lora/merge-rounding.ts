@@ -20,7 +20,8 @@ export interface Rounding {
 /** The same of the weights of one kind, by the end of their names, in one type; no adapter need have changed them. */
 export interface KindRounding extends Rounding {
   readonly kind: string;
-  readonly type: WrittenType;
+  /** `Q8_0`, say, or `q4` of an ONNX file. */
+  readonly type: string;
   readonly isAdapted: boolean;
 }
 
@@ -40,6 +41,8 @@ export interface RoundingMeter {
    * @param arrange how the file orders what `merged` was told
    */
   encode(type: WrittenType, values: Float32Array, weight: string, arrange?: (values: Float32Array) => Float32Array): Uint8Array;
+  /** The same where weights were encoded elsewhere: what they were, and what their codes say, in the order of `merged`. */
+  rounded(type: string, values: Float32Array, weight: string, written: Float32Array): void;
   /** What has been found so far. */
   result(): MergeRounding;
 }
@@ -58,11 +61,29 @@ const kindOf = (weight: string): string => weight.replace(/\.weight$/, "").repla
 export function createRoundingMeter(): RoundingMeter {
   const kinds = new Map<string, Pick<KindRounding, "kind" | "type" | "isAdapted"> & { readonly sums: Sums }>();
   const changes = new Map<string, Float32Array>(); // of weights that are not encoded yet
-  const sumsOf = (kind: string, type: WrittenType, isAdapted: boolean): Sums => {
+  const sumsOf = (kind: string, type: string, isAdapted: boolean): Sums => {
     const key = `${kind} ${type} ${isAdapted}`;
     const entry = kinds.get(key) ?? { kind, type, isAdapted, sums: { change: 0, weights: 0, error: 0, along: 0 } };
     kinds.set(key, entry);
     return entry.sums;
+  };
+  /** @param written absent where nothing was rounded */
+  const measure = (
+    type: string,
+    values: Float32Array,
+    weight: string,
+    written?: Float32Array,
+    arrange = (change: Float32Array) => change,
+  ) => {
+    const change = changes.get(weight);
+    const sums = sumsOf(kindOf(weight), type, change !== undefined);
+    changes.delete(weight);
+    sums.change += sumOfSquares(change ?? []);
+    sums.weights += sumOfSquares(values);
+    if (written === undefined) return;
+    const error = written.map((value, at) => value - (values[at] ?? 0));
+    sums.error += sumOfSquares(error);
+    if (change !== undefined) sums.along += dotProduct(error, arrange(change));
   };
   return {
     merged(weight, before, after) {
@@ -71,22 +92,13 @@ export function createRoundingMeter(): RoundingMeter {
         after.map((value, at) => value - (before[at] ?? 0)),
       );
     },
-    encode(type, values, weight, arrange = (as) => as) {
+    encode(type, values, weight, arrange) {
       const bytes = encodeValues(type, values, weight);
-      const change = changes.get(weight);
-      if (change === undefined && type === "F32") return bytes; // nothing happened to it
-      const sums = sumsOf(kindOf(weight), type, change !== undefined);
-      changes.delete(weight);
-      sums.change += sumOfSquares(change ?? []);
-      sums.weights += sumOfSquares(values);
-      if (type !== "F32") {
-        const error = dequantise(type, bytes, values.length);
-        for (const [at, value] of values.entries()) error[at] = (error[at] ?? 0) - value;
-        sums.error += sumOfSquares(error);
-        if (change !== undefined) sums.along += dotProduct(error, arrange(change));
-      }
+      if (type !== "F32") measure(type, values, weight, dequantise(type, bytes, values.length), arrange);
+      else if (changes.has(weight)) measure(type, values, weight);
       return bytes;
     },
+    rounded: (type, values, weight, written) => measure(type, values, weight, written),
     result: () => {
       const each = [...kinds.values()];
       const total = (key: keyof Sums) => each.reduce((sum, { sums, isAdapted }) => sum + (isAdapted ? sums[key] : 0), 0);

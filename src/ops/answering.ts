@@ -1,8 +1,8 @@
 import type { AnsweringWeights, Emitter } from "../graph/op.js";
-import { binary, unsqueeze } from "./engine-nodes.js";
+import { binary, reshapeTo, slice, transpose, unsqueeze } from "./engine-nodes.js";
 
-// Products of a float32 value with weights in 8 bits, for few rows. Only on the CPU: the WebGPU provider has no integer
-// product.
+// Products of a float32 value with weights in 8 bits, for few rows, and with blocks of 4 or 8 bits. The former only on the CPU: the WebGPU
+// provider has no integer product.
 
 interface AnsweringAttributes {
   /** Outputs of each layer. */
@@ -24,21 +24,22 @@ export function answeringProducts(
   return e.emit("Split", [y, e.ints(widths)], { outputs: widths.length, attributes: { axis: { int: 1 } } });
 }
 
-/** W in blocks of 32, each with a scale; the engine rounds the rows of x likewise, as llama.cpp does with Q8_0. */
+/** W in blocks, each with a scale; unless x is to stay exact the engine rounds its rows likewise, as llama.cpp does with Q8_0. */
 function blockProduct(
   e: Emitter,
   x: string,
-  { part, inputs, block }: AnsweringWeights & { readonly kind: "blocks" },
+  { part, inputs, block, bits, exact }: AnsweringWeights & { readonly kind: "blocks" },
   outputs: number,
 ): string {
   const attributes = {
     K: { int: inputs },
     N: { int: outputs },
-    bits: { int: 8 },
+    bits: { int: bits },
     block_size: { int: block },
-    accuracy_level: { int: 4 }, // products of 8-bit numbers
+    accuracy_level: { int: exact ? 0 : 4 }, // products of float32, or of 8-bit numbers
   };
-  return e.emit("MatMulNBits", [x, part("codes"), part("scales")], { domain: "com.microsoft", attributes })[0];
+  const zeros = bits === 8 ? [] : [part("zeros")];
+  return e.emit("MatMulNBits", [x, part("codes"), part("scales"), ...zeros], { domain: "com.microsoft", attributes })[0];
 }
 
 // A row of u = x ⊙ smooth becomes codes c = round(u / s) + z in 256 steps s from its smallest value to its largest, so that
@@ -88,6 +89,25 @@ function product(e: Emitter, codes: string, part: Part, { step, zero }: { readon
   const inputs = [codes, part("codes"), step, part("scales"), ...(zero === undefined ? [] : [zero])];
   return e.emit("MatMulIntegerToFloat", inputs, { domain: "com.microsoft" })[0];
 }
+
+/** Rows of W for an index int64 [N] → [N, in]. Of weights in blocks, those of 8 bits. */
+export function codedRows(e: Emitter, weights: AnsweringWeights, index: string): string {
+  const pick = (from: string, axis: number) => e.emit("Gather", [from, index], { attributes: { axis: { int: axis } } })[0];
+  if (weights.kind === "rows") {
+    const { part } = weights;
+    const codes = transpose(e, pick(part("codes"), 1), [1, 0]); // int8 [N, in]
+    const values = e.emit("DequantizeLinear", [codes, pick(part("scales"), 0)], { attributes: { axis: { int: 0 } } })[0];
+    return binary(e, "Mul", values, part("smooth"));
+  }
+  const { part, inputs, block } = weights;
+  const codes = e.emit("Cast", [pick(part("codes"), 0)], { attributes: { to: { int: 1 } } })[0]; // [N, blocks, block]
+  const scales = unsqueeze(e, pick(part("scales"), 0), [2]);
+  const rows = reshapeTo(e, binary(e, "Mul", binary(e, "Sub", codes, e.float(BLOCK_ZERO)), scales), [0, -1]);
+  return inputs % block === 0 ? rows : slice(e, rows, e.ints([0]), e.ints([inputs]), 1);
+}
+
+/** What a code of 8 bits in a block is around: its type has no sign. */
+const BLOCK_ZERO = 128;
 
 /** The largest or the smallest value of each row, [N]. */
 function ends(e: Emitter, type: "ReduceMax" | "ReduceMin", x: string): string {

@@ -224,7 +224,7 @@ export function mergeGroups(e: Emitter, x: string, { heads, kvHeads }: Attention
  * softmax(s·q·kᵀ + bias) of a chunk's queries before the keys of some parts [B, K, G·Q, parts·Q], and the tanh of a soft cap; each
  * head's rows have the same bias.
  */
-function probabilities(
+export function probabilities(
   e: Emitter,
   queries: string,
   keys: string,

@@ -1,5 +1,5 @@
 import { applyAll, type Tensor } from "../graph/graph.js";
-import { defineOp, everywhere } from "../graph/op.js";
+import { type AnsweringWeights, defineOp, type Emitter, everywhere } from "../graph/op.js";
 import { answeringProducts } from "./answering.js";
 import { frozenProduct } from "./frozen-linear.js";
 import { inferLinear } from "./linear.js";
@@ -17,12 +17,23 @@ const frozenLayersOp = defineOp<FrozenLayersAttributes>({
   infer: ([x, ...weights]) => weights.flatMap((weight) => inferLinear("FrozenLayers", [x, weight])),
   gradient: "noGradient",
   lower: everywhere((e, { inputs: [x = "", ...weights], outputs, attributes: { oneRow } }) => {
-    const form = e.target === "cpu" ? e.answering(weights) : undefined;
-    if (form === undefined) return weights.map((weight) => frozenProduct(e, x, weight));
     const widths = outputs.map(({ shape }) => fixed("FrozenLayers", shape[1] ?? 0));
-    return answeringProducts(e, x, form, { widths, oneRow });
+    const joined = answeringForm(e, weights);
+    if (joined !== undefined) return answeringProducts(e, x, joined, { widths, oneRow });
+    return weights.flatMap((weight, index) => {
+      const form = answeringForm(e, [weight]);
+      return form === undefined
+        ? frozenProduct(e, x, weight)
+        : answeringProducts(e, x, form, { widths: widths.slice(index, index + 1), oneRow });
+    });
   }),
 });
+
+/** The WebGPU provider multiplies by blocks, and has no product of whole numbers. */
+function answeringForm(e: Emitter, weights: readonly string[]): AnsweringWeights | undefined {
+  const form = e.answering(weights);
+  return e.target === "cpu" || form?.kind === "blocks" ? form : undefined;
+}
 
 /** x [N, in], frozen Wᵢ [outᵢ, in] → x·Wᵢᵀ [N, outᵢ], where no gradient is wanted. */
 export const frozenLayers = (

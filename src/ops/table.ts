@@ -1,4 +1,5 @@
 import type { Emitter } from "../graph/op.js";
+import { codedRows } from "./answering.js";
 import { concat, gemm } from "./engine-nodes.js";
 
 // Products and rows of the largest weights of a model, its embedding table and its head, W [V, C]. Stored in blocks, such
@@ -9,6 +10,8 @@ export const SLICE_BYTES = 2 ** 28;
 
 /** Rows Wᵢ of an index int64 [N] → [N, C]. Only these become float32 where the table is stored otherwise. */
 export function rowsOfTable(e: Emitter, table: string, index: string): string {
+  const coded = e.coded(table);
+  if (coded !== undefined) return codedRows(e, coded, index);
   const gather = (from: string) => e.emit("Gather", [from, index], { attributes: { axis: { int: 0 } } })[0];
   const bfloat16 = e.bfloat16(table);
   if (bfloat16 !== undefined) return e.emit("Cast", [gather(bfloat16)], { attributes: { to: { int: 1 } } })[0];

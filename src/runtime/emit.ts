@@ -26,7 +26,7 @@ export interface StoredAnswering {
   readonly weights: readonly string[];
   readonly form:
     | { readonly kind: "rows"; readonly fine: boolean }
-    | { readonly kind: "blocks"; readonly inputs: number; readonly block: number };
+    | { readonly kind: "blocks"; readonly inputs: number; readonly block: number; readonly bits: 4 | 8; readonly exact: boolean };
   readonly parts: ReadonlyMap<string, Omit<OnnxInitializer, "name">>;
 }
 
@@ -193,6 +193,10 @@ class GraphEmitter implements Emitter {
       return initializer;
     };
     return { ...stored.form, part };
+  }
+
+  coded(value: string): AnsweringWeights | undefined {
+    return this.lacksFloat(value) ? this.answering([value]) : undefined;
   }
 
   once(key: string, write: () => readonly string[]): readonly string[] {

@@ -1,7 +1,7 @@
 import { buildTextCodec } from "./codec.js";
 import { type GgufText, readGgufText } from "./from-gguf.js";
 import { openingIds } from "./model-input.js";
-import type { Step } from "./tokenizer-json.js";
+import type { Step, TokenizerJson } from "./tokenizer-json.js";
 
 /** Files of a model's folder by name: JSON, not yet written out. */
 export type TokenizerFiles = Readonly<Record<"tokenizer.json" | "tokenizer_config.json" | "generation_config.json", object>>;
@@ -23,14 +23,18 @@ export function tokenizerFiles(metadata: Readonly<Record<string, unknown>>, file
     text.namedIds[key] === undefined ? [] : [[name, text.namedIds[key]]],
   );
   return {
-    "tokenizer.json": tokenizerJson(text),
+    "tokenizer.json": tokenizerFile(text.tokenizerJson, openingStep(text)),
     "tokenizer_config.json": tokenizerConfig(text, metadata),
     "generation_config.json": { ...Object.fromEntries(ids), eos_token_id: endOfTurnIds },
   };
 }
 
-/** The whole form of the file, which Python's `tokenizers` insists on. */
-function tokenizerJson({ tokenizerJson: json, settings, namedIds }: GgufText): object {
+/**
+ * The whole form of a tokenizer.json, which Python's `tokenizers` insists on.
+ *
+ * @param postProcessor what is put around a text
+ */
+export function tokenizerFile(json: TokenizerJson, postProcessor: Step | null = json.post_processor): object {
   return {
     version: "1.0",
     truncation: null,
@@ -38,8 +42,7 @@ function tokenizerJson({ tokenizerJson: json, settings, namedIds }: GgufText): o
     added_tokens: json.added_tokens.map(({ singleWord, ...token }) => ({ ...token, single_word: singleWord })),
     normalizer: json.normalizer,
     pre_tokenizer: json.pre_tokenizer,
-    post_processor:
-      openingIds(settings.inputTemplate).length === 0 ? null : openingWith(settings.namedTokens.bos_token ?? "", namedIds.bos_token ?? 0),
+    post_processor: postProcessor,
     decoder: json.decoder,
     model: {
       dropout: null,
@@ -53,6 +56,9 @@ function tokenizerJson({ tokenizerJson: json, settings, namedIds }: GgufText): o
     },
   };
 }
+
+const openingStep = ({ settings, namedIds }: GgufText): Step | null =>
+  openingIds(settings.inputTemplate).length === 0 ? null : openingWith(settings.namedTokens.bos_token ?? "", namedIds.bos_token ?? 0);
 
 /** Puts one token before every text. */
 function openingWith(token: string, id: number): Step {

@@ -18,7 +18,7 @@ export {
 export { type ClassifyOptions, type ClassifySettings, classifySet } from "./options/classify.js";
 export { groups, json, type Precision, quiet } from "./options/common.js";
 export {
-  isGguf,
+  formOf,
   type MergeOptions,
   type MergeSettings,
   mergeSet,

@@ -22,8 +22,14 @@ const isolation = {
   "Cross-Origin-Resource-Policy": "same-origin",
 };
 
-/** Serves, on this machine alone, `/<name>.html` with the bundle of page/<name>.ts, and the engine's files under `/engine/`. */
-export async function servePages(names: readonly string[]): Promise<{ readonly url: string; close(): Promise<void> }> {
+/**
+ * Serves, on this machine alone, `/<name>.html` with the bundle of page/<name>.ts, the engine's files under `/engine/`, and those of a
+ * folder under `/models/`.
+ */
+export async function servePages(
+  names: readonly string[],
+  modelFolder?: string,
+): Promise<{ readonly url: string; close(): Promise<void> }> {
   const pages = new Map<string, Uint8Array | string>();
   for (const name of names) {
     pages.set(`/${name}.html`, `<!doctype html><title>${name}</title><script type="module" src="/${name}.js"></script>`);
@@ -32,7 +38,14 @@ export async function servePages(names: readonly string[]): Promise<{ readonly u
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://localhost").pathname;
     const engineFile = /^\/engine\/([\w.-]+)$/.exec(path)?.[1];
-    const content = engineFile === undefined ? Promise.resolve(pages.get(path)) : readFile(join(engineFolder, engineFile));
+    const modelFile = /^\/models\/((?:\w[\w.-]*\/)*\w[\w.-]*)$/.exec(path)?.[1];
+    const file =
+      engineFile !== undefined
+        ? join(engineFolder, engineFile)
+        : modelFolder !== undefined && modelFile !== undefined
+          ? join(modelFolder, modelFile)
+          : undefined;
+    const content = file === undefined ? Promise.resolve(pages.get(path)) : readFile(file);
     content.then(
       (body) => {
         response.writeHead(body === undefined ? 404 : 200, { ...isolation, "Content-Type": types[extname(path)] ?? "text/plain" });

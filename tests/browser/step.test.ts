@@ -1,32 +1,17 @@
-import { existsSync } from "node:fs";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { viewOf } from "../../src/lora/layout.js";
 import { nodeEngine } from "../../src/runtime/node/engine.js";
 import { relativeError } from "../support/compare.js";
 import { seededLlama } from "../support/seeded-llama.js";
 import { type Step, trainingStep } from "../support/training-step.js";
+import { launchChromium } from "./chromium.js";
 import type { PageResult } from "./page/step.js";
 import { servePages } from "./server.js";
 
-const CHROMIUM = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
 /** Chromium compiles the shaders of a step on the CPU: half a minute for a small graph. */
 const PAGE_TIMEOUT = 400_000;
 const TOLERANCE = 1e-4;
-
-const chromiumArguments = [
-  "--no-sandbox",
-  // WebGPU on the CPU, by the SwiftShader that comes with Chromium.
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
-  "--enable-features=Vulkan",
-  // No traffic but the page's.
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-  "--no-default-browser-check",
-];
 
 declare const step: () => Promise<PageResult>;
 
@@ -37,12 +22,9 @@ describe("a tiny Llama's training step in headless Chromium equals the CPU's in 
   let want: Step;
 
   beforeAll(async () => {
-    if (!existsSync(CHROMIUM)) {
-      throw new Error(`${CHROMIUM} does not exist: install Debian's package chromium, or set CHROMIUM_PATH to a Chromium.`);
-    }
     want = await trainingStep(nodeEngine, llama, { target: "cpu" });
     server = await servePages(["wasm", "webgpu"]);
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: chromiumArguments });
+    browser = await launchChromium();
   });
 
   afterAll(async () => {

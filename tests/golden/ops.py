@@ -177,6 +177,31 @@ def cached_attention(heads, kv_heads, size, label=None, soft_cap=None):
     case(f"cachedAttention: {label or f'{heads} heads on {kv_heads}'}", dimensions, inputs, [], compute)
 
 
+def past_attention(heads, kv_heads, size, label, soft_cap=None):
+    """New tokens after a cache whose beginning is padding in one of the sequences; the cache comes out longer."""
+    past = 4
+    real = torch.tensor([[1] * past, [0, 0] + [1] * (past - 2)], dtype=torch.bool)
+    causal = torch.ones(3, past + 3, dtype=torch.bool).tril(past)
+    mask = causal & torch.cat([real, torch.ones(2, 3, dtype=torch.bool)], 1)[:, None, None, :]
+
+    def compute(q, k, v, pastKeys, pastValues, bias):
+        keys, values = torch.cat([pastKeys, heads_of(k, kv_heads)], 2), torch.cat([pastValues, heads_of(v, kv_heads)], 2)
+        shared = [each.repeat_interleave(heads // kv_heads, 1) for each in (keys, values)]
+        return [attend(heads_of(q, heads), *shared, mask, soft_cap), keys, values]
+
+    rows, cache = (2, 3, kv_heads * size), (2, kv_heads, past, size)
+    inputs = dict(
+        q=normal(2, 3, heads * size),
+        k=normal(*rows),
+        v=normal(*rows),
+        pastKeys=normal(*cache),
+        pastValues=normal(*cache),
+        bias=torch.where(mask, 0.0, -1e30).numpy().astype(np.float32),
+    )
+    dimensions = {"batch": 2, "tokens": 3, "past": past, "seen": past + 3}
+    case(f"pastAttention: {label}", dimensions, inputs, [], compute)
+
+
 def one_token(heads, kv_heads, size, label, soft_cap=None):
     """A single token of a single sequence, which sees all that is held, and itself."""
 
@@ -516,6 +541,8 @@ def main():
     case("tableRows", {}, dict(table=normal(5, 3)), [], lambda table: table[[4, 0, 4]])
     numbers = torch.tensor([[2.0], [-1.0], [0.0], [3.0], [2.0]])
     case("oneHot", {"n": 5}, dict(x=numbers.float().numpy()), [], lambda x: (x == torch.arange(3)).double())
+    past_attention(2, 2, 2, "2 heads on 2")
+    past_attention(4, 2, 2, "4 heads on 2, soft cap", soft_cap=2)
 
 
 if __name__ == "__main__":

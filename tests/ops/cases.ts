@@ -21,6 +21,7 @@ import { magnitudeGain } from "../../src/ops/magnitude-gain.js";
 import { matrixProduct } from "../../src/ops/matrix-product.js";
 import { mul } from "../../src/ops/mul.js";
 import { oneHot } from "../../src/ops/one-hot.js";
+import { pastAttention } from "../../src/ops/past-attention.js";
 import { poolRows } from "../../src/ops/pool-rows.js";
 import { reshape } from "../../src/ops/reshape.js";
 import { rmsNorm } from "../../src/ops/rms-norm.js";
@@ -318,6 +319,38 @@ function allCachedAttentionCases(extent: Extent): OpCase[] {
   ];
 }
 
+/** New tokens after a cache that has the heads first, and whose beginning is padding in every sequence but the first. */
+function pastAttentionCase(label: string, [shared, kvHeads, size]: HeadSizes, softCap?: number): OpCase {
+  const rows = fixed("batch", "tokens", kvHeads * size);
+  const past = fixed("batch", kvHeads, "past", size);
+  return {
+    name: `pastAttention: ${label}`,
+    inputs: {
+      q: fixed("batch", "tokens", shared * kvHeads * size),
+      k: rows,
+      v: rows,
+      pastKeys: past,
+      pastValues: past,
+      bias: given(["batch", 1, "tokens", "seen"], (_random, count, { tokens = 1, seen = 2 }) =>
+        Array.from({ length: count }, (_, at) => {
+          const [sequence, row, column] = [Math.floor(at / (seen * tokens)), Math.floor(at / seen) % tokens, at % seen];
+          const padding = sequence === 0 ? 0 : Math.floor((seen - tokens) / 2);
+          return column >= padding && column <= seen - tokens + row ? 0 : -1e30;
+        }),
+      ),
+    },
+    dimensions: [
+      { batch: 1, tokens: 1, past: 1, seen: 2 },
+      { batch: 2, tokens: 3, past: 4, seen: 7 },
+    ],
+    build: (inputs) => {
+      const attributes = { heads: shared * kvHeads, kvHeads, scale: 0.7, softCap };
+      const { attended, keys, values } = pastAttention({ ...cachedInputs(inputs), bias: use(inputs)("bias") }, attributes);
+      return [attended, keys, values];
+    },
+  };
+}
+
 function linearCases(extent: Extent): OpCase[] {
   const [columns, outputs] = [extent(4), extent(3)];
   const x = trained("n", columns);
@@ -603,6 +636,8 @@ export function casesOf(extent: Extent): readonly OpCase[] {
     columnsCase("splitColumns: one piece without a reader", [0, 2], extent),
     ...allAttentionCases(extent),
     ...allCachedAttentionCases(extent),
+    pastAttentionCase("2 heads on 2", [1, extent(2), extent(2)]),
+    pastAttentionCase("4 heads on 2, soft cap", [2, extent(2), extent(2)], 2),
     {
       name: "frozenLayers",
       inputs: { x: fixed("n", extent(4)), first: fixed(extent(5), extent(4)), second: fixed(extent(2), extent(4)) },

@@ -20,6 +20,7 @@ const withoutGradient = [
   "L2NormaliseGradient",
   "LayerNormGradient",
   "OneHot",
+  "PastAttention",
   "RmsNormGradient",
   "RowAdapters",
   "RowsFromGradient",

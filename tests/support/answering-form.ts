@@ -32,7 +32,7 @@ export function blocksForm({ name, values, shape: [outputs, inputs] }: Matrix): 
   const { codes, scales } = encodeBlocks(values);
   return {
     weights: [name],
-    form: { kind: "blocks", inputs, block: BLOCK },
+    form: { kind: "blocks", inputs, block: BLOCK, bits: 8, exact: false },
     parts: new Map([
       ["codes", { dtype: "uint8", shape: [outputs, inputs / BLOCK, BLOCK], data: bytes(codes) }],
       ["scales", { dtype: "float32", shape: [outputs, inputs / BLOCK], data: bytes(scales) }],

@@ -48,6 +48,23 @@ test("merge into shards, and into a GGUF", async () => {
     status: 2,
     stderr: expect.stringContaining("--dtype q8_0 is a form of GGUF: name --out with .gguf"),
   });
+  expect(merge("--out", join(folder, "o"), "--to", "onnx", "--dtype", "q4")).toMatchObject({
+    status: 0,
+    result: {
+      files: [
+        "config.json",
+        "generation_config.json",
+        "onnx/model_q4.onnx",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+      ],
+    },
+  });
+  expect(merge("--out", join(folder, "o2"), "--to", "onnx", "--dtype", "f16", "--restorable")).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/--dtype f16 is no form of ONNX: choose f32, q8 or q4[^]*--restorable is for a folder or a GGUF/),
+  });
 });
 
 test("merge so that it can be undone, and unmerge", async () => {

@@ -51,8 +51,9 @@ function kindsTable({ kinds, ...all }: Rounding): string {
 }
 
 /** What the figures mean, and what to do. */
-function advice({ ofChange, arrived }: Rounding): string[] {
-  const out = "Take more bits (--dtype q8_0 or f16), or keep the adapter beside the base (lorikeet export makes it a file for llama.cpp).";
+function advice({ ofChange, arrived, kinds }: Rounding): string[] {
+  const types = kinds.some(({ type }) => type === "q8" || type === "q4") ? "q8 or f32" : "q8_0 or f16"; // of ONNX, or of GGUF
+  const out = `Take more bits (--dtype ${types}), or keep the adapter beside the base (lorikeet export makes it a file for llama.cpp).`;
   if (arrived < LITTLE_ARRIVED) {
     const much = arrived < MOST ? "Most" : "A part";
     return [

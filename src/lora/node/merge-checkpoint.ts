@@ -211,12 +211,16 @@ export function prevailingType(tensors: Iterable<StoredTensor>, type: FolderType
 }
 
 async function writeCompanion(folder: string, companion: Companion, form: ConfigForm): Promise<void> {
+  if (companion.name !== "config.json") return copyCompanion(folder, companion);
+  const text = "text" in companion ? companion.text : await readFile(companion.path, "utf8");
+  await writeFileAtomic(join(folder, companion.name), configInForm(text, form));
+}
+
+/** Writes a file that lies beside the weights as it is. */
+export async function copyCompanion(folder: string, companion: Companion): Promise<void> {
   const target = join(folder, companion.name);
   await mkdir(dirname(target), { recursive: true });
-  if (companion.name === "config.json") {
-    const text = "text" in companion ? companion.text : await readFile(companion.path, "utf8");
-    await writeFileAtomic(target, configInForm(text, form));
-  } else if ("text" in companion) await writeFileAtomic(target, companion.text);
+  if ("text" in companion) await writeFileAtomic(target, companion.text);
   else await copyFile(companion.path, target);
 }
 

@@ -52,6 +52,24 @@ export function encodeRows({ codes, scales, sums }: StackedCodes, rows: Float32A
   }
 }
 
+/** The values of some of the rows that were encoded with such smoothing: [count, in]. */
+export function decodeRows({ codes, scales }: StackedCodes, first: number, count: number, smooth: Float32Array): Float32Array<ArrayBuffer> {
+  const outputs = scales.length;
+  const inputs = codes.length / outputs;
+  const values = new Float32Array(count * inputs);
+  for (let row = 0; row < count; row++) {
+    for (let i = 0; i < inputs; i++) {
+      values[row * inputs + i] = scales[first + row]! * codes[i * outputs + first + row]! * smooth[i]!;
+    }
+  }
+  return values;
+}
+
+/** The values of blocks. */
+export function decodeBlocks({ codes, scales }: ReturnType<typeof encodeBlocks>): Float32Array<ArrayBuffer> {
+  return Float32Array.from(codes, (code, at) => scales[Math.floor(at / BLOCK)]! * (code - BLOCK_ZERO));
+}
+
 /** Codes of blocks, with 128 added, and their scales. A weight that was stored in Q8_0 keeps its codes. */
 export function encodeBlocks(values: Float32Array): {
   readonly codes: Uint8Array<ArrayBuffer>;

@@ -125,18 +125,28 @@ async function write(path: string, checkpoint: Checkpoint, options: AnsweringOpt
     if (group.kind === "blocks") entries.push(...blockEntries(group, tensors, advance));
     else {
       const rounding = await chooseRounding(inputs.get(group.input) ?? new Float32Array(0), tensors);
-      if (rounding.error > LARGE_ERROR) fine.push(group.input);
+      if (rounding.fine) fine.push(group.input);
       entries.push(...rowEntries(group, tensors, rounding.smooth, advance));
     }
   }
   await writeSafetensors(path, entries, { format: "lorikeet-answers", fine: JSON.stringify(fine) });
 }
 
-/** The smoothing of a group's input (Xiao et al. 2022), and what rounding its rows to 8 bits then costs. */
-async function chooseRounding(
-  input: Float32Array,
-  tensors: readonly StoredTensor[],
-): Promise<{ readonly smooth: Float32Array<ArrayBuffer>; readonly error: number }> {
+/** How the rows of an input are rounded on their way into a product. */
+export interface InputRounding {
+  /** Factors on its channels, by which the weights' columns are divided (Xiao et al. 2022). */
+  readonly smooth: Float32Array<ArrayBuffer>;
+  /** To 16 bits, since 8 cost too much. */
+  readonly fine: boolean;
+}
+
+/**
+ * The rounding that fits an input.
+ *
+ * @param input what layers read in a typical text [N, in]
+ * @param tensors their weights [·, in]
+ */
+export async function chooseRounding(input: Float32Array, tensors: readonly StoredTensor[]): Promise<InputRounding> {
   const columns = tensors[0]?.shape[1] ?? 0;
   const [ofWeights, ofInput] = [new Float32Array(columns), new Float32Array(columns)];
   raiseColumnMaxima(ofInput, input);
@@ -144,7 +154,7 @@ async function chooseRounding(
   const smooth = smoothingFactors(ofInput, ofWeights, ALPHA);
   const errors: number[] = [];
   for (const tensor of tensors) errors.push(rowRoundingError(input, await sampleRows(tensor), smooth));
-  return { smooth, error: Math.max(...errors) };
+  return { smooth, fine: Math.max(...errors) > LARGE_ERROR };
 }
 
 /** The parts of one group: all rows are encoded together when the codes' turn comes, the first of them. */

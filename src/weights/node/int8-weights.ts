@@ -12,6 +12,7 @@ import {
   smoothingFactors,
 } from "../kernels/int8.js";
 import { readSafetensorsHeader, type SafetensorsHeader, type TensorPlace } from "../safetensors.js";
+import { wholeRows } from "../whole-rows.js";
 import { mappedFloats, openOrWrite } from "./cache-file.js";
 import { checkRoom } from "./disk-room.js";
 import { FileByteSource } from "./file-byte-source.js";
@@ -174,18 +175,7 @@ export async function columnMaxima(tensor: StoredTensor): Promise<Float32Array<A
 }
 
 /** Whole rows of a matrix, many at a time. */
-export async function* readRows(tensor: StoredTensor): AsyncGenerator<Float32Array> {
-  const columns = tensor.shape[1] ?? 1;
-  let rest = new Float32Array(0);
-  for await (const slab of readSlabs(tensor)) {
-    const values = new Float32Array(rest.length + slab.length);
-    values.set(rest);
-    values.set(slab, rest.length);
-    const whole = values.length - (values.length % columns);
-    if (whole > 0) yield values.subarray(0, whole);
-    rest = values.slice(whole);
-  }
-}
+export const readRows = (tensor: StoredTensor): AsyncGenerator<Float32Array> => wholeRows(readSlabs(tensor), tensor.shape[1] ?? 1);
 
 /**
  * The share of a channel's range that goes to the weight. Larger ones fit the measured text better and others worse: gradients

@@ -52,7 +52,7 @@ function storedAnswering({ file }: AnsweringWeights, { weights, kind, fine, inpu
   const types = { F32: "float32", I8: "int8", U8: "uint8" } as const;
   return {
     weights,
-    form: kind === "rows" ? { kind, fine } : { kind, inputs, block: BLOCK },
+    form: kind === "rows" ? { kind, fine } : { kind, inputs, block: BLOCK, bits: 8, exact: false },
     parts: new Map(
       [...parts].map(([part, { dtype, shape, offset, byteLength }]) => [
         part,

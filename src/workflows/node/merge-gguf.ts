@@ -37,7 +37,7 @@ export async function mergeToGguf(work: MergeWork): Promise<MergedFiles> {
     );
   }
   checkFit(adapter, adaptableGroups(described.model).flat(), described.name, { model: described.model });
-  const wanted = weightTypes[settings.dtype ?? "f16"];
+  const wanted = weightTypes[(settings.dtype ?? "f16") as keyof typeof weightTypes];
   const type = wanted === "original" ? prevailingType(checkpoint.tensors.values()) : wanted;
   const file = watched(await contents({ model, checkpoint, adapter, type, meter }, { ...described, config }), context);
   const out = resolve(settings.out);

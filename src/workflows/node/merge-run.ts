@@ -5,12 +5,13 @@ import { holdsTokens } from "../../lora/trained-tokens.js";
 import { placesOf } from "../../lora/whole-tensors.js";
 import { readModel } from "../../models/index.js";
 import type { MergeResult } from "../api.js";
-import { inCode, isGguf, mergeSet, parseOptions } from "../options.js";
+import { formOf, inCode, mergeSet, parseOptions } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
 import { recordBase, recordFolder } from "./base-record.js";
 import { companionsOf } from "./companions.js";
 import { fileSizes, filesOf } from "./file-sizes.js";
 import { mergeToGguf } from "./merge-gguf.js";
+import { mergeToOnnx } from "./merge-onnx.js";
 import { type MergedFiles, type MergeWork, weightTypes } from "./merge-work.js";
 import { describeModelAs } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
@@ -31,9 +32,16 @@ export async function runMerge(options: unknown, context: WorkerContext): Promis
     );
   }
   const work = { described, adapter, settings, context, meter: createRoundingMeter() };
-  const { notes: more = [], ...written } = isGguf(settings) ? await mergeToGguf(work) : await mergeToFolder(work);
+  const { notes: more = [], ...written } = await writers[formOf(settings)](work);
   return { ...written, layers: adapter.layers.length, rounding: work.meter.result(), notes: [...notes, ...more] };
 }
+
+/** How each form of `--to` is written. */
+const writers: Readonly<Record<ReturnType<typeof formOf>, (work: MergeWork) => Promise<MergedFiles>>> = {
+  folder: mergeToFolder,
+  gguf: mergeToGguf,
+  onnx: mergeToOnnx,
+};
 
 async function mergeToFolder(work: MergeWork): Promise<MergedFiles> {
   const { described, adapter, settings, meter, context } = work;
@@ -46,7 +54,7 @@ async function mergeToFolder(work: MergeWork): Promise<MergedFiles> {
     out: settings.out,
     modelName: settings.model,
     companions: await companionsOf(described),
-    type: weightTypes[settings.dtype ?? "original"] as FolderType | "original",
+    type: weightTypes[(settings.dtype ?? "original") as keyof typeof weightTypes] as FolderType | "original",
     maxShardBytes: settings.maxShardSize,
     meter,
     finish: async (unfinished) => {

@@ -21,7 +21,7 @@ export interface MergeWork {
 /** What merging wrote, and what it kept of the base where that was asked for. */
 export type MergedFiles = WrittenFiles & Pick<MergeResult, "record">;
 
-/** The types of weights by their names in the options. */
+/** The types of weights in folders and GGUF by their names in the options. */
 export const weightTypes = {
   original: "original",
   base: "base",
@@ -36,4 +36,4 @@ export const weightTypes = {
   q4_k: "Q4_K",
   q4_1: "Q4_1",
   q4_0: "Q4_0",
-} as const satisfies Record<NonNullable<MergeSettings["dtype"]>, ModelType | "original">;
+} as const satisfies Partial<Record<NonNullable<MergeSettings["dtype"]>, ModelType | "original">>;

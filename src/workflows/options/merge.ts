@@ -20,15 +20,24 @@ function fileSize(): ValueKind<z.ZodType<number, string | number>> {
 
 /** Forms that a folder of safetensors has no place for. */
 const blockTypes = ["q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0"] as const;
-const ggufTypes: readonly unknown[] = ["base", ...blockTypes];
+/** What each form stores weights as. */
+const typesOf = {
+  folder: ["f32", "f16", "bf16", "original"],
+  gguf: ["f32", "f16", "bf16", "original", "base", ...blockTypes],
+  onnx: ["f32", "q8", "q4"],
+} as const satisfies Record<string, readonly string[]>;
+
+/** The form that a merged model is to have. */
+export const formOf = ({ to, out }: { readonly to?: unknown; readonly out?: unknown }): keyof typeof typesOf =>
+  to === "onnx" || to === "folder" ? to : isGguf({ to, out }) ? "gguf" : "folder";
 
 /** Whether a merged model is to be a GGUF. */
-export const isGguf = ({ to, out }: { readonly to?: unknown; readonly out?: unknown }): boolean =>
+const isGguf = ({ to, out }: { readonly to?: unknown; readonly out?: unknown }): boolean =>
   to === undefined ? /\.gguf$/i.test(String(out)) : to === "gguf";
 
 export const mergeSet = optionSet(
   "merge",
-  "Fold an adapter into its model and write the result: a folder that transformers loads, or a GGUF for llama.cpp and Ollama.",
+  "Fold an adapter into its model and write the result: a folder that transformers loads, a GGUF for llama.cpp and Ollama, or ONNX for transformers.js in browsers and Node.",
   {
     model: model(),
     adapter: option(text(adapterFolder), { required: true, value: "DIR", group: groups.files, help: "The adapter to fold in." }),
@@ -38,17 +47,17 @@ export const mergeSet = optionSet(
       group: groups.files,
       help: "What receives the merged model: a new folder, or a .gguf file.",
     }),
-    to: option(choice(["folder", "gguf"]), {
+    to: option(choice(["folder", "gguf", "onnx"]), {
       value: "FORMAT",
       group: groups.files,
       without: "gguf where --out ends in .gguf, else folder",
-      help: "The form of the result: folder (safetensors with tokenizer and configuration, for transformers and what is like it) or gguf (for llama.cpp, Ollama and LM Studio; a folder gets a Modelfile beside it).",
+      help: "The form of the result: folder (safetensors with tokenizer and configuration, for transformers and what is like it), gguf (for llama.cpp, Ollama and LM Studio; a folder gets a Modelfile beside it) or onnx (a folder that @huggingface/transformers 4 loads, in a browser as in Node).",
     }),
-    dtype: option(choice(["original", "base", "f32", "f16", "bf16", ...blockTypes]), {
+    dtype: option(choice(["original", "base", "f32", "f16", "bf16", "q8", "q4", ...blockTypes]), {
       value: "TYPE",
       group: groups.files,
-      without: "original for a folder, f16 for a GGUF",
-      help: "How the weights are stored: original (as each was in the base; quantised ones as f32), f32 (no rounding), f16 and bf16, in which rounding can be as large as a small change; for a GGUF also q8_0 to q4_0, blocks of about 8 to 4 bits, and base (each as in the base, a GGUF itself; tensors that do not change are copied). What rounding costs is measured and printed.",
+      without: "original for a folder, f16 for a GGUF, q8 for ONNX",
+      help: "How the weights are stored: original (as each was in the base; quantised ones as f32), f32 (no rounding), f16 and bf16, in which rounding can be as large as a small change; for a GGUF also q8_0 to q4_0, blocks of about 8 to 4 bits, and base (each as in the base, a GGUF itself; tensors that do not change are copied). For ONNX f32, q8 (8 bits, for browsers without WebGPU) or q4 (blocks of 4 bits, for WebGPU). What rounding costs is measured and printed.",
     }),
     restorable: option(toggle(), {
       default: false,
@@ -63,12 +72,13 @@ export const mergeSet = optionSet(
     }),
   },
   (given, where) => [
-    ...(!isGguf(given) && ggufTypes.includes(given.dtype)
-      ? [
-          `${where("dtype")} ${String(given.dtype)} is a form of GGUF: name ${where("out")} with .gguf, or choose f32, f16, bf16 or original`,
-        ]
+    ...(given.dtype !== undefined && !(typesOf[formOf(given)] as readonly unknown[]).includes(given.dtype)
+      ? [wrongType(given, where)]
       : []),
-    ...(isGguf(given) && given.maxShardSize !== undefined
+    ...(formOf(given) === "onnx" && given.restorable === true
+      ? [`${where("restorable")} is for a folder or a GGUF: no base comes back out of an ONNX file`]
+      : []),
+    ...(formOf(given) === "gguf" && given.maxShardSize !== undefined
       ? [`${where("maxShardSize")} is for a folder: a GGUF is one file (llama-gguf-split cuts one into several)`]
       : []),
   ],
@@ -110,6 +120,21 @@ export const unmergeSet = optionSet(
 
 export type UnmergeOptions = OptionsOf<(typeof unmergeSet)["shape"]>;
 export type UnmergeSettings = ValuesOf<(typeof unmergeSet)["shape"]>;
+
+/** Says which form has the type that was asked for, and which types the form has. */
+function wrongType(
+  given: { readonly dtype?: unknown; readonly to?: unknown; readonly out?: unknown },
+  where: (option: string) => string,
+): string {
+  const form = formOf(given);
+  const types = typesOf[form].filter((type) => !(blockTypes as readonly string[]).includes(type));
+  const fitting = `choose ${types.slice(0, -1).join(", ")} or ${types.at(-1)}`;
+  const asked = `${where("dtype")} ${String(given.dtype)}`;
+  if ((typesOf.onnx as readonly unknown[]).includes(given.dtype))
+    return `${asked} is a form of ONNX: add ${where("to")} onnx, or ${fitting}`;
+  if (form === "onnx") return `${asked} is no form of ONNX: ${fitting}`;
+  return `${asked} is a form of GGUF: name ${where("out")} with .gguf, or ${fitting}`;
+}
 
 export type MergeOptions = OptionsOf<(typeof mergeSet)["shape"]>;
 export type MergeSettings = ValuesOf<(typeof mergeSet)["shape"]>;

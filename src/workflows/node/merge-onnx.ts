@@ -1,0 +1,65 @@
+import { readdir } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { InputError } from "../../errors.js";
+import { writeOnnxFolder } from "../../interchange/onnx/node/write-folder.js";
+import type { OnnxWeightType } from "../../interchange/onnx/weight-forms.js";
+import { checkFit } from "../../lora/fit.js";
+import { adaptableGroups } from "../../lora/tables.js";
+import { trainedCheckpoint } from "../../lora/trained-checkpoint.js";
+import { isLanguageModel } from "../../models/architecture.js";
+import { readLanguageModel } from "../../models/index.js";
+import { chooseRounding, type InputRounding } from "../../weights/node/answering-weights.js";
+import type { DescribedModel } from "./described-model.js";
+import { fileSizes, type WrittenFiles } from "./file-sizes.js";
+import type { MergeWork } from "./merge-work.js";
+import { compileWithWeights, measuredInputs } from "./model-weights.js";
+import { onnxCompanions } from "./onnx-companions.js";
+import type { WorkerContext } from "./worker/context.js";
+
+/** Writes a merged model as a folder for `@huggingface/transformers`. */
+export async function mergeToOnnx({ described, adapter, settings, context, meter }: MergeWork): Promise<WrittenFiles> {
+  const { model, config, name } = described;
+  const type = (settings.dtype ?? "q8") as OnnxWeightType;
+  if (!isLanguageModel(model)) {
+    throw new InputError(
+      `A model of architecture ${model.modelType} has no ONNX form here: it writes no text. Write a folder instead: --to folder.`,
+    );
+  }
+  checkFit(adapter, adaptableGroups(model).flat(), name, { model });
+  const { checkpoint, untied } = trainedCheckpoint(described.checkpoint, model, adapter);
+  const merged = untied ? readLanguageModel({ ...config, tie_word_embeddings: false }) : model;
+  const out = await writeOnnxFolder({
+    model: merged,
+    checkpoint,
+    adapter,
+    meter,
+    roundings: type === "q8" ? await inputRoundings({ ...described, model }, context) : undefined,
+    untied,
+    config,
+    type,
+    companions: await onnxCompanions(described),
+    out: settings.out,
+    maxFileBytes: settings.maxShardSize,
+    onProgress: ({ done, total }) => context.emit({ task: "merging", done, total, unit: "bytes" }),
+    signal: context.signal,
+  });
+  const files = (await readdir(out, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+  const names = files.map(({ parentPath, name: file }) => relative(out, join(parentPath, file))).sort();
+  return { out, ...(await fileSizes(out, names)) };
+}
+
+/** How the inputs of layers are rounded, as the base reads a typical text: an adapter changes little of that. */
+async function inputRoundings(described: DescribedModel, { signal, emit }: WorkerContext): Promise<ReadonlyMap<string, InputRounding>> {
+  const { model, checkpoint } = described;
+  const options = { signal, onProgress: emit };
+  const inputs = await measuredInputs(described, () => compileWithWeights(described, { target: "cpu" }, options));
+  const groups = model.linearGroups.map((group) => [group[0]?.name ?? "", group.map(({ name }) => `${name}.weight`)] as const);
+  const roundings = new Map<string, InputRounding>();
+  for (const [name, weights] of [...groups, [model.head, [model.head]] as const]) {
+    signal.throwIfAborted();
+    const tensors = weights.flatMap((weight) => checkpoint.tensors.get(weight) ?? []);
+    const input = inputs.get(name);
+    if (input !== undefined && tensors.length > 0) roundings.set(name, await chooseRounding(input, tensors));
+  }
+  return roundings;
+}
