@@ -63,7 +63,7 @@ test("merge into shards, and into a GGUF", async () => {
   });
   expect(merge("--out", join(folder, "o2"), "--to", "onnx", "--dtype", "f16", "--restorable")).toMatchObject({
     status: 2,
-    stderr: expect.stringMatching(/--dtype f16 is no form of ONNX: choose f32, q8 or q4[^]*--restorable is for a folder or a GGUF/),
+    stderr: expect.stringMatching(/--dtype f16 is no form of ONNX: choose f32, q8 or q4[\s\S]*--restorable is for a folder or a GGUF/),
   });
 });
 
