@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -75,6 +75,7 @@ async function program(name: string, contents: string): Promise<string> {
 describe("the temporary file", () => {
   test.skipIf(process.platform === "win32")("has no name and no other reader", async () => {
     const folder = join(scratch, "empty");
+    await mkdir(folder);
     const path = await program(
       "nameless.mjs",
       `import { fstatSync, readdirSync } from "node:fs";
@@ -86,10 +87,9 @@ describe("the temporary file", () => {
     );
     const output = execFileSync(process.execPath, [path], { env: { ...process.env, TMPDIR: folder }, encoding: "utf8" });
     expect(JSON.parse(output)).toEqual({ nlink: 0, mode: 0o600, size: 5, names: [] });
-    expect((await stat(folder)).isDirectory()).toBe(true);
   });
 
-  test("in a folder that takes none is an error in words", async () => {
+  test("in a folder that takes none is an error in words, also where there is no such folder", async () => {
     const file = join(scratch, "file");
     await writeFile(file, "");
     const path = await program(
@@ -97,7 +97,9 @@ describe("the temporary file", () => {
       `import { openTemporaryFile } from "./src/data/node/temporary-file.ts";
       try { openTemporaryFile("the rows"); } catch ({ name, message }) { console.log(name, message); }`,
     );
-    const output = execFileSync(process.execPath, [path], { env: { ...process.env, TMPDIR: join(file, "below") }, encoding: "utf8" });
+    const said = (folder: string) => execFileSync(process.execPath, [path], { env: { ...process.env, TMPDIR: folder }, encoding: "utf8" });
+    expect(said(join(scratch, "mistyped"))).toMatch(/mistyped: the rows cannot be kept there .* \(ENOENT/);
+    const output = said(join(file, "below"));
     expect(output).toMatch(
       /^RunError .*below: the rows cannot be kept there for as long as the run lasts \(ENOTDIR.*name another folder with/,
     );

@@ -21,7 +21,7 @@ export interface TemporaryFile {
 export function openTemporaryFile(purpose: string): TemporaryFile {
   const folder = temporaryFolder();
   const descriptor = explained(folder, purpose, () => {
-    mkdirSync(folder, { recursive: true });
+    if (folder === lorikeetCacheFolder()) mkdirSync(folder, { recursive: true });
     const path = join(folder, `.lorikeet-${randomUUID()}.tmp`);
     const opened = openSync(path, "wx+", 0o600);
     unlinkSync(path);
