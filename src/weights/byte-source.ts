@@ -22,6 +22,26 @@ export function memorySource(name: string, bytes: Uint8Array): ByteSource {
   };
 }
 
+/** A stretch of a file. */
+export interface Stretch {
+  readonly source: ByteSource;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Stretches that are read at once: enough to keep a disk busy, far fewer than a process may have files open. */
+const READ_AT_ONCE = 64;
+
+/** The bytes of small stretches, in their order. */
+export async function readStretches(stretches: readonly Stretch[]): Promise<Uint8Array[]> {
+  const read: Uint8Array[] = [];
+  for (let from = 0; from < stretches.length; from += READ_AT_ONCE) {
+    const some = stretches.slice(from, from + READ_AT_ONCE);
+    read.push(...(await Promise.all(some.map(({ source, offset, length }) => source.read(offset, length)))));
+  }
+  return read;
+}
+
 /** Throws unless `offset .. offset + length` lies inside the source. */
 export function checkRange(source: { readonly name: string; readonly size: number }, offset: number, length: number): void {
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > source.size) {

@@ -8,6 +8,7 @@ import { rateSpans } from "../../../lora/learning-rates.js";
 import type { ModelGraph } from "../../../models/architecture.js";
 import { nodeEngine } from "../../../runtime/node/engine.js";
 import type { RunIdentity } from "../../../training/node/checkpoint-file.js";
+import { readStretches } from "../../../weights/byte-source.js";
 import type { TrainSettings } from "../../options.js";
 import { weightsOf } from "../applied-adapter.js";
 import { targetOf, trainingPrecision } from "../device.js";
@@ -129,9 +130,13 @@ const SAMPLE_BYTES = 256;
 /** The configuration, and of every tensor its name, type, shape and first bytes. */
 async function modelDigest({ config, checkpoint }: OpenedModel<ModelGraph>): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(config));
-  for (const { name, type, shape, source, offset, byteLength } of checkpoint.tensors.values()) {
-    hash.update(JSON.stringify([name, type, shape])).update(await source.read(offset, Math.min(byteLength, SAMPLE_BYTES)));
-  }
+  const tensors = [...checkpoint.tensors.values()];
+  const samples = await readStretches(
+    tensors.map(({ source, offset, byteLength }) => ({ source, offset, length: Math.min(byteLength, SAMPLE_BYTES) })),
+  );
+  tensors.forEach(({ name, type, shape }, index) => {
+    hash.update(JSON.stringify([name, type, shape])).update(samples[index] ?? "");
+  });
   return hash.digest("hex").slice(0, 16);
 }
 
