@@ -1,3 +1,4 @@
+import { parseJsonText } from "../files/parse-json.js";
 /** A value of a file with the line (from 1) on which it begins, or what is wrong there. */
 export type Located = { readonly line: number; readonly value: unknown } | { readonly line: number; readonly problem: string };
 
@@ -11,7 +12,7 @@ function reason(error: unknown): string {
 export function parseJsonLine(text: string, line: number): Located | undefined {
   if (text.trim() === "") return undefined;
   try {
-    return { line, value: JSON.parse(text) as unknown };
+    return { line, value: parseJsonText(text) };
   } catch (error) {
     const start = text.trim();
     const shown = start.length > 40 ? `${start.slice(0, 40)}…` : start;
@@ -26,7 +27,7 @@ export function parseJsonLine(text: string, line: number): Located | undefined {
 export function parseJsonList(text: string): readonly Located[] | { readonly problem: string } {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (error) {
     return { problem: `is not JSON: ${reason(error)}` };
   }

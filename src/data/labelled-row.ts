@@ -1,3 +1,4 @@
+import { parseJsonText } from "../files/parse-json.js";
 import type { RowSource } from "./row.js";
 
 /** A text, or a pair of texts, and what it is: a class by name, or a number. */
@@ -97,7 +98,7 @@ function listAt(fields: Fields, key: string, wanted: string): readonly unknown[]
   if (Array.isArray(value)) return value;
   if (value === undefined) return fail(`expected ${wanted}, found ${keysOf(fields)}`);
   try {
-    const parsed: unknown = typeof value === "string" ? JSON.parse(value) : undefined;
+    const parsed: unknown = typeof value === "string" ? parseJsonText(value) : undefined;
     if (Array.isArray(parsed)) return parsed;
   } catch {
     // said below

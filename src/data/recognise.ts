@@ -1,4 +1,5 @@
 import leven from "leven";
+import { parseJsonText } from "../files/parse-json.js";
 import type { Message } from "../text/tokenizer.js";
 import type { Row, RowForm, SourceRow } from "./row.js";
 
@@ -56,7 +57,7 @@ function contentOf(value: unknown, where: string, mayBeMissing: boolean): string
 function readToolCall(call: unknown): unknown {
   if (!isRecord(call) || !isRecord(call.function) || typeof call.function.arguments !== "string") return call;
   try {
-    const parsed: unknown = JSON.parse(call.function.arguments);
+    const parsed: unknown = parseJsonText(call.function.arguments);
     return isRecord(parsed) ? { ...call, function: { ...call.function, arguments: parsed } } : call;
   } catch {
     return call;
@@ -98,7 +99,7 @@ function readTemplateVariables(value: unknown): { templateVariables?: Fields } {
 
 function parseJson(text: string, key: string, kind = "a list"): unknown {
   try {
-    return JSON.parse(text);
+    return parseJsonText(text);
   } catch {
     return fail(`expected "${key}" to be ${kind} or the JSON text of one, found ${describe(text)}`);
   }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { InputError } from "../errors.js";
+import { parseJsonText } from "../files/parse-json.js";
 import type { Labelling } from "./adapter.js";
 
 // What the outputs of a head stand for is written beside the head, in the metadata of its file: PEFT's configuration has no field for it,
@@ -22,7 +23,7 @@ export function readLabelling(metadata: Readonly<Record<string, string>>, file: 
   const text = metadata[KEY];
   if (text === undefined) return undefined;
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(parseJsonText(text));
   } catch (cause) {
     throw new InputError(`${file}: what it says of its labels cannot be read. Train the adapter again.`, { cause });
   }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { InputError } from "../errors.js";
+import { parseJsonText } from "../files/parse-json.js";
 import { type AdapterConfig, type TaskType, taskTypes } from "./adapter.js";
 import { MAX_RANK } from "./spec.js";
 import { type Method, methods, variantOf } from "./variants/index.js";
@@ -131,7 +132,7 @@ function parseJson(text: string, file: string): Readonly<Record<string, unknown>
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (cause) {
     throw new InputError(`${file} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}. Save the adapter again.`, {
       cause,

@@ -36,7 +36,8 @@ const architectures: readonly Architecture[] = [
  * @throws InputError naming the architecture and those that are supported.
  */
 export function readModel(config: Readonly<Record<string, unknown>>): ModelGraph {
-  const modelType = String(config.model_type);
+  const { model_type: named } = config;
+  const modelType = typeof named === "string" ? named : (JSON.stringify(named) ?? "");
   const architecture = architectures.find(({ modelTypes }) => modelTypes.includes(modelType));
   if (architecture !== undefined) {
     requirePlainWeights(config);

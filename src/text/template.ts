@@ -1,5 +1,5 @@
 import { Template } from "@huggingface/jinja";
-import { InputError } from "../errors.js";
+import { InputError, reasonOf } from "../errors.js";
 import { constantGenerationPrompt } from "./generation-prompt.js";
 import { callStripFunctions, stripFunctions } from "./strip-methods.js";
 import type { Message, TextCodec } from "./tokenizer.js";
@@ -30,7 +30,9 @@ function compile(source: string): Compiled {
     compiled.set(source, made);
     return made;
   } catch (cause) {
-    throw new InputError(`The model's chat template is not a template that can be read: ${(cause as Error).message}`, { cause });
+    throw new InputError(`The model's chat template is not a template that can be read: ${reasonOf(cause, "a part of it has no end")}`, {
+      cause,
+    });
   }
 }
 
@@ -61,7 +63,7 @@ export function runTemplate(source: string, codec: TextCodec, messages: readonly
     });
   } catch (cause) {
     throw new InputError(
-      `The model's chat template refuses this conversation (${messages.map((m) => m.role).join(", ")}): ${(cause as Error).message}`,
+      `The model's chat template refuses this conversation (${messages.map((m) => m.role).join(", ")}): ${reasonOf(cause, "it uses a value that is not there, or calls itself without end")}`,
       {
         cause,
       },

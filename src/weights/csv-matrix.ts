@@ -3,6 +3,8 @@ import { EPSILON, type StoredMatrix } from "./matrix.js";
 
 /** Cells of a matrix that is read from text; a larger one belongs into a binary file. */
 const MAX_CELLS = 2 ** 26;
+/** Characters of a cell that a message shows. */
+const SHOWN = 80;
 
 /**
  * A matrix as text: a line for each row, numbers separated by commas, semicolons, tabs or spaces. A first line without any number is taken
@@ -30,7 +32,7 @@ export function parseCsvMatrix(text: string, name: string): StoredMatrix {
     for (const [column, cell] of cells.entries()) {
       const value = numberOf(cell);
       if (!Number.isFinite(value))
-        throw new InputError(`${name}:${line}: expected a number in column ${column + 1}, found ${JSON.stringify(cell)}.`);
+        throw new InputError(`${name}:${line}: expected a number in column ${column + 1}, found ${JSON.stringify(cell.slice(0, SHOWN))}.`);
       values[row * columns + column] = value;
     }
   }

@@ -1,4 +1,5 @@
 import { InputError } from "../errors.js";
+import { parseJsonText } from "../files/parse-json.js";
 import type { ByteSource } from "./byte-source.js";
 import { buildCheckpoint, type Checkpoint, elementCount, MAX_RANK, MAX_TENSORS, type StoredTensor } from "./checkpoint.js";
 import type { StoredType } from "./stored-types.js";
@@ -144,7 +145,7 @@ async function readHeaderJson(source: ByteSource): Promise<{ json: string; dataS
 function parseHeaderJson(file: string, json: string): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(json);
+    value = parseJsonText(json);
   } catch {
     throw damaged(file, "its header is not JSON");
   }

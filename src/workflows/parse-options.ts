@@ -89,7 +89,7 @@ function check<S extends Shape>(set: OptionSet<S, unknown, unknown>, record: unk
     throw new InputError(`The options of ${set.name} must be a record of names and values; found ${shown(record)}.`);
   }
   const given: Readonly<Record<string, unknown>> = Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
-  const where = (name: string) => source(name, name in set.shape ? infoOf(set.shape, name) : undefined);
+  const where = (name: string) => source(name, Object.hasOwn(set.shape, name) ? infoOf(set.shape, name) : undefined);
   const parsed = z.strictObject(set.shape).safeParse(given);
   const problems = parsed.success ? [] : problemsOf(set.shape, given, parsed.error.issues, where);
   problems.push(...set.rules(given, where));
@@ -117,7 +117,7 @@ function problemsOf(
     const detail = issue.code === "custom" ? ` (${issue.message})` : "";
     lines.set(
       name,
-      name in given
+      Object.hasOwn(given, name)
         ? `${where(name)}: expected ${info.expected}; found ${shown(given[name])}${detail}`
         : `${where(name)} is missing: expected ${info.expected}`,
     );
@@ -127,7 +127,7 @@ function problemsOf(
 
 /** The words for one option of a shape. */
 export function infoOf(shape: Shape, name: string): OptionInfo {
-  const declared = shape[name];
+  const declared = Object.hasOwn(shape, name) ? shape[name] : undefined;
   if (declared === undefined) throw new TypeError(`There is no option ${name}.`);
   return helpFor(declared);
 }

@@ -48,17 +48,30 @@ export async function findDataFiles(path: string, fetchDataSet?: FetchDataSet): 
     if (fetched !== undefined) return [fetched, ...more];
     throw readProblem(path, found);
   }
-  if (!found.isDirectory()) return [dataFile(path)];
+  if (!found.isDirectory()) return [regular(path, found)];
   const entries = await readdir(path, { withFileTypes: true }).catch((cause: unknown) => {
     throw readProblem(path, cause);
   });
   // A link counts by what it is named, as the Hub's cache is made of links.
-  const names = entries.filter((entry) => !entry.isDirectory() && isRowFile(entry.name)).map(({ name }) => name);
-  const [first, ...rest] = names.sort().map((name) => dataFile(join(path, name)));
+  const names = entries.filter((entry) => !entry.isDirectory() && isRowFile(entry.name)).map(({ name }) => join(path, name));
+  const [first, ...rest] = await Promise.all(names.sort().map(async (name) => regular(name, await statOf(name))));
   if (first !== undefined) return [first, ...rest];
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   const inside = folders.length === 0 ? "" : ` Folders in it are not searched: ${folders.sort().slice(0, 10).join(", ")}.`;
   throw new InputError(`${path}: is a folder without files of rows (${rowFiles.join(", ")}, each also with .gz).${inside}`);
+}
+
+const statOf = (path: string) =>
+  stat(path).catch((cause: unknown) => {
+    throw readProblem(path, cause);
+  });
+
+/** A file is read several times, which a pipe cannot be, and to its end, which a device may not have. */
+function regular(path: string, found: Stats): DataFile {
+  if (found.isFile()) return dataFile(path);
+  throw new InputError(
+    `${path}: expected a file, found a ${found.isDirectory() ? "folder" : "pipe or device"}. Give - to read standard input.`,
+  );
 }
 
 const isRowFile = (name: string) => !name.startsWith(".") && rowFiles.some((ending) => extensionOf(name) === ending);

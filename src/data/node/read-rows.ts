@@ -39,6 +39,9 @@ type Recognised<Row> = Omit<Row, "source"> | { readonly problem: string };
 /** Rows that are read in one go. */
 const ROWS_BETWEEN_PAUSES = 1000;
 
+/** Errors in a table after which the rest is not read. */
+const MAX_CSV_ERRORS = 1000;
+
 /** Bad rows are named, up to this many. */
 const namedProblems = 10;
 
@@ -81,6 +84,7 @@ function delimiterOf(heading: string): string {
 async function* csvRecords(file: DataFile): AsyncGenerator<Located> {
   const first = await firstLine(file);
   const skipped: Located[] = [];
+  let errors = 0;
   const parser = parse({
     bom: true,
     columns: (heading: string[]) => heading.map((name) => name.trim()),
@@ -89,6 +93,9 @@ async function* csvRecords(file: DataFile): AsyncGenerator<Located> {
     skip_empty_lines: true,
     skip_records_with_error: true,
     on_skip: (error: CsvError | undefined) => {
+      // Each quotation mark in a wrong place is an error that shows all of its cell: a long one could go on for ever.
+      if (++errors > MAX_CSV_ERRORS)
+        throw new InputError(`${file.name}: more than ${MAX_CSV_ERRORS} of its rows or quotation marks are not CSV. Is it another file?`);
       const line = Number(error?.lines ?? 0);
       skipped.push({
         line,

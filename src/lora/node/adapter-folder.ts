@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import { readRequiredText } from "../../files/node/read-text-file.js";
 import { explainWriteFailure, removeStaleTemporaries, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { exists } from "../../weights/node/exists.js";
 import { FileByteSource } from "../../weights/node/file-byte-source.js";
@@ -63,7 +64,7 @@ export async function readUnconvertedFolder(folder: string): Promise<Adapter> {
 async function readFolder(folder: string, anyStart: boolean): Promise<Adapter> {
   const configPath = await placeOf(folder, CONFIG);
   if (configPath === undefined) throw await notAnAdapter(folder);
-  const config = readPeftConfig(await readFile(configPath, "utf8"), configPath, anyStart);
+  const config = readPeftConfig(await readRequiredText(configPath), configPath, anyStart);
   const weightsPath = await placeOf(folder, WEIGHTS);
   if (weightsPath === undefined) return readTorchWeights(config, folder);
   const adapter = await readPeftTensors(config, await openSafetensorsFile(weightsPath), weightsPath);

@@ -1,6 +1,7 @@
-import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { copyFile, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError } from "../../errors.js";
+import { readRequiredText } from "../../files/node/read-text-file.js";
 import { companionFiles } from "../../hub/model-files.js";
 import { type Checkpoint, elementCount, type StoredTensor } from "../../weights/checkpoint.js";
 import { transposed } from "../../weights/kernels/transpose.js";
@@ -212,7 +213,7 @@ export function prevailingType(tensors: Iterable<StoredTensor>, type: FolderType
 
 async function writeCompanion(folder: string, companion: Companion, form: ConfigForm): Promise<void> {
   if (companion.name !== "config.json") return copyCompanion(folder, companion);
-  const text = "text" in companion ? companion.text : await readFile(companion.path, "utf8");
+  const text = "text" in companion ? companion.text : await readRequiredText(companion.path);
   await writeFileAtomic(join(folder, companion.name), configInForm(text, form));
 }
 

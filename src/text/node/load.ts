@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import { readTextFile } from "../../files/node/read-text-file.js";
+import { parseJsonText } from "../../files/parse-json.js";
 import { textCodecOf } from "../codec.js";
 import { inputTemplateOf } from "../model-input.js";
 import type { TextCodec, TextSettings } from "../tokenizer.js";
@@ -11,22 +12,12 @@ type Json = Readonly<Record<string, unknown>>;
 
 const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new InputError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
-  }
-}
-
 async function readJson(path: string): Promise<Json | undefined> {
-  const text = await readText(path);
+  const text = await readTextFile(path);
   if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (cause) {
     throw new InputError(`${path}: is not JSON: ${(cause as Error).message}`, { cause });
   }
@@ -77,10 +68,10 @@ async function readTokenizer(
   const at = (name: string) => ({ config, namedTokens, file: join(folder, name) });
   const whole = await readJson(join(folder, "tokenizer.json"));
   if (whole !== undefined) return { file: join(folder, "tokenizer.json"), json: whole };
-  const words = family === "bert" ? await readText(join(folder, "vocab.txt")) : undefined;
+  const words = family === "bert" ? await readTextFile(join(folder, "vocab.txt")) : undefined;
   if (words !== undefined) return { file: join(folder, "vocab.txt"), json: tokenizerOfVocabTxt(words, at("vocab.txt")) };
   if (family !== undefined && family !== "bert") {
-    const [vocab, merges] = [await readJson(join(folder, "vocab.json")), await readText(join(folder, "merges.txt"))];
+    const [vocab, merges] = [await readJson(join(folder, "vocab.json")), await readTextFile(join(folder, "merges.txt"))];
     if (vocab !== undefined && merges !== undefined) {
       return { file: join(folder, "vocab.json"), json: tokenizerOfMerges(vocab, merges, family, at("vocab.json")) };
     }
@@ -117,7 +108,7 @@ export async function readFolderText(folder: string): Promise<FolderText> {
   const family = tokenizerFamily(config.tokenizer_class, model?.model_type);
   const listed = await readNamedTokens(folder, family, config);
   const { file, json: whole } = await readTokenizer(folder, family, config, listed);
-  const jinja = await readText(join(folder, "chat_template.jinja"));
+  const jinja = await readTextFile(join(folder, "chat_template.jinja"));
   const templateJson = (await readJson(join(folder, "chat_template.json")))?.chat_template;
   const templates = jinja === undefined ? templatesOf(templateJson ?? config.chat_template, configPath) : { default: jinja };
 

@@ -28,11 +28,18 @@ export function trimEnd(text: string): string {
  * `@huggingface/tokenizers` translates them. @throws InputError where that is impossible.
  */
 export function patternOf(value: unknown, file: string): RegExp {
+  if (!isPattern(value))
+    throw new InputError(`${file}: expected a pattern of the form {"Regex"} or {"String"}, found ${JSON.stringify(value)}.`);
   try {
     const { pattern } = new SplitPreTokenizer({ type: "Split", pattern: value, behavior: "Isolated", invert: true });
     if (pattern !== null) return pattern;
+    throw new SyntaxError("it means nothing");
   } catch (cause) {
     throw new InputError(`${file}: its pattern ${JSON.stringify(value)} cannot be run here: ${(cause as Error).message}`, { cause });
   }
-  throw new InputError(`${file}: expected a pattern of the form {"Regex"} or {"String"}, found ${JSON.stringify(value)}.`);
 }
+
+const isPattern = (value: unknown): boolean => {
+  const { Regex: expression, String: text }: { Regex?: unknown; String?: unknown } = Object(value);
+  return typeof (expression ?? text) === "string";
+};

@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as z from "zod";
 import { InputError } from "../../errors.js";
+import { parseJsonText } from "../../files/parse-json.js";
 import { readStoredTensor } from "../../weights/checkpoint.js";
 import { FileByteSource } from "../../weights/node/file-byte-source.js";
 import { writeSafetensors } from "../../weights/node/write-safetensors.js";
@@ -94,7 +95,7 @@ function parseMetadata(path: string, text: string | undefined): z.infer<typeof m
   if (text === undefined) throw new InputError(`${wrong}: it says nothing about a run. Start again without --resume.`);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (cause) {
     throw new InputError(`${wrong}: its description is not JSON. Start again without --resume.`, { cause });
   }

@@ -1,4 +1,4 @@
-import { open, realpath } from "node:fs/promises";
+import { open, realpath, stat } from "node:fs/promises";
 import { InputError } from "../../errors.js";
 import { type ByteSource, checkRange } from "../byte-source.js";
 import { errorCode } from "./atomic-file.js";
@@ -28,14 +28,10 @@ export class FileByteSource implements ByteSource {
   static async open(path: string): Promise<FileByteSource> {
     try {
       const real = await realpath(path);
-      const handle = await open(real, "r");
-      try {
-        const stat = await handle.stat();
-        if (!stat.isFile()) throw new InputError(`${path} is not a file.`);
-        return new FileByteSource(path, real, stat.size, stat.mtimeMs);
-      } finally {
-        await handle.close();
-      }
+      const found = await stat(real);
+      if (!found.isFile()) throw new InputError(`${path} is not a file.`); // opening a pipe would wait for its writer
+      await (await open(real, "r")).close(); // it may be read
+      return new FileByteSource(path, real, found.size, found.mtimeMs);
     } catch (cause) {
       if (cause instanceof InputError) throw cause;
       if (errorCode(cause) === "ENOENT") throw new InputError(`${path} cannot be read: it does not exist.`, { cause });

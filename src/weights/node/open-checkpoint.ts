@@ -1,6 +1,7 @@
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import { readRequiredText } from "../../files/node/read-text-file.js";
+import { parseJsonText } from "../../files/parse-json.js";
 import type { ByteSource } from "../byte-source.js";
 import type { Checkpoint } from "../checkpoint.js";
 import { type GgufModel, type RawGguf, readGguf, readGgufParts } from "../gguf.js";
@@ -22,7 +23,7 @@ export async function openSafetensorsFolder(folder: string): Promise<Checkpoint>
       `${folder} has neither model.safetensors nor model.safetensors.index.json. Weights in another form (.bin, .pt) are not read.`,
     );
   }
-  const places = parseIndex(index, await readBounded(index));
+  const places = parseIndex(index, await readRequiredText(index, MAX_INDEX_BYTES));
   const sources: FileByteSource[] = [];
   for (const file of new Set(places.values())) sources.push(await FileByteSource.open(join(folder, file)));
   const checkpoint = await readSafetensors(sources);
@@ -66,7 +67,7 @@ function parseIndex(path: string, text: string): ReadonlyMap<string, string> {
   const bad = (what: string) => new InputError(`${path} ${what}. Fetch the model again.`);
   let index: unknown;
   try {
-    index = JSON.parse(text);
+    index = parseJsonText(text);
   } catch {
     throw bad("is not JSON");
   }
@@ -83,10 +84,4 @@ function parseIndex(path: string, text: string): ReadonlyMap<string, string> {
   if (places.size === 0) throw bad("lists no tensors");
   if (new Set(places.values()).size > MAX_SHARDS) throw bad(`lists more than ${MAX_SHARDS} files`);
   return places;
-}
-
-async function readBounded(path: string): Promise<string> {
-  const { size } = await stat(path);
-  if (size > MAX_INDEX_BYTES) throw new InputError(`${path} has ${size} bytes; an index of at most ${MAX_INDEX_BYTES} is read.`);
-  return await readFile(path, "utf8");
 }

@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import { readRequiredText } from "../../files/node/read-text-file.js";
+import { parseJsonText } from "../../files/parse-json.js";
 import { ggufParts } from "../../hub/gguf-parts.js";
 import { type ResolveOptions, resolveModel } from "../../hub/node/resolve-model.js";
 import type { LanguageModelGraph, ModelGraph } from "../../models/architecture.js";
@@ -80,14 +81,14 @@ async function readGgufModel(path: string): Promise<Read> {
 
 async function readFolderModel(path: string): Promise<Read> {
   const file = join(path, "config.json");
-  const config = parseConfig(file, await readFile(file, "utf8"));
+  const config = parseConfig(file, await readRequiredText(file));
   return { config, codec: await loadTextFromFolder(path), stored: await openSafetensorsFolder(path), ggufMetadata: undefined };
 }
 
 function parseConfig(file: string, text: string): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonText(text);
   } catch (cause) {
     throw new InputError(`${file} is not JSON. Fetch the model again.`, { cause });
   }

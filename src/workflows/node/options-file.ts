@@ -1,9 +1,11 @@
 import { readFileSync, statSync } from "node:fs";
-import { LineCounter, parseDocument } from "yaml";
-import { InputError } from "../../errors.js";
+import { LineCounter, type Document as Parsed, parseDocument } from "yaml";
+import { InputError, reasonOf } from "../../errors.js";
 
 /** A file of options is small; anything larger is some other file. */
 const mostBytes = 1 << 20;
+/** How often the parts that names stand for may be repeated in all. */
+const MAX_ALIASES = 100;
 
 /**
  * Reads a .yaml file of options.
@@ -15,9 +17,10 @@ export function readOptionsFile(path: string): Record<string, unknown> {
   const problem = document.errors[0];
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.pos[0]);
-    throw new InputError(`${path}:${line}:${col}: expected YAML; ${problem.message.split("\n")[0]}`);
+    const words = /call stack/.test(problem.message) ? "it is nested too deeply" : problem.message.split("\n")[0];
+    throw new InputError(`${path}:${line}:${col}: expected YAML; ${words}`);
   }
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  const value = plainValue(document, path);
   if (value === null || value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value)) {
     throw new InputError(
@@ -27,9 +30,24 @@ export function readOptionsFile(path: string): Record<string, unknown> {
   return { ...value };
 }
 
+/** Names that stand for other parts (`*name`) may stand for more than memory holds, or for what holds them. */
+function plainValue(parsed: Parsed, path: string): unknown {
+  try {
+    return parsed.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (cause) {
+    throw new InputError(
+      `${path}: expected plain options; ${reasonOf(cause, "it is nested too deeply, or names stand for more than they may")}`,
+      { cause },
+    );
+  }
+}
+
 function readText(path: string): string {
   try {
-    const { size } = statSync(path);
+    const found = statSync(path);
+    if (!found.isFile())
+      throw new InputError(`${path}: expected a file of options; found a ${found.isDirectory() ? "folder" : "device or pipe"}`);
+    const { size } = found;
     if (size > mostBytes) throw new InputError(`${path}: expected a small file of options; found ${size} bytes`);
     return readFileSync(path, "utf8");
   } catch (error) {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { InputError } from "../../errors.js";
+import { parseJsonText } from "../../files/parse-json.js";
 import type { Embedding, Pooling } from "../../training/embedding-program.js";
 
 // How a folder of sentence-transformers turns texts into vectors: modules.json lists what follows one another, each with a folder of its
@@ -73,7 +74,7 @@ async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | unde
   const text = await readFile(file, "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(parseJsonText(text));
   } catch (cause) {
     throw new InputError(`${file} is not what sentence-transformers writes. Fetch the model again.`, { cause });
   }

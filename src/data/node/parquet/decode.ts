@@ -1,7 +1,7 @@
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { InputError } from "../../../errors.js";
+import { InputError, reasonOf } from "../../../errors.js";
 import type { ByteSource } from "../../../weights/byte-source.js";
 import type { Located } from "../../json-lines.js";
 import { damaged, PARQUET_MAGIC } from "./damaged.js";
@@ -99,7 +99,7 @@ async function reading<T>(source: ByteSource, read: () => Promise<T>): Promise<T
     return await read();
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
-    throw damaged(source, cause instanceof Error ? cause.message : String(cause), cause);
+    throw damaged(source, reasonOf(cause, "its description does not fit its pages"), cause);
   }
 }
 

@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../../errors.js";
+import { readRequiredText } from "../../../files/node/read-text-file.js";
+import { parseJsonText } from "../../../files/parse-json.js";
 import type { Adapter } from "../../../lora/adapter.js";
 import { writeFileAtomic } from "../../../weights/node/atomic-file.js";
 import { exists } from "../../../weights/node/exists.js";
@@ -19,9 +20,10 @@ export const isMlxFolder = (folder: string): Promise<boolean> => exists(join(fol
 /** Reads an adapter's folder that mlx-lm saved; see `readMlxAdapter`. */
 export async function readMlxFolder(folder: string): Promise<Adapter> {
   const path = join(folder, CONFIG);
+  const text = await readRequiredText(path);
   let config: unknown;
   try {
-    config = JSON.parse(await readFile(path, "utf8"));
+    config = parseJsonText(text);
   } catch (cause) {
     throw new InputError(`${path} cannot be read as JSON; mlx-lm writes it beside ${MLX_WEIGHTS}. Fetch or save the adapter again.`, {
       cause,

@@ -1,0 +1,69 @@
+import { parseArgs } from "node:util";
+import { InputError } from "../../src/errors.js";
+import { type Finding, runCampaign, type Tally } from "./campaign.js";
+import { readers } from "./readers/index.js";
+import { createSandbox } from "./sandbox.js";
+import { createSubject } from "./subject-process.js";
+
+// `npm run fuzz -- [--reader NAME[,NAME]] [--inputs N] [--seed S] [--from K] [--keep DIR] [--json]`: reads real files with damage. Each must be
+// read, or refused in words, within bounds of memory and time, and nothing may be written outside of the output folder. The same seed
+// gives the same inputs; `--from K --inputs 1` repeats one. Ends with 1 where an input showed a fault.
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      reader: { type: "string", default: readers.map(({ name }) => name).join(",") },
+      inputs: { type: "string", default: "1000" },
+      seed: { type: "string", default: "1" },
+      from: { type: "string", default: "0" },
+      keep: { type: "string" },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const count = (name: "inputs" | "seed" | "from") => {
+    const number = Number(values[name]);
+    if (values[name].trim() === "" || !Number.isSafeInteger(number) || number < 0)
+      throw new InputError(`--${name}: expected a whole number from 0, found ${values[name]}.`);
+    return number;
+  };
+  const chosen = values.reader.split(",").map((name) => {
+    const reader = readers.find((one) => one.name === name);
+    if (reader === undefined)
+      throw new InputError(`--reader: there is no ${name}; there are ${readers.map((one) => one.name).join(", ")}.`);
+    return reader;
+  });
+  return { chosen, inputs: count("inputs"), seed: count("seed"), from: count("from"), keep: values.keep, json: values.json };
+}
+
+function describe({ reader, seeds, inputs, read, refused, findings }: Tally): string {
+  return `${reader.padEnd(20)} ${inputs} inputs of ${seeds} files: ${read} read, ${refused} refused, ${findings.length} faults`;
+}
+
+async function main(): Promise<number> {
+  const { chosen, json, ...options } = readArguments();
+  const sandbox = createSandbox();
+  const subject = createSubject(new URL("./subject.js", import.meta.url).pathname, sandbox);
+  const onFinding = ({ reader, input, what }: Finding) => console.error(`${reader} ${input}: ${what}\n`);
+  const tallies: Tally[] = [];
+  try {
+    for (const reader of chosen) {
+      const tally = await runCampaign(reader, subject, sandbox, { ...options, onFinding });
+      tallies.push(tally);
+      console.log(json ? JSON.stringify(tally) : describe(tally));
+    }
+  } finally {
+    subject.stop();
+    sandbox.remove();
+  }
+  return tallies.some(({ findings }) => findings.length > 0) ? 1 : 0;
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    console.error(error instanceof InputError ? `error: ${error.message}` : error);
+    process.exitCode = 2;
+  },
+);
