@@ -180,6 +180,19 @@ describe("a file of options", () => {
     expect(seen).toEqual({ ...required, rank: 4, minutes: 10, optimizer: "sgd" });
   });
 
+  test("keys that every object has are unknown keys like others", async () => {
+    for (const key of ["toString", "constructor", "__proto__"]) {
+      const { code, err } = await train(`model: m\ndata: d\nout: o\n${key}: 1\n`);
+      expect([code, err]).toEqual([2, expect.stringContaining(key)]);
+    }
+  });
+
+  test("parts that stand for more than memory holds, and very deep ones, are refused in words", async () => {
+    const more = Array.from({ length: 9 }, (_, n) => `x${n + 1}: &x${n + 1} [${`*x${n},`.repeat(9)}]\n`).join("");
+    expect((await train(`x0: &x0 [1,1]\n${more}`)).err).toMatch(/run\.yaml: expected plain options; .*names stand for more than they may/);
+    expect((await train(`model: ${"[".repeat(20_000)}`)).err).toMatch(/run\.yaml.*expected.*nested too deeply/);
+  });
+
   test("an unknown key is refused with the nearest name, and each problem says where", async () => {
     const { code, err } = await train("model: m\ndata: d\nout: o\nbatch-size: 4\nrnak: 8\nlr: fast\n", "--alpha", "0");
     expect(code).toBe(2);

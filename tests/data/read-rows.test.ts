@@ -247,6 +247,17 @@ describe("bad files: where, expected, found", () => {
     await expect(readRows(join(folder, "none.jsonl"))).rejects.toThrow(/none\.jsonl: no such file\./);
   });
 
+  test("a table of quotation marks ends after a thousand errors; a device has no end at all", async () => {
+    expect(await errorOf("quotes.csv", `prompt,completion\n${'a"'.repeat(5000)},b\n`)).toMatch(/^quotes\.csv: .*not CSV/);
+    await expect(readRows("/dev/zero")).rejects.toThrow(
+      /^\/dev\/zero: expected a file, found a pipe or device\. Give - to read standard input/,
+    );
+  });
+
+  test("rows that are nested without end", async () => {
+    expect(await errorOf("deep.jsonl", `{"text": ${"[".repeat(100_000)}`)).toMatch(/^deep\.jsonl.*nested more than 500 deep/s);
+  });
+
   test("pictures inside messages", async () => {
     const row = { messages: [{ role: "user", content: [{ type: "image_url", image_url: "x" }] }] };
     expect(await errorOf("j.jsonl", JSON.stringify(row))).toMatch(/"messages"\[0\]: expected parts of type "text", found "image_url"/);
