@@ -61,8 +61,8 @@ describe("the reverse sweep", () => {
     expect(printGraph(graph)).toMatchInlineSnapshot(`
       "%15: float32[3*n] = Mul(input:c, constant14) {}
       %16: float32[n, 3] = Reshape(%15) {"to":["n",3]}
-      %17: float32[n, 2] = MatrixProduct(%16, input:b, _) {"scale":1,"transposeA":false}
-      %19: float32[n, 2] = MatrixProduct(%16, input:a, %17) {"scale":1,"transposeA":false}
+      %17: float32[n, 2] = MatrixProduct(%16, input:b, _) {"scale":1,"transposeA":false,"transposeB":false}
+      %19: float32[n, 2] = MatrixProduct(%16, input:a, %17) {"scale":1,"transposeA":false,"transposeB":false}
       %20: float32[2] = SumTo(%19) {"to":[2]}
       return gradient = %20"
     `);
