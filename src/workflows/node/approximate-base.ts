@@ -12,13 +12,13 @@ import type { StoredTensor } from "../../weights/checkpoint.js";
 import { halfStep } from "../../weights/half-step.js";
 import type { UnmergeResult } from "../api.js";
 import { companionsOf } from "./companions.js";
-import type { DescribedModel } from "./described-model.js";
+import type { DescribedWeights } from "./described-model.js";
 import { fileSizes } from "./file-sizes.js";
 import type { WorkerContext } from "./worker/context.js";
 
 interface Approximation {
   /** The merged model. */
-  readonly described: DescribedModel<ModelGraph>;
+  readonly described: DescribedWeights<ModelGraph>;
   readonly adapter: Adapter;
   readonly out: string;
   /** What the person called the merged model. */
@@ -77,7 +77,7 @@ async function negated({ config }: Adapter, layer: AdapterLayer): Promise<Adapte
 
 /** The half steps of the merged weights and of those that are written, largest over all layers. */
 async function largestDistance(
-  { checkpoint }: Pick<DescribedModel<ModelGraph>, "checkpoint">,
+  { checkpoint }: Pick<DescribedWeights<ModelGraph>, "checkpoint">,
   changes: readonly AdapterLayer[],
   signal: AbortSignal,
 ): Promise<NonNullable<UnmergeResult["approximate"]>> {

@@ -6,7 +6,7 @@ import { RECORD } from "../../lora/restoring/record.js";
 import { tiedPlaces } from "../../lora/whole-tensors.js";
 import { readModel } from "../../models/index.js";
 import type { MergeWork } from "./merge-work.js";
-import { describeModelAs } from "./open-model.js";
+import { describeWeights } from "./open-model.js";
 
 /** Where the record of the base of a merged model lies: in its folder, or beside a GGUF that has none of its own. */
 export function recordFolder(merged: string): string {
@@ -27,7 +27,7 @@ export async function recordBase(
   await mkdir(folder, { recursive: true });
   return await writeBaseRecord(folder, {
     base: { name: resolve(name) === path ? basename(path) : name, path, checkpoint, kind: ggufMetadata === undefined ? "folder" : "gguf" },
-    merged: (await describeModelAs(readModel, merged, { signal })).checkpoint,
+    merged: (await describeWeights(readModel, merged, { signal })).checkpoint,
     table: tiedPlaces(model)[0],
     adapter,
     adapterName: basename(resolve(settings.adapter)), // a merged folder is given away: it names no path of this machine

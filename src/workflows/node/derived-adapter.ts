@@ -9,9 +9,9 @@ import { readModel } from "../../models/index.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import type { DerivedAdapter, Progress } from "../api.js";
 import { weightsOf } from "./applied-adapter.js";
-import type { DescribedModel } from "./described-model.js";
+import type { DescribedWeights } from "./described-model.js";
 import { fileSizes } from "./file-sizes.js";
-import { describeModelAs } from "./open-model.js";
+import { describeWeights } from "./open-model.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
 // What combine, resize, convert and extract have in common: a new adapter in a new folder, made layer by layer.
@@ -42,8 +42,8 @@ export async function describeTheirs(
   model: string | undefined,
   { signal, emit }: WorkerContext,
   onNotice: (note: string) => void,
-): Promise<DescribedModel<ReturnType<typeof readModel>> | undefined> {
-  return model === undefined ? undefined : await describeModelAs(readModel, model, { signal, onProgress: emit, onNotice });
+): Promise<DescribedWeights<ReturnType<typeof readModel>> | undefined> {
+  return model === undefined ? undefined : await describeWeights(readModel, model, { signal, onProgress: emit, onNotice });
 }
 
 /** How a model's weights are read for an adapter that fits it; undefined without a model. */

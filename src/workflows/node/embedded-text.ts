@@ -7,7 +7,7 @@ import type { TextCodec } from "../../text/tokenizer.js";
 import type { Embedding } from "../../training/embedding-program.js";
 import { embeddingPairs, type Pooling } from "../../training/objectives/embedding-pairs.js";
 import type { Objective } from "../../training/objectives/objective.js";
-import { type DescribedModel, describeModelAs, type OpenOptions } from "./open-model.js";
+import { type DescribedModel, type DescribedWeights, describeWeights, type OpenOptions, withText } from "./open-model.js";
 import { readSentenceFiles } from "./sentence-files.js";
 
 /** A model that turns texts into vectors, and how its folder says that it does. */
@@ -19,7 +19,15 @@ export interface DescribedEmbedding {
 
 /** Reads all of a model that embeds but its weights. */
 export async function describeEmbedding(name: string, options: OpenOptions): Promise<DescribedEmbedding> {
-  const described = await describeModelAs(embeddingModel, name, options);
+  const { described, embedding } = await describeEmbeddingWeights(name, options);
+  return { described: await withText(described), embedding };
+}
+
+async function describeEmbeddingWeights(
+  name: string,
+  options: OpenOptions,
+): Promise<Pick<DescribedEmbedding, "embedding"> & { readonly described: DescribedWeights<ModelGraph> }> {
+  const described = await describeWeights(embeddingModel, name, options);
   if (described.ggufMetadata !== undefined) throw new InputError(`${name}: sentences are embedded by models in a folder, not by a GGUF.`);
   const { maxLength, ...embedding } = await readSentenceFiles(described.path);
   const { model } = described;
@@ -32,7 +40,16 @@ export async function describeEmbeddingTask(
   name: string,
   options: OpenOptions,
 ): Promise<DescribedModel<ModelGraph> & { readonly objective: Objective }> {
-  const { described, embedding } = await describeEmbedding(name, options);
+  const { objective, ...described } = await describeEmbeddingTaskWeights(name, options);
+  return { ...(await withText(described)), objective };
+}
+
+/** The same where no text is read. */
+export async function describeEmbeddingTaskWeights(
+  name: string,
+  options: OpenOptions,
+): Promise<DescribedWeights<ModelGraph> & { readonly objective: Objective }> {
+  const { described, embedding } = await describeEmbeddingWeights(name, options);
   return { ...described, objective: embeddingPairs(embedding.pooling) };
 }
 

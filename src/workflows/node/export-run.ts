@@ -10,6 +10,7 @@ import { modelfile } from "../../interchange/ollama.js";
 import type { Adapter } from "../../lora/adapter.js";
 import { checkFit } from "../../lora/fit.js";
 import { adaptableGroups } from "../../lora/tables.js";
+import { readLanguageModel } from "../../models/index.js";
 import { writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { writeFolderAtomic } from "../../weights/node/atomic-folder.js";
 import { exists } from "../../weights/node/exists.js";
@@ -17,7 +18,7 @@ import type { ExportResult } from "../api.js";
 import { type ExportSettings, exportSet, inCode, parseOptions } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
 import { fileSizes, type WrittenFiles } from "./file-sizes.js";
-import { type DescribedModel, describeModel } from "./open-model.js";
+import { type DescribedWeights, describeWeights, withText } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The adapter's name in a folder. */
@@ -28,7 +29,7 @@ export async function runExport(options: unknown, { signal, emit }: WorkerContex
   const { model, adapter: directory, to, out } = parseOptions(exportSet, options, inCode);
   const place = await findAdapter(directory);
   const notes: string[] = [];
-  const described = await describeModel(model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
+  const described = await describeWeights(readLanguageModel, model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const adapter = await readPlacedAdapter(place, described.model);
   checkFit(adapter, adaptableGroups(described.model).flat(), model, { model: described.model });
   signal.throwIfAborted();
@@ -38,7 +39,7 @@ export async function runExport(options: unknown, { signal, emit }: WorkerContex
 
 interface Writing {
   readonly adapter: Adapter;
-  readonly described: DescribedModel;
+  readonly described: DescribedWeights;
   /** Its name, as it was given. */
   readonly model: string;
   readonly out: string;
@@ -63,7 +64,8 @@ async function writeFile(out: string, { entries, tensors }: GgufAdapter): Promis
   return { out, ...(await fileSizes(dirname(out), [basename(out)])) };
 }
 
-async function writeFolder(folder: string, { entries, tensors }: GgufAdapter, { path, codec }: DescribedModel): Promise<WrittenFiles> {
+async function writeFolder(folder: string, { entries, tensors }: GgufAdapter, described: DescribedWeights): Promise<WrittenFiles> {
+  const { path, codec } = await withText(described);
   const out = await writeFolderAtomic(folder, "the adapter", async (unfinished) => {
     await writeGguf(join(unfinished, ADAPTER), entries, tensors);
     const stops = codec.endOfTurnIds.map((id) => codec.decode([id]));

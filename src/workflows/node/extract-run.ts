@@ -7,12 +7,12 @@ import { readModel } from "../../models/index.js";
 import type { ExtractResult } from "../api.js";
 import { extractSet, inCode, parseOptions } from "../options.js";
 import { pausing, totalError, writeDerived } from "./derived-adapter.js";
-import type { DescribedModel } from "./described-model.js";
-import { describeModelAs } from "./open-model.js";
+import type { DescribedWeights } from "./described-model.js";
+import { describeWeights } from "./open-model.js";
 import { rankChoice } from "./resize-run.js";
 import type { WorkerContext } from "./worker/context.js";
 
-type Described = DescribedModel<ReturnType<typeof readModel>>;
+type Described = DescribedWeights<ReturnType<typeof readModel>>;
 
 /** As many names as a note lists. */
 const LISTED = 5;
@@ -22,7 +22,7 @@ export async function runExtract(options: unknown, context: WorkerContext): Prom
   const { base: baseName, tuned: tunedName, out, ...wanted } = parseOptions(extractSet, options, inCode);
   const notes: string[] = [];
   const open = (name: string) =>
-    describeModelAs(readModel, name, { signal: context.signal, onProgress: context.emit, onNotice: (note) => notes.push(note) });
+    describeWeights(readModel, name, { signal: context.signal, onProgress: context.emit, onNotice: (note) => notes.push(note) });
   const [base, tuned] = [await open(baseName), await open(tunedName)];
   checkSame(base, tuned);
   const linear = base.model.linearGroups.flat();

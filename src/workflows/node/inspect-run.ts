@@ -10,7 +10,7 @@ import type { InspectResult, Progress } from "../api.js";
 import { inCode, inspectSet, parseOptions } from "../options.js";
 import { findAdapter, placedBytes, readPlacedAdapter } from "./adapter-place.js";
 import { weightsOf } from "./applied-adapter.js";
-import { type DescribedModel, describeModelAs } from "./open-model.js";
+import { type DescribedWeights, describeWeights } from "./open-model.js";
 import { breathe, type WorkerContext } from "./worker/context.js";
 
 /** The work of `inspect`, in its worker: the singular values of a large adapter take seconds. */
@@ -19,7 +19,7 @@ export async function runInspect(options: unknown, { signal, emit }: WorkerConte
   const directory = await findAdapter(settings.directory);
   const notices: string[] = [];
   const opening = { signal, onProgress: emit, onNotice: (notice: string) => notices.push(notice) };
-  const described = settings.model === undefined ? undefined : await describeModelAs(readModel, settings.model, opening);
+  const described = settings.model === undefined ? undefined : await describeWeights(readModel, settings.model, opening);
   const adapter = await readAdapter(directory, described);
   const otherDirectory = settings.with === undefined ? undefined : await findAdapter(settings.with);
   const other = otherDirectory === undefined ? undefined : await readPlacedAdapter(otherDirectory, described?.model);
@@ -45,7 +45,7 @@ export async function runInspect(options: unknown, { signal, emit }: WorkerConte
 }
 
 /** Heads that were trained beside the adapter are not looked at, and so need not fit. */
-async function readAdapter(directory: string, described: DescribedModel<ModelGraph> | undefined): Promise<Adapter> {
+async function readAdapter(directory: string, described: DescribedWeights<ModelGraph> | undefined): Promise<Adapter> {
   const { trained: _, ...adapter } = await readPlacedAdapter(directory, described?.model);
   if (described !== undefined) checkFit(adapter, adaptableGroups(described.model).flat(), described.name);
   return adapter;

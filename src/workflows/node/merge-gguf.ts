@@ -22,12 +22,12 @@ import { openRawGguf } from "../../weights/node/open-checkpoint.js";
 import { MODEL_FILE, recordBase, recordFolder } from "./base-record.js";
 import { fileSizes, filesOf } from "./file-sizes.js";
 import { type MergedFiles, type MergeWork, weightTypes } from "./merge-work.js";
+import { withText } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** Writes a merged model as a GGUF: a file, or a folder with a Modelfile for Ollama. */
 export async function mergeToGguf(work: MergeWork): Promise<MergedFiles> {
   const { described, adapter, settings, context, meter } = work;
-  const { codec } = described;
   const { checkpoint, untied } = trainedCheckpoint(described.checkpoint, described.model, adapter);
   const config = untied ? { ...described.config, tie_word_embeddings: false } : described.config;
   const model = untied ? readModel(config) : described.model;
@@ -50,6 +50,7 @@ export async function mergeToGguf(work: MergeWork): Promise<MergedFiles> {
   let recordBytes = 0;
   const folder = await writeFolderAtomic(settings.out, "the merged model", async (unfinished) => {
     await write(join(unfinished, MODEL_FILE), file);
+    const { codec } = await withText(described);
     const stops = codec.endOfTurnIds.map((id) => codec.decode([id]));
     await writeFileAtomic(join(unfinished, "Modelfile"), modelfile({ from: `./${MODEL_FILE}`, stops }));
     const model = join(unfinished, MODEL_FILE);

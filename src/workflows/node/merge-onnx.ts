@@ -14,11 +14,12 @@ import { fileSizes, type WrittenFiles } from "./file-sizes.js";
 import type { MergeWork } from "./merge-work.js";
 import { compileWithWeights, measuredInputs } from "./model-weights.js";
 import { onnxCompanions } from "./onnx-companions.js";
+import { withText } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** Writes a merged model as a folder for `@huggingface/transformers`. */
-export async function mergeToOnnx({ described, adapter, settings, context, meter }: MergeWork): Promise<WrittenFiles> {
-  const { model, config, name } = described;
+export async function mergeToOnnx({ described: weights, adapter, settings, context, meter }: MergeWork): Promise<WrittenFiles> {
+  const { model, config, name } = weights;
   const type = (settings.dtype ?? "q8") as OnnxWeightType;
   if (!isLanguageModel(model)) {
     throw new InputError(
@@ -26,6 +27,7 @@ export async function mergeToOnnx({ described, adapter, settings, context, meter
     );
   }
   checkFit(adapter, adaptableGroups(model).flat(), name, { model });
+  const described = await withText({ ...weights, model });
   const { checkpoint, untied } = trainedCheckpoint(described.checkpoint, model, adapter);
   const merged = untied ? readLanguageModel({ ...config, tie_word_embeddings: false }) : model;
   const out = await writeOnnxFolder({
@@ -33,7 +35,7 @@ export async function mergeToOnnx({ described, adapter, settings, context, meter
     checkpoint,
     adapter,
     meter,
-    roundings: type === "q8" ? await inputRoundings({ ...described, model }, context) : undefined,
+    roundings: type === "q8" ? await inputRoundings(described, context) : undefined,
     untied,
     config,
     type,

@@ -13,7 +13,7 @@ import { fileSizes, filesOf } from "./file-sizes.js";
 import { mergeToGguf } from "./merge-gguf.js";
 import { mergeToOnnx } from "./merge-onnx.js";
 import { type MergedFiles, type MergeWork, weightTypes } from "./merge-work.js";
-import { describeModelAs } from "./open-model.js";
+import { describeWeights } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `merge`, in its worker. */
@@ -23,7 +23,7 @@ export async function runMerge(options: unknown, context: WorkerContext): Promis
   const place = await findAdapter(directory);
   const notes: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (note: string) => notes.push(note) };
-  const described = await describeModelAs(readModel, model, opening);
+  const described = await describeWeights(readModel, model, opening);
   const adapter = await readPlacedAdapter(place, described.model);
   const places = placesOf(described.model);
   if (adapter.trained?.some(({ name }) => !places.has(name) && !holdsTokens(name))) {

@@ -4,13 +4,13 @@ import type { RoundingMeter } from "../../lora/merge-rounding.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import type { MergeResult } from "../api.js";
 import type { MergeSettings } from "../options.js";
-import type { DescribedModel } from "./described-model.js";
+import type { DescribedWeights } from "./described-model.js";
 import type { WrittenFiles } from "./file-sizes.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** What is merged. */
 export interface MergeWork {
-  readonly described: DescribedModel<ModelGraph>;
+  readonly described: DescribedWeights<ModelGraph>;
   readonly adapter: Adapter;
   readonly settings: MergeSettings;
   readonly context: WorkerContext;

@@ -14,10 +14,10 @@ import { withinTable } from "../../text/within-table.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import { openGguf, openSafetensorsFolder } from "../../weights/node/open-checkpoint.js";
 import type { Precision } from "../options.js";
-import type { DescribedModel, OpenOptions } from "./described-model.js";
+import type { DescribedModel, DescribedWeights, OpenOptions } from "./described-model.js";
 import { compileWithWeights, type Device } from "./model-weights.js";
 
-export type { DescribedModel, OpenOptions } from "./described-model.js";
+export type { DescribedModel, DescribedWeights, OpenOptions } from "./described-model.js";
 
 /** A model whose weights the engine can map. */
 export interface OpenedModel<Model extends ModelGraph = LanguageModelGraph> extends DescribedModel<Model> {
@@ -34,18 +34,33 @@ export async function describeModel(name: string, options: OpenOptions = {}): Pr
 export async function describeModelAs<Model extends ModelGraph>(
   read: (config: Readonly<Record<string, unknown>>) => Model,
   name: string,
-  { signal, onProgress, onNotice }: OpenOptions = {},
+  options: OpenOptions = {},
 ): Promise<DescribedModel<Model>> {
+  return withText(await describeWeights(read, name, options));
+}
+
+/** The same for what reads no text: it needs no tokenizer. */
+export async function describeWeights<Model extends ModelGraph>(
+  read: (config: Readonly<Record<string, unknown>>) => Model,
+  name: string,
+  { signal, onProgress, onNotice }: OpenOptions = {},
+): Promise<DescribedWeights<Model>> {
   const files = await resolveModel(name, resolveOptions({ signal, onProgress, onNotice }));
   const readFiles = files.kind === "gguf" ? readGgufModel : readFolderModel;
-  const { config, codec, stored, ggufMetadata } = await readFiles(files.path);
+  const { config, stored, ggufMetadata } = await readFiles(files.path);
   const model = read(config);
   const checkpoint = files.kind === "gguf" ? stored : modelCheckpoint(stored, model);
   checkWeights(name, model, checkpoint);
   const unread = unreadWeights(model, checkpoint);
   if (unread.length > 0) onNotice?.(unreadNote(name, unread));
-  const bounded = withinTable(codec, model.dimensions.vocabulary, name);
-  return { name, path: files.path, config, model, codec: bounded, checkpoint, ggufMetadata, parameters: countParameters(model) };
+  return { name, path: files.path, config, model, checkpoint, ggufMetadata, parameters: countParameters(model) };
+}
+
+/** Adds how a model reads and writes text. */
+export async function withText<Model extends ModelGraph>(described: DescribedWeights<Model>): Promise<DescribedModel<Model>> {
+  const { name, path, model, ggufMetadata } = described;
+  const codec = ggufMetadata === undefined ? await loadTextFromFolder(path) : textFromGguf(ggufMetadata, path);
+  return { ...described, codec: withinTable(codec, model.dimensions.vocabulary, name) };
 }
 
 /** What finding and downloading a model is told of its surroundings. */
@@ -72,17 +87,17 @@ export async function mapModel<Model extends ModelGraph>(
   return { ...described, precision: device.precision ?? "fp32", compile: await compileWithWeights(described, device, options) };
 }
 
-type Read = Pick<DescribedModel, "config" | "codec" | "ggufMetadata"> & { readonly stored: Checkpoint };
+type Read = Pick<DescribedWeights, "config" | "ggufMetadata"> & { readonly stored: Checkpoint };
 
 async function readGgufModel(path: string): Promise<Read> {
   const { config, metadata, checkpoint } = await openGguf(...ggufParts(path));
-  return { config, codec: textFromGguf(metadata, path), stored: checkpoint, ggufMetadata: metadata };
+  return { config, stored: checkpoint, ggufMetadata: metadata };
 }
 
 async function readFolderModel(path: string): Promise<Read> {
   const file = join(path, "config.json");
   const config = parseConfig(file, await readRequiredText(file));
-  return { config, codec: await loadTextFromFolder(path), stored: await openSafetensorsFolder(path), ggufMetadata: undefined };
+  return { config, stored: await openSafetensorsFolder(path), ggufMetadata: undefined };
 }
 
 function parseConfig(file: string, text: string): Readonly<Record<string, unknown>> {

@@ -1,15 +1,15 @@
 import type { Target } from "../../graph/op.js";
 import { type AdapterLayout, sizeOf } from "../../lora/layout.js";
-import { readModel } from "../../models/index.js";
+import type { ModelGraph } from "../../models/architecture.js";
+import { readLanguageModel, readModel } from "../../models/index.js";
 import { labelledModel } from "../../models/labelled-model.js";
 import type { PlanResult } from "../api.js";
 import { inCode, type PlanSettings, type Precision, parseOptions, planSet } from "../options.js";
-import type { DescribedModel } from "./described-model.js";
 import { targetOf, trainingPrecision } from "./device.js";
-import { describeEmbeddingTask } from "./embedded-text.js";
+import { describeEmbeddingTaskWeights } from "./embedded-text.js";
 import { bestProductSpeed, int8Support } from "./int8-support.js";
 import { graphTask, isLabelTask, labelObjective } from "./label-head.js";
-import { describeModel, describeModelAs, type OpenOptions } from "./open-model.js";
+import { type DescribedWeights, describeWeights, type OpenOptions, withText } from "./open-model.js";
 import { batchCosts, planBatches, type RunBatches } from "./plan-batches.js";
 import { measureProductSpeed } from "./product-speed.js";
 import { checkpointingOf, memoryChanges, memoryOf } from "./run-memory.js";
@@ -64,25 +64,28 @@ const ASSUMED_LABELS = 2;
 
 /** The model, and with data the task: what would be trained. */
 async function planned(settings: PlanSettings, opening: OpenOptions) {
-  const productFor = ({ codec }: Pick<DescribedModel, "codec">) =>
-    productOf(settings, { tokens: trainedTokens(settings.trainableTokens, codec) });
+  const { trainableTokens } = settings;
+  const productFor = async (described: DescribedWeights<ModelGraph>) =>
+    productOf(settings, { tokens: trainableTokens && trainedTokens(trainableTokens, (await withText(described)).codec) });
   if (settings.data === undefined && isLabelTask(settings.task)) {
     const task = graphTask(settings.task);
-    const described = await describeModelAs((config) => labelledModel(readModel(config), task), settings.model, opening);
+    const described = await describeWeights((config) => labelledModel(readModel(config), task), settings.model, opening);
     const objective = labelObjective(settings.task, described.model.classificationHead(task, ASSUMED_LABELS));
     return {
       described: { ...described, objective },
       task: undefined,
-      layout: productFor(described).layout(described.model, objective.parameters),
+      layout: (await productFor(described)).layout(described.model, objective.parameters),
     };
   }
   if (settings.data === undefined) {
     const described =
-      settings.task === "embedding" ? await describeEmbeddingTask(settings.model, opening) : await describeModel(settings.model, opening);
-    return { described, task: undefined, layout: productFor(described).layout(described.model, []) };
+      settings.task === "embedding"
+        ? await describeEmbeddingTaskWeights(settings.model, opening)
+        : await describeWeights(readLanguageModel, settings.model, opening);
+    return { described, task: undefined, layout: (await productFor(described)).layout(described.model, []) };
   }
   const { described, task } = await readTask({ ...settings, data: settings.data }, opening);
-  const layout = productFor(described).layout(learnedModel(task.learned), task.learned.objective?.parameters ?? []);
+  const layout = (await productFor(described)).layout(learnedModel(task.learned), task.learned.objective?.parameters ?? []);
   return { described: { ...described, ...task.learned }, task, layout };
 }
 

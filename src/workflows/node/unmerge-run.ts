@@ -14,7 +14,7 @@ import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
 import { approximateBase } from "./approximate-base.js";
 import { MODEL_FILE, recordFolder } from "./base-record.js";
 import { fileSizes } from "./file-sizes.js";
-import { describeModelAs } from "./open-model.js";
+import { describeWeights } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
 
 /** The work of `unmerge`, in its worker. */
@@ -27,7 +27,7 @@ export async function runUnmerge(options: unknown, context: WorkerContext): Prom
   if (open === undefined && !approximate) throw noRecord(merged, recordFolder(place));
   if (open !== undefined && approximate) notes.push(`${recordFolder(place)} restores the base exactly: --approximate was not needed.`);
   const found = await findAdapter(directory);
-  const described = await describeModelAs(readModel, place, { signal, onNotice: (note) => notes.push(note) });
+  const described = await describeWeights(readModel, place, { signal, onNotice: (note) => notes.push(note) });
   const adapter = await readPlacedAdapter(found, described.model);
   if (open === undefined) return await approximateBase({ described, adapter, out, name: merged, context, notes });
   await checkRestorable(open, described.checkpoint, adapter, { name: merged, adapterName: directory, signal });
