@@ -38,7 +38,7 @@ describe("what is a fault", () => {
     let asked = 0;
     const subject = {
       ask: async () => {
-        if (asked++ === 0) return { outcome: "read", grown: 0, polluted: [] } as const; // the whole file
+        if (asked++ === 0) return { outcome: "read", grown: 0, seconds: 0, polluted: [] } as const; // the whole file
         act(sandbox);
         return ending;
       },
@@ -48,7 +48,7 @@ describe("what is a fault", () => {
     await runCampaign(reader, subject, sandbox, { seed: 1, inputs: 1, from: 0, keep: undefined, onFinding: (one) => found.push(one) });
     return found.map(({ what }) => what);
   }
-  const read: Ending = { outcome: "read", grown: 0, polluted: [] };
+  const read: Ending = { outcome: "read", grown: 0, seconds: 0, polluted: [] };
 
   test("not: to be read, or to be refused in words", async () => {
     expect(await findingsOf(read)).toEqual([]);

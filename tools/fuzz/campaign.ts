@@ -29,6 +29,9 @@ export interface Tally {
   readonly inputs: number;
   readonly read: number;
   readonly refused: number;
+  /** Of the input that took most: bytes by which the process grew, and processor time in seconds. */
+  readonly mostGrown: number;
+  readonly longest: number;
   readonly findings: readonly Finding[];
 }
 
@@ -48,7 +51,7 @@ export async function runCampaign(reader: Reader, subject: Subject, sandbox: San
   const all = await reader.seeds();
   const seeds: Seed[] = [];
   const findings: Finding[] = [];
-  const count = { read: 0, refused: 0 };
+  const count = { read: 0, refused: 0, mostGrown: 0, longest: 0 };
   const report = (input: string, what: string) => {
     findings.push({ reader: reader.name, input, what });
     onFinding({ reader: reader.name, input, what });
@@ -56,6 +59,10 @@ export async function runCampaign(reader: Reader, subject: Subject, sandbox: San
   const perform = async (input: Input, name: string): Promise<Ending["outcome"]> => {
     sandbox.lay(input);
     const ending = await subject.ask({ reader: reader.name, folder: sandbox.input, out: sandbox.out });
+    if ("grown" in ending) {
+      count.mostGrown = Math.max(count.mostGrown, ending.grown);
+      count.longest = Math.max(count.longest, ending.seconds);
+    }
     const problems = [...problemsOf(ending), ...sandbox.changes()];
     if (problems.length > 0) report(name, problems.join("\n"));
     if (problems.length > 0 && keep !== undefined)

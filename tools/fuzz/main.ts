@@ -35,8 +35,9 @@ function readArguments() {
   return { chosen, inputs: count("inputs"), seed: count("seed"), from: count("from"), keep: values.keep, json: values.json };
 }
 
-function describe({ reader, seeds, inputs, read, refused, findings }: Tally): string {
-  return `${reader.padEnd(20)} ${inputs} inputs of ${seeds} files: ${read} read, ${refused} refused, ${findings.length} faults`;
+function describe({ reader, seeds, inputs, read, refused, mostGrown, longest, findings }: Tally): string {
+  const counts = `${inputs} inputs of ${seeds} files: ${read} read, ${refused} refused, ${findings.length} faults`;
+  return `${reader.padEnd(20)} ${counts}; at most ${Math.round(mostGrown / 2 ** 20)} MiB more and ${longest.toFixed(1)} s of processor time`;
 }
 
 async function main(): Promise<number> {

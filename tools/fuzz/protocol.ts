@@ -13,6 +13,8 @@ export interface Answer {
   readonly words?: string;
   /** By how many bytes the process grew beyond what it had before. */
   readonly grown: number;
+  /** Processor time of all its threads, seconds. */
+  readonly seconds: number;
   /** Names that every object has since. */
   readonly polluted: readonly string[];
 }

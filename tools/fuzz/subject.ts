@@ -10,15 +10,17 @@ async function read({ reader: name, folder, out }: Task): Promise<Answer> {
   const reader = readers.find((each) => each.name === name);
   if (reader === undefined) throw new Error(`There is no reader ${name}.`);
   const before = process.memoryUsage.rss();
+  const start = process.cpuUsage();
   const how = await reader.read(folder, out).then(
     () => ({ outcome: "read" }) as const,
     (error: unknown) => described(error),
   );
+  const { user, system } = process.cpuUsage(start);
   const most = process.resourceUsage().maxRSS * 1024;
   const grown = most > peak ? most - before : 0;
   peak = most;
   const polluted = Object.getOwnPropertyNames(Object.prototype).filter((key) => !knownNames.has(key));
-  return { ...how, grown, polluted };
+  return { ...how, grown, seconds: (user + system) / 1e6, polluted };
 }
 
 /** The most that the process ever had, bytes. */
