@@ -1,6 +1,6 @@
 // The floors of ARCHITECTURE.md: a room imports from lower floors and from itself, never up, never in a circle.
 const floors = [
-  ["graph", "onnx", "files"],
+  ["graph", "onnx", "files", "patterns"],
   ["ops", "weights", "text", "hub"],
   ["models", "runtime", "data"],
   ["lora"],

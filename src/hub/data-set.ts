@@ -1,5 +1,6 @@
 import { parse } from "yaml";
-import { InputError } from "../errors.js";
+import { InputError, reasonOf } from "../errors.js";
+import { compileTest } from "../patterns/pattern.js";
 import { parseRepositoryName, type RepositoryName } from "./model-name.js";
 
 /** Rows of a data set on the Hub: those of a split, or those in a file or folder. */
@@ -55,7 +56,7 @@ export function chooseDataFiles(name: DataSetName, files: readonly string[], car
   const config = chooseConfig(name, configs.length > 0 ? configs : [foundConfig(rows)]);
   const split = chooseSplit(name, config);
   const patterns = (config.splits.get(split) ?? []).map(globOf);
-  const chosen = rows.filter((file) => patterns.some((pattern) => pattern.test(file)));
+  const chosen = rows.filter((file) => patterns.some((matches) => matches(file)));
   if (chosen.length === 0) throw new InputError(`${name.name}: the split ${split} has no files of rows (${KINDS}).`);
   return chosen;
 }
@@ -63,8 +64,8 @@ export function chooseDataFiles(name: DataSetName, files: readonly string[], car
 const KINDS = ".jsonl, .json, .csv, .tsv, .parquet, each also with .gz";
 
 function filesAt({ name, path }: DataSetName, rows: readonly string[]): string[] {
-  const pattern = globOf(path);
-  const found = rows.filter((file) => pattern.test(file) || file.startsWith(`${path}/`));
+  const matches = globOf(path);
+  const found = rows.filter((file) => matches(file) || file.startsWith(`${path}/`));
   if (found.length > 0) return found;
   const some = rows.slice(0, 10).join(", ");
   throw new InputError(
@@ -178,8 +179,8 @@ function mostFrequentFormat(rows: readonly string[]): readonly string[] {
 
 const escaped = (file: string): string => file.replace(/[*?[\]\\]/g, "\\$&");
 
-/** A pattern of file names, in which `*` and `?` stand for characters of one name and `**` for folders too, as a regular expression. */
-function globOf(pattern: string): RegExp {
+/** A pattern of file names, in which `*` and `?` stand for characters of one name and `**` for folders too, as a test. */
+function globOf(pattern: string): (file: string) => boolean {
   const source = pattern.replace(
     /\\(.)|\*\*\/|\*\*|\*|\?|\[([^\]/]+)\]|[^\w/-]/g,
     (match, quoted: string | undefined, set: string | undefined) => {
@@ -190,7 +191,11 @@ function globOf(pattern: string): RegExp {
       return match === "*" ? "[^/]*" : match === "?" ? "[^/]" : literal(match);
     },
   );
-  return new RegExp(`^${source}$`, "u");
+  try {
+    return compileTest(source, { unicode: true });
+  } catch (cause) {
+    throw new InputError(`${JSON.stringify(pattern)} is no pattern of file names: ${reasonOf(cause, "it is too long")}.`, { cause });
+  }
 }
 
 const literal = (character: string): string => character.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");

@@ -1,5 +1,6 @@
 import leven from "leven";
-import { InputError } from "../errors.js";
+import { InputError, reasonOf } from "../errors.js";
+import { compileTest } from "../patterns/pattern.js";
 import type { LinearLayer } from "./layer.js";
 
 /** Which layers carry an adapter. A pattern is a regular expression for a layer's whole path. */
@@ -57,26 +58,31 @@ export function nameTest(name: string): (layer: string) => boolean {
 }
 
 /** True for a layer whose whole path the pattern matches. Python's named groups are understood. */
-export function patternTest(pattern: string): (layer: string) => boolean {
-  const expression = compilePattern(pattern, (source) => `^(?:${source})$`);
-  return (layer) => expression.test(layer);
-}
+export const patternTest = (pattern: string): ((layer: string) => boolean) => compileLayerPattern(pattern, (source) => source);
 
 /** True for a layer whose path, or its end after a dot, the key of a rank_pattern or alpha_pattern matches. */
-export function patternKeyTest(key: string): (layer: string) => boolean {
-  const expression = compilePattern(key, (source) => `^(?:.*\\.)?(?:${source})$`);
-  return (layer) => expression.test(layer);
-}
+export const patternKeyTest = (key: string): ((layer: string) => boolean) =>
+  compileLayerPattern(key, (source) => `(?:.*\\.)?(?:${source})`);
 
-function compilePattern(pattern: string, wrap: (source: string) => string): RegExp {
+/** Tests by their sources: each is asked of every layer. */
+const compiled = new Map<string, (layer: string) => boolean>();
+const MAX_COMPILED = 1000;
+
+function compileLayerPattern(pattern: string, wrap: (source: string) => string): (layer: string) => boolean {
+  const source = wrap(pattern.replaceAll("(?P<", "(?<"));
+  const known = compiled.get(source);
+  if (known !== undefined) return known;
   if (pattern.length > MAX_PATTERN_CHARACTERS) {
     throw new InputError(`A layer pattern of ${pattern.length} characters is too long; at most ${MAX_PATTERN_CHARACTERS} are read.`);
   }
   try {
-    return new RegExp(wrap(pattern.replaceAll("(?P<", "(?<")), "s");
+    const made = compileTest(source, { dotAll: true });
+    if (compiled.size >= MAX_COMPILED) compiled.clear();
+    compiled.set(source, made);
+    return made;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new InputError(`The layer pattern ${JSON.stringify(pattern)} is not a regular expression: ${reason}.`, { cause });
+    const reason = reasonOf(cause, "its groups lie too deep");
+    throw new InputError(`The layer pattern ${JSON.stringify(pattern)} is not a regular expression that can be run: ${reason}.`, { cause });
   }
 }
 

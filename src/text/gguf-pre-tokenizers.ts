@@ -1,5 +1,5 @@
 import { InputError } from "../errors.js";
-import { qwen2Words } from "./pipeline/patterns.js";
+import { llama3Words, o200kWords, qwen2Words, tekkenWords } from "./pipeline/patterns.js";
 import type { Step } from "./tokenizer-json.js";
 
 /** How a GGUF's `tokenizer.ggml.pre` splits text before byte-level BPE. */
@@ -16,19 +16,6 @@ const isolate = (regex: string): Step => ({ type: "Split", pattern: { Regex: reg
 const sequence = (...pretokenizers: Step[]): Step => ({ type: "Sequence", pretokenizers });
 /** Bytes become the printable alphabet; `words`: GPT-2's words are split first. */
 const byteLevel = (words: boolean): Step => ({ type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: words });
-
-// The splitting rules, as the tokenizer.json of each family's own checkpoint writes them.
-const llama3Words =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-const tekkenWords =
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|" +
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|" +
-  "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-const o200kWords =
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|" +
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|" +
-  "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /** A rule without the features that few have. */
 const rule = (preTokenizer: Step, features: Partial<GgufPreTokenizer> = {}): GgufPreTokenizer => ({

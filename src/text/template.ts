@@ -2,6 +2,7 @@ import { Template } from "@huggingface/jinja";
 import { InputError, reasonOf } from "../errors.js";
 import { constantGenerationPrompt } from "./generation-prompt.js";
 import { callStripFunctions, stripFunctions } from "./strip-methods.js";
+import { boundedSteps, countSteps } from "./template-steps.js";
 import type { Message, TextCodec } from "./tokenizer.js";
 
 export interface RenderOptions {
@@ -27,6 +28,7 @@ function compile(source: string): Compiled {
     callStripFunctions(template.parsed);
     if (compiled.size >= 16) compiled.clear();
     const made = { template, generationPrompt: constantGenerationPrompt(template.parsed) };
+    countSteps(template.parsed);
     compiled.set(source, made);
     return made;
   } catch (cause) {
@@ -54,6 +56,7 @@ export function runTemplate(source: string, codec: TextCodec, messages: readonly
   try {
     return template.render({
       ...stripFunctions,
+      ...boundedSteps(messages.length),
       ...options.variables,
       ...codec.namedTokens,
       messages,

@@ -213,7 +213,8 @@ const instructions: Readonly<Record<number, (tools: Tools) => void>> = {
   99: (tools) => tools.push(globalNamed(tools, tools.line(), tools.line())), // GLOBAL
   147: (tools) => {
     const [module, name] = taken(tools, 2); // STACK_GLOBAL
-    tools.push(globalNamed(tools, String(module), String(name)));
+    if (typeof module !== "string" || typeof name !== "string") throw tools.refusal("is damaged: the name of a class is no text");
+    tools.push(globalNamed(tools, module, name));
   },
   81: (tools) => tools.push(storageOf(tools, tools.pop())), // BINPERSID
   82: (tools) => {

@@ -185,6 +185,15 @@ describe("which files make a split", () => {
       "en/part/1.csv",
       "en/part/2.csv",
     ]);
+    const pattern = (path: string) => card(`configs:\n- config_name: en\n  data_files: '${path}'`);
+    expect(() =>
+      chosen(
+        "o/n",
+        ["a".repeat(200)].map((name) => `${name}.csv`),
+        pattern(`${"*a".repeat(40)}!.csv`),
+      ),
+    ).toThrow("has no files of rows");
+    expect(() => chosen("o/n", files, pattern("[z-a].csv"))).toThrow('"[z-a].csv" is no pattern of file names: Invalid regular expression');
     expect(() => chosen("o/n", files, "---\na: [\n---\n")).toThrow("the head of its README.md is not YAML");
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { targetTest } from "../../src/lora/target-modules.js";
-import { type LayerSelection, nearestNames, selectLayers, shortestNames } from "../../src/lora/targets.js";
+import { type LayerSelection, nearestNames, patternKeyTest, selectLayers, shortestNames } from "../../src/lora/targets.js";
 import { readModel } from "../../src/models/index.js";
 import { architectures, encoders } from "../models/architectures.js";
 import { golden } from "../support/golden.js";
@@ -77,6 +77,10 @@ describe("which layers are adapted", () => {
       /No layer's whole path matches the pattern "q_proj"\. It must match from start to end: try "\.\*q_proj\.\*"\. Paths: model\.layers\.0\.self_attn\.q_proj/,
     );
     expect(() => selectLayers(tinyLayers, { kind: "pattern", pattern: "(" })).toThrow(/is not a regular expression/);
+    // An engine that goes back and forth would look for a match of these for longer than anyone waits.
+    expect(() => selectLayers(tinyLayers, { kind: "pattern", pattern: "(([a-z]+_?)+\\.?)+$x" })).toThrow(/No layer's whole path matches/);
+    expect(patternKeyTest("(([a-z]+_?)+)+!")("x.".repeat(50))).toBe(false);
+    expect(() => selectLayers(tinyLayers, { kind: "pattern", pattern: "(q)_proj\\1" })).toThrow(/it refers back to what a group matched/);
     expect(() => selectLayers(tinyLayers, { kind: "names", names: [] })).toThrow("No layer is named. Layers: q_proj, k_proj");
   });
 

@@ -68,6 +68,16 @@ describe("a checkpoint folder", () => {
   });
 });
 
+test("a pattern that an engine would go back and forth in for ever is run in time", async () => {
+  const split = (expression: string) => ({ type: "Split", pattern: { Regex: expression }, behavior: "Isolated", invert: false });
+  const bytes = { type: "ByteLevel", add_prefix_space: false, use_regex: false };
+  const encoded = async (...steps: object[]) => {
+    await write("tokenizer.json", { ...json, pre_tokenizer: { type: "Sequence", pretokenizers: [...steps, bytes] } });
+    return (await loadTextFromFolder(folder)).encode(`${"a".repeat(3000)}!`);
+  };
+  expect(await encoded(split("((a+)+)+$|(a|a)*b"))).toEqual(await encoded());
+});
+
 describe("bad folders, by what is wrong", () => {
   const error = () =>
     loadTextFromFolder(folder).then(
@@ -97,6 +107,9 @@ describe("bad folders, by what is wrong", () => {
     const split = { type: "Split", pattern: { String: " " }, behavior: "Sideways", invert: false };
     await write("tokenizer.json", { ...json, pre_tokenizer: { type: "Sequence", pretokenizers: [split] } });
     expect(await error()).toMatch(/splits with behaviour "Sideways"; known are removed, isolated, mergedwithprevious/);
+    const back = { type: "Split", pattern: { Regex: "(a)\\1" }, behavior: "Isolated" };
+    await write("tokenizer.json", { ...json, pre_tokenizer: back });
+    expect(await error()).toMatch(/cannot be run here: it refers back to what a group matched/);
     await write("tokenizer.json", { ...json, added_tokens: [{ content: "x", id: -1 }] });
     expect(await error()).toMatch(/added_tokens\[0\] must have a "content" string and an "id" from 0 on/);
     await write("tokenizer.json", { ...json, normalizer: "NFC" });

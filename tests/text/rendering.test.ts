@@ -293,6 +293,20 @@ describe("refusals", () => {
     );
   });
 
+  test.each([
+    ["{% for i in range(1000000000000) %}{% endfor %}"],
+    [`${"{% for i in range(1000) %}".repeat(5)}${"{% endfor %}".repeat(5)}`],
+    ["{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}"],
+  ])("a template without an end: %s", (template) => {
+    expect(() => renderChat(byteLevelCodec(template), [user("a")])).toThrow(/it takes more than 100010 steps/);
+  });
+
+  test("range, with which it is counted, is Python's", () => {
+    const template =
+      "{{ range(3) | list }} {{ range(2, 9, 3) | list }} {{ range(3, 0, -1) | list }} {{ range(1, 1) | list }} {{ {'range': 7}.range }}";
+    expect(renderChat(byteLevelCodec(template), [user("a")])).toBe("[0, 1, 2] [2, 5, 8] [3, 2, 1] [] 7");
+  });
+
   test("no template, and a broken one", () => {
     expect(() => encodeChat(byteLevelCodec(undefined), [user("a")])).toThrow(/no chat template.*"prompt", "completion"/);
     expect(() => encodeChat(byteLevelCodec("{% for %}"), [user("a")])).toThrow(/not a template that can be read/);

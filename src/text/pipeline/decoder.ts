@@ -1,4 +1,5 @@
 import { InputError } from "../../errors.js";
+import { replaceAll } from "../../patterns/pattern.js";
 import { byteOfFallbackToken, bytesOfByteLevelToken } from "../byte-alphabet.js";
 import type { Step } from "../tokenizer-json.js";
 import { patternOf } from "./patterns.js";
@@ -83,7 +84,7 @@ const create: Readonly<Record<string, Create>> = {
   Replace(step, file) {
     const pattern = patternOf(step.pattern, file);
     const content = String(step.content ?? "");
-    return (tokens) => tokens.map((token) => token.replace(pattern, () => content));
+    return (tokens) => tokens.map((token) => replaceAll(token, pattern, content));
   },
   Metaspace(step) {
     const replacement = String(step.replacement ?? "\u2581");

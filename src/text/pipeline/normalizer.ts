@@ -1,4 +1,5 @@
 import { InputError } from "../../errors.js";
+import { replaceAll } from "../../patterns/pattern.js";
 import type { Step } from "../tokenizer-json.js";
 import { bertNormalize, lowercase } from "./bert-normalizer.js";
 import { patternOf, trimEnd, trimStart } from "./patterns.js";
@@ -30,7 +31,7 @@ const create: Readonly<Record<string, Create>> = {
   Replace(step, file) {
     const pattern = patternOf(step.pattern, file);
     const content = String(step.content ?? "");
-    return (text) => text.replace(pattern, () => content);
+    return (text) => replaceAll(text, pattern, content);
   },
   Precompiled: (step, file) => createPrecompiledNormalizer(String(step.precompiled_charsmap ?? ""), file),
   BertNormalizer(step) {

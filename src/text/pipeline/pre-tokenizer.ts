@@ -1,7 +1,8 @@
 import { InputError } from "../../errors.js";
+import type { Pattern } from "../../patterns/pattern.js";
 import { byteLevelForm } from "../byte-alphabet.js";
 import type { Step } from "../tokenizer-json.js";
-import { gpt2Words, patternOf, punctuation } from "./patterns.js";
+import { gpt2Words, ownPattern, patternOf, punctuation } from "./patterns.js";
 import { remembered } from "./remembered.js";
 
 /** Cuts a piece of normalised text into words, of which the model makes tokens. `atStart`: the piece opens the sequence. */
@@ -19,10 +20,10 @@ interface Stretch {
 }
 
 /** The text as matches and what lies between them; `invert` swaps the two. */
-function stretchesOf(text: string, pattern: RegExp, invert: boolean): Stretch[] {
+function stretchesOf(text: string, pattern: Pattern, invert: boolean): Stretch[] {
   const found: Stretch[] = [];
   let from = 0;
-  for (const { index, 0: match } of text.matchAll(pattern)) {
+  for (const { index, 0: match } of pattern.matchAll(text)) {
     if (match === "") continue;
     if (index > from) found.push({ text: text.slice(from, index), isMatch: invert });
     found.push({ text: match, isMatch: !invert });
@@ -33,7 +34,7 @@ function stretchesOf(text: string, pattern: RegExp, invert: boolean): Stretch[] 
 }
 
 /** Splits as `SplitDelimiterBehavior` of Hugging Face tokenizers says. */
-function split(text: string, pattern: RegExp, behavior: Behavior, invert = false): string[] {
+function split(text: string, pattern: Pattern, behavior: Behavior, invert = false): string[] {
   const stretches = stretchesOf(text, pattern, invert);
   if (behavior === "removed") return stretches.filter((one) => !one.isMatch).map((one) => one.text);
   const pieces: string[] = [];
@@ -49,11 +50,14 @@ function split(text: string, pattern: RegExp, behavior: Behavior, invert = false
   return pieces;
 }
 
-const gpt2Pattern = new RegExp(gpt2Words, "gu");
-const whiteSpace = /\p{White_Space}/gu;
+const gpt2Pattern = ownPattern(new RegExp(gpt2Words, "gu"));
+const whiteSpace = ownPattern(/\p{White_Space}/gu);
+const digits = ownPattern(/\p{N}/gu);
+const marks = ownPattern(punctuation);
 // \w of the regex crate (Unicode Technical Standard 18, annex C).
-const wordOrSigns =
-  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu;
+const wordOrSigns = ownPattern(
+  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu,
+);
 
 function behaviorOf(step: Step, otherwise: Behavior, file: string): Behavior {
   const behavior = String(step.behavior ?? otherwise).toLowerCase();
@@ -67,7 +71,7 @@ function behaviorOf(step: Step, otherwise: Behavior, file: string): Behavior {
 function metaspace(step: Step): PreTokenize {
   const replacement = String(step.replacement ?? "\u2581");
   const scheme = step.prepend_scheme ?? (step.add_prefix_space === false ? "never" : "always");
-  const cutBefore = new RegExp(replacement.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gu");
+  const cutBefore = ownPattern(new RegExp(replacement.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gu"));
   return (piece, atStart) => {
     const spaced = piece.replaceAll(" ", replacement);
     const prepends = (scheme === "always" || (scheme === "first" && atStart)) && !spaced.startsWith(replacement);
@@ -89,12 +93,12 @@ const create: Readonly<Record<string, Create>> = {
     const behavior = behaviorOf(step, "isolated", file);
     return (piece) => split(piece, pattern, behavior, step.invert === true);
   },
-  Digits: (step) => (piece) => split(piece, /\p{N}/gu, step.individual_digits === true ? "isolated" : "contiguous"),
+  Digits: (step) => (piece) => split(piece, digits, step.individual_digits === true ? "isolated" : "contiguous"),
   Punctuation(step, file) {
     const behavior = behaviorOf(step, "isolated", file);
-    return (piece) => split(piece, punctuation, behavior);
+    return (piece) => split(piece, marks, behavior);
   },
-  BertPreTokenizer: () => (piece) => split(piece, whiteSpace, "removed").flatMap((word) => split(word, punctuation, "isolated")),
+  BertPreTokenizer: () => (piece) => split(piece, whiteSpace, "removed").flatMap((word) => split(word, marks, "isolated")),
   Whitespace: () => (piece) => split(piece, wordOrSigns, "removed", true),
   WhitespaceSplit: () => (piece) => split(piece, whiteSpace, "removed"),
   Metaspace: metaspace,
