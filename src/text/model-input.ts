@@ -49,11 +49,13 @@ type Resolve = (token: string) => number | undefined;
 
 /** A piece of TemplateProcessing: `{ "SpecialToken": { id, type_id } }` or `{ "Sequence": { id: "A" | "B", type_id } }`. */
 function templateItems(value: unknown, specialIds: ReadonlyMap<string, readonly number[]>, file: string): TemplateItem[] {
-  const pieces = Array.isArray(value) ? (value as readonly Record<string, { id?: unknown; type_id?: unknown } | undefined>[]) : [];
+  const pieces: readonly unknown[] = Array.isArray(value) ? value : [];
   return pieces.flatMap((piece): TemplateItem[] => {
-    const typeId = Number((piece.SpecialToken ?? piece.Sequence)?.type_id ?? 0);
-    if (piece.Sequence !== undefined) return [piece.Sequence.id === "B" ? second(typeId) : { ...first, typeId }];
-    const name = String(piece.SpecialToken?.id);
+    const { SpecialToken: special, Sequence: sequence }: Readonly<Record<string, Readonly<{ id?: unknown; type_id?: unknown }> | null>> =
+      Object(piece);
+    const typeId = Number((special ?? sequence)?.type_id ?? 0);
+    if (sequence != null) return [sequence.id === "B" ? second(typeId) : { ...first, typeId }];
+    const name = String(special?.id);
     const ids = specialIds.get(name);
     if (ids === undefined) throw new InputError(`${file}: its post_processor names the token ${JSON.stringify(name)}, which has no id.`);
     return ids.map((id) => token(id, typeId));

@@ -18,11 +18,17 @@ interface Compiled {
   readonly generationPrompt: string | undefined;
 }
 
+/** Templates of models have some thousands. Reading a long text in one takes many times its room. */
+const MAX_CHARACTERS = 500_000;
+
 const compiled = new Map<string, Compiled>();
 
 function compile(source: string): Compiled {
   const known = compiled.get(source);
   if (known !== undefined) return known;
+  if (source.length > MAX_CHARACTERS) {
+    throw new InputError(`The model's chat template has ${source.length} characters; at most ${MAX_CHARACTERS} are read.`);
+  }
   try {
     const template = new Template(source);
     callStripFunctions(template.parsed);
@@ -50,6 +56,9 @@ export function templateSource(codec: TextCodec, tools: readonly unknown[] | und
   return source;
 }
 
+/** The library's word for it. */
+const noFunction = /^Cannot call something that is not a function: got \w+$/;
+
 /** Runs a template. @throws InputError with the template's own complaint (roles that do not alternate, and the like). */
 export function runTemplate(source: string, codec: TextCodec, messages: readonly Message[], options: RenderOptions): string {
   const { template } = compile(source);
@@ -65,11 +74,11 @@ export function runTemplate(source: string, codec: TextCodec, messages: readonly
       add_generation_prompt: options.addGenerationPrompt ?? false,
     });
   } catch (cause) {
+    const roles = messages.map((m) => m.role).join(", ");
+    const reason = reasonOf(cause, "it uses a value that is not there, or calls itself without end");
     throw new InputError(
-      `The model's chat template refuses this conversation (${messages.map((m) => m.role).join(", ")}): ${reasonOf(cause, "it uses a value that is not there, or calls itself without end")}`,
-      {
-        cause,
-      },
+      `The model's chat template refuses this conversation (${roles}): ${reason.replace(noFunction, "it calls what is no function")}`,
+      { cause },
     );
   }
 }

@@ -81,14 +81,23 @@ function modelType(model: Readonly<Record<string, unknown>>): unknown {
 const isPiece = (value: unknown): value is readonly [string, number] =>
   Array.isArray(value) && typeof value[0] === "string" && typeof value[1] === "number";
 
+/** Pairs of tokens, in the older form as one text with a space. */
+function readMerges(merges: unknown, file: string): [string, string][] | string[] {
+  const all: readonly unknown[] = Array.isArray(merges) ? merges : [];
+  const wrong = all.findIndex(
+    (merge) =>
+      typeof merge !== "string" && !(Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === "string")),
+  );
+  if (wrong < 0) return all as [string, string][] | string[];
+  throw new InputError(`${file}: its merges should be pairs of tokens; merges[${wrong}] is ${JSON.stringify(all[wrong])}.`);
+}
+
 function readModel(model: unknown, file: string): TokenizerModel {
   if (!isRecord(model)) throw new InputError(`${file}: expected a tokenizer with a "model", found none.`);
   const type = modelType(model);
   if ((type === "BPE" || type === "WordPiece") && isRecord(model.vocab)) {
     const vocab = model.vocab as Record<string, number>;
-    return type === "WordPiece"
-      ? { ...model, type, vocab }
-      : { ...model, type, vocab, merges: Array.isArray(model.merges) ? model.merges : [] };
+    return type === "WordPiece" ? { ...model, type, vocab } : { ...model, type, vocab, merges: readMerges(model.merges, file) };
   }
   if (type === "Unigram" && Array.isArray(model.vocab) && model.vocab.length > 0 && model.vocab.every(isPiece)) {
     return { ...model, type, vocab: model.vocab };

@@ -1,31 +1,49 @@
 import { execFile } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
-import { type Finding, runCampaign } from "../../tools/fuzz/campaign.js";
+import { type Finding, runCampaign, type Tally } from "../../tools/fuzz/campaign.js";
 import type { Reader } from "../../tools/fuzz/input.js";
 import { createSandbox, type Sandbox } from "../../tools/fuzz/sandbox.js";
 import type { Ending } from "../../tools/fuzz/subject-process.js";
 
-const INPUTS = 40;
+/** Inputs of each reader, and, of those that are of bytes for the most part, how many are refused at least. */
+const inputs = {
+  safetensors: { inputs: 800, refused: 600 },
+  gguf: { inputs: 1000, refused: 500 },
+  "torch-bin": { inputs: 1000, refused: 500 },
+  parquet: { inputs: 48, refused: 24 },
+  npy: { inputs: 40, refused: 1 },
+  "adapter_config.json": { inputs: 40, refused: 1 },
+  "chat-template": { inputs: 40, refused: 1 },
+  "run.yaml": { inputs: 40, refused: 1 },
+  rows: { inputs: 40, refused: 1 },
+};
+
+async function fuzz(...options: string[]): Promise<Tally[]> {
+  const { stdout } = await promisify(execFile)("npm", ["run", "--silent", "fuzz", "--", ...options, "--json"]);
+  const lines = stdout.trim().split("\n");
+  return lines.map((line): Tally => JSON.parse(line));
+}
 
 test("mutated files of every kind are read, or refused in words", { timeout: 120_000 }, async () => {
-  const readers = ["safetensors", "gguf", "npy", "adapter_config.json", "chat-template", "run.yaml", "rows"];
-  const { stdout } = await promisify(execFile)("npm", [
-    "run",
-    "--silent",
-    "fuzz",
-    "--",
-    ...["--reader", readers.join(","), "--inputs", String(INPUTS), "--seed", "7", "--json"],
-  ]);
-  const tallies = stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  expect(tallies.map(({ reader, findings }) => ({ reader, findings }))).toEqual(readers.map((reader) => ({ reader, findings: [] })));
-  for (const { read, refused } of tallies) expect(read + refused).toBe(INPUTS);
-  expect(tallies.every(({ refused }) => refused > 0)).toBe(true);
+  const readers = Object.entries(inputs).map(([reader, { inputs: count }]) => `${reader}:${count}`);
+  const tallies = await fuzz("--reader", readers.join(","), "--seed", "7");
+  expect(tallies.map(({ reader, findings }) => ({ reader, findings }))).toEqual(
+    Object.keys(inputs).map((reader) => ({ reader, findings: [] })),
+  );
+  for (const [index, { inputs: count, refused }] of Object.values(inputs).entries()) {
+    const tally = tallies[index];
+    expect((tally?.read ?? 0) + (tally?.refused ?? 0), tally?.reader).toBe(count);
+    expect(tally?.refused, tally?.reader).toBeGreaterThanOrEqual(refused);
+  }
+});
+
+test("what earlier campaigns found is refused in words", { timeout: 60_000 }, async () => {
+  const tallies = (await fuzz("--replay", "tests/fuzz/found")).filter(({ inputs: count }) => count > 0);
+  expect(tallies.flatMap(({ findings }) => findings)).toEqual([]);
+  expect(tallies.reduce((sum, { inputs: count }) => sum + count, 0)).toBe(readdirSync("tests/fuzz/found").length);
 });
 
 describe("what is a fault", () => {

@@ -42,16 +42,16 @@ export interface CampaignOptions {
   readonly from: number;
   /** Where inputs with a finding are kept; nowhere by default. */
   readonly keep: string | undefined;
+  /** Inputs by name, which are read in place of new ones. */
+  readonly kept?: ReadonlyMap<string, Input> | undefined;
   readonly onFinding: (finding: Finding) => void;
 }
 
-/** Has a reader read its seeds, some of which it must take, and then mutated inputs made of those. */
+/** Has a reader read its seeds, some of which it must take, and then mutated inputs made of those; or inputs of earlier campaigns. */
 export async function runCampaign(reader: Reader, subject: Subject, sandbox: Sandbox, options: CampaignOptions): Promise<Tally> {
-  const { seed, from, keep, onFinding } = options;
-  const all = await reader.seeds();
-  const seeds: Seed[] = [];
+  const { seed, from, keep, kept, onFinding } = options;
   const findings: Finding[] = [];
-  const count = { read: 0, refused: 0, mostGrown: 0, longest: 0 };
+  const count = { inputs: 0, read: 0, refused: 0, mostGrown: 0, longest: 0 };
   const report = (input: string, what: string) => {
     findings.push({ reader: reader.name, input, what });
     onFinding({ reader: reader.name, input, what });
@@ -69,14 +69,22 @@ export async function runCampaign(reader: Reader, subject: Subject, sandbox: San
       cpSync(sandbox.input, join(keep, `${reader.name}-${name}`), { recursive: true, verbatimSymlinks: true });
     return ending.outcome;
   };
-  // Some of them a reader refuses, as exporting does what the other tool has no word for: they are no place to begin.
-  for (const [index, whole] of all.entries()) if ((await perform(whole, `seed-${index}`)) === "read") seeds.push(whole);
-  if (seeds.length === 0) report("seeds", "none of the whole files was read");
-  for (let number = from; seeds.length > 0 && number < from + options.inputs; number++) {
-    const outcome = await perform(mutatedInput(seeds, sandbox.outside, `${reader.name}/${number}`, seed), String(number));
+  const tally = async (input: Input, name: string) => {
+    count.inputs++;
+    const outcome = await perform(input, name);
     if (outcome === "read" || outcome === "refused") count[outcome]++;
+  };
+  const seeds: Seed[] = [];
+  if (kept !== undefined) for (const [name, input] of kept) await tally(input, name);
+  else {
+    // Some of them a reader refuses, as exporting does what the other tool has no word for: they are no place to begin.
+    for (const [index, whole] of (await reader.seeds()).entries())
+      if ((await perform(whole, `seed-${index}`)) === "read") seeds.push(whole);
+    if (seeds.length === 0) report("seeds", "none of the whole files was read");
+    for (let number = from; seeds.length > 0 && number < from + options.inputs; number++)
+      await tally(mutatedInput(seeds, sandbox.outside, `${reader.name}/${number}`, seed), String(number));
   }
-  return { reader: reader.name, seeds: seeds.length, inputs: options.inputs, ...count, findings };
+  return { reader: reader.name, seeds: seeds.length, ...count, findings };
 }
 
 /** What is wrong with how a reader ended, in words. */

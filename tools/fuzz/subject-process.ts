@@ -47,12 +47,20 @@ export function createSubject(script: string, { base, outFolder }: Sandbox): Sub
   };
 }
 
-/** It may write into one folder, and start threads; Node 20 has another name for this than later ones. */
+/** It may write into one folder, and start threads and the process that decodes Parquet; Node 20 has another name for this than later ones. */
 function permissions(folder: string): string[] {
   const known = process.allowedNodeEnvironmentFlags;
   const permission = known.has("--permission") ? "--permission" : "--experimental-permission";
   const addons = known.has("--allow-addons") ? ["--allow-addons"] : [];
-  return [permission, "--allow-fs-read=*", `--allow-fs-write=${folder}/`, "--allow-worker", ...addons, "--no-warnings"];
+  return [
+    permission,
+    "--allow-fs-read=*",
+    `--allow-fs-write=${folder}/`,
+    "--allow-worker",
+    "--allow-child-process",
+    ...addons,
+    "--no-warnings",
+  ];
 }
 
 function answerOf(child: ChildProcess, task: Task): Promise<Ending> {

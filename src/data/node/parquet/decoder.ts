@@ -1,19 +1,26 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import { InputError } from "../../../errors.js";
 import { FileByteSource } from "../../../weights/node/file-byte-source.js";
 import type { Located } from "../../json-lines.js";
 import { decodeParquet } from "./decode.js";
 import { descriptorSource } from "./descriptor-source.js";
-import type { FromDecoder, ToDecode } from "./protocol.js";
+import { DECODED_DESCRIPTOR, type FromDecoder, type ToDecode } from "./protocol.js";
+
+// The program of the process that decodes.
 
 /** Rows handed over at a time. */
 const ROWS = 1000;
 /** Between two words of progress. */
 const QUIET_MILLISECONDS = 100;
 
-const file: ToDecode = workerData;
+// A page without an end keeps this thread busy: another one sees that nobody waits any more, since the input is closed then.
+new Worker('require("node:fs").read(0, Buffer.alloc(1), 0, 1, null, () => process.kill(process.pid, "SIGKILL"))', { eval: true }).unref();
+// They are for the process that waits, which ends this one.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
+
+const file: ToDecode = JSON.parse(process.argv[2] ?? "");
 let told = 0;
-const tell = (message: FromDecoder) => parentPort?.postMessage(message);
+const tell = (message: FromDecoder) => void process.send?.(message);
 const progress = () => {
   if (performance.now() - told < QUIET_MILLISECONDS) return;
   told = performance.now();
@@ -22,7 +29,7 @@ const progress = () => {
 
 async function* decode(): AsyncGenerator<Located> {
   yield* decodeParquet(
-    file.descriptor === undefined ? await FileByteSource.open(file.path) : descriptorSource(file.name, file.descriptor),
+    file.descriptor === undefined ? await FileByteSource.open(file.path) : descriptorSource(file.name, DECODED_DESCRIPTOR),
     progress,
   );
 }
@@ -39,7 +46,7 @@ async function answer(): Promise<FromDecoder> {
   return { type: "rows", rows: some };
 }
 
-parentPort?.on("message", () => {
+process.on("message", () => {
   answer().then(tell, (error: unknown) =>
     tell({ type: "failed", message: error instanceof Error ? error.message : String(error), isInput: error instanceof InputError }),
   );

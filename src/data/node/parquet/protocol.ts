@@ -1,8 +1,8 @@
 import type { Located } from "../../json-lines.js";
 
-// What passes between the reader of a Parquet file and the thread that decodes it.
+// What passes between the reader of a Parquet file and the process that decodes it.
 
-/** The file, and what messages call it. A descriptor is the process's, and so every thread's. */
+/** The file, and what messages call it. A descriptor is handed on to the process that decodes, as that of `DECODED_DESCRIPTOR`. */
 export type ToDecode =
   | { readonly name: string; readonly path: string; readonly descriptor?: undefined }
   | { readonly name: string; readonly descriptor: number };
@@ -17,3 +17,6 @@ export type FromDecoder =
   | { readonly type: "rows"; readonly rows: readonly Located[] }
   | { readonly type: "failed"; readonly message: string; readonly isInput: boolean }
   | { readonly type: "end" };
+
+/** Where the decoding process finds a file that is given by a descriptor: behind those for input, output, errors and messages. */
+export const DECODED_DESCRIPTOR = 4;
