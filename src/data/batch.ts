@@ -124,24 +124,6 @@ export function buildBatch(examples: readonly TaughtTokens[]): Batch {
 /** What the learned places of a batch count for together. */
 export const weightOf = ({ weights }: Batch): number => weights.reduce((sum, weight) => sum + weight, 0);
 
-/** The batch with its learned places padded to a multiple of `multiple`. */
-export function padSupervised(batch: Batch, multiple: number): Batch {
-  const places = Math.ceil(batch.targets.length / multiple) * multiple;
-  if (places === batch.targets.length) return batch;
-  const padded = <A extends BigInt64Array | Float32Array>(values: A, into: A): A => {
-    into.set(values as never);
-    return into;
-  };
-  return {
-    ...batch,
-    supervisedRows: padded(batch.supervisedRows, new BigInt64Array(places)),
-    ...(batch.partnerRows === undefined ? {} : { partnerRows: padded(batch.partnerRows, new BigInt64Array(places)) }),
-    targets: padded(batch.targets, new BigInt64Array(places)),
-    ...(batch.values === undefined ? {} : { values: padded(batch.values, new Float32Array(places)) }),
-    weights: padded(batch.weights, new Float32Array(places)),
-  };
-}
-
 /** Where a stream of batches stands; plain JSON. `position` counts the batches already given in this epoch. */
 export interface Cursor {
   readonly seed: number;

@@ -1,10 +1,12 @@
-import { type Batch, padSupervised, weightOf } from "../data/batch.js";
+import { type Batch, weightOf } from "../data/batch.js";
+import { type BatchMultiples, padBatch } from "../data/pad-batch.js";
 import type { Graph, Tensor } from "../graph/graph.js";
 import { keepsCheckpoints, keepsProducts } from "../graph/recomputation.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
 import { viewOf } from "../lora/layout.js";
 import type { ModelGraph } from "../models/architecture.js";
 import { positionOffset } from "../models/parts/position-offset.js";
+import { finerAttentionChunks } from "../ops/attention.js";
 import { gradients } from "../ops/gradients.js";
 import { weightedSum } from "../ops/weighted-sum.js";
 import type { Engine, HostData } from "../runtime/engine.js";
@@ -40,18 +42,18 @@ export class GradientProgram {
   /** Fed with every batch: what the adapter keeps of its start. */
   readonly #kept: Record<string, HostData>;
   readonly #dropout: DropoutSource | undefined;
-  readonly #supervisedMultiple: number;
+  readonly #multiples: BatchMultiples;
   readonly #model: ModelGraph;
   readonly #objective: Objective;
 
-  private constructor(program: Program, { inputs, frozenInputs, supervisedMultiple }: GradientGraph, options: GradientProgramOptions) {
+  private constructor(program: Program, { inputs, frozenInputs, multiples }: GradientGraph, options: GradientProgramOptions) {
     const { dropout, frozen } = options;
     this.#program = program;
     this.#kept = frozenFeeds(frozenInputs, frozen);
     this.#model = options.model;
     this.#objective = objectiveOf(options);
     this.#inputs = inputs;
-    this.#supervisedMultiple = supervisedMultiple;
+    this.#multiples = multiples;
     this.#dropout = dropout;
   }
 
@@ -65,7 +67,7 @@ export class GradientProgram {
    * @param gradient memory of the same length, overwritten with the gradient of the summed loss
    */
   async run(given: Batch, trainables: Float32Array, gradient: Float32Array): Promise<BatchGradient> {
-    const batch = padSupervised(given, this.#supervisedMultiple);
+    const batch = padBatch(given, this.#multiples);
     const feeds: Record<string, HostData> = {
       ...sequenceFeeds(batch, this.#model),
       ...this.#objective.feeds(batch),
@@ -96,7 +98,7 @@ interface GradientGraph {
   readonly graph: Graph;
   readonly inputs: ReadonlyMap<string, LayoutEntry>;
   readonly frozenInputs: ReadonlyMap<string, LayoutEntry>;
-  readonly supervisedMultiple: number;
+  readonly multiples: BatchMultiples;
 }
 
 /** The graph of a training step: outputs `loss`, the summed loss, and a gradient for each trainable tensor. */
@@ -106,9 +108,11 @@ export function buildGradientGraph(options: GradientProgramOptions): GradientGra
     losses,
     trainables: inputs,
     adapter,
+    queryChunks,
     supervisedMultiple,
   } = buildSequenceGraph({
     ...options,
+    queryChunks: finerAttentionChunks(options.maxTokens),
     differentiable: true,
     regularise: options.dropout?.regularise,
   });
@@ -119,7 +123,12 @@ export function buildGradientGraph(options: GradientProgramOptions): GradientGra
   const keeps = options.gradientCheckpointing ? keepsCheckpoints(graph) : keepsProducts;
   for (const [index, gradient] of gradients(loss, trainables, keeps).entries()) graph.output(gradientName(names[index] ?? ""), gradient);
   graph.output("loss", loss);
-  return { graph, inputs, frozenInputs: adapter?.frozenInputs ?? new Map(), supervisedMultiple };
+  return {
+    graph,
+    inputs,
+    frozenInputs: adapter?.frozenInputs ?? new Map(),
+    multiples: { tokens: queryChunks, supervised: supervisedMultiple },
+  };
 }
 
 function gradientName(input: string): string {

@@ -1,6 +1,8 @@
-import { type Batch, padSupervised, weightOf } from "../data/batch.js";
+import { type Batch, weightOf } from "../data/batch.js";
+import { type BatchMultiples, padBatch } from "../data/pad-batch.js";
 import { type AdapterLayout, type LayoutEntry, viewOf } from "../lora/layout.js";
 import type { ModelGraph } from "../models/architecture.js";
+import { finerAttentionChunks } from "../ops/attention.js";
 import type { Engine, HostData } from "../runtime/engine.js";
 import { type CompileOptions, Program } from "../runtime/program.js";
 import { batchDimensions, frozenFeeds, sequenceFeeds } from "./gradient-program.js";
@@ -27,14 +29,18 @@ export interface Predictions {
 export class LossProgram {
   readonly #program: Program;
   readonly #inputs: ReadonlyMap<string, LayoutEntry>;
-  readonly #supervisedMultiple: number;
+  readonly #multiples: BatchMultiples;
   readonly #model: ModelGraph;
   readonly #objective: Objective;
   readonly #kept: Record<string, HostData>;
 
-  private constructor(program: Program, { trainables, adapter, supervisedMultiple }: SequenceGraph, options: LossProgramOptions) {
+  private constructor(
+    program: Program,
+    { trainables, adapter, queryChunks, supervisedMultiple }: SequenceGraph,
+    options: LossProgramOptions,
+  ) {
     this.#program = program;
-    this.#supervisedMultiple = supervisedMultiple;
+    this.#multiples = { tokens: queryChunks, supervised: supervisedMultiple };
     this.#inputs = trainables;
     this.#model = options.model;
     this.#objective = objectiveOf(options);
@@ -42,7 +48,7 @@ export class LossProgram {
   }
 
   static async compile(engine: Engine, options: LossProgramOptions, compile: CompileOptions): Promise<LossProgram> {
-    const built = buildSequenceGraph(options);
+    const built = buildSequenceGraph({ ...options, queryChunks: finerAttentionChunks(options.maxTokens) });
     const { graph, losses, outputs } = built;
     graph.output("losses", losses);
     if (outputs !== undefined) graph.output("outputs", outputs);
@@ -59,13 +65,13 @@ export class LossProgram {
   async predict(batch: Batch, trainables: Float32Array): Promise<Predictions> {
     const found = await this.#run(batch, trainables);
     const [losses, outputs] = [required(found.losses), required(found.outputs)];
-    const columns = outputs.length / padSupervised(batch, this.#supervisedMultiple).targets.length;
+    const columns = outputs.length / padBatch(batch, this.#multiples).targets.length;
     const { supervisedCount } = batch;
     return { losses: losses.subarray(0, supervisedCount), outputs: outputs.subarray(0, supervisedCount * columns), columns };
   }
 
   async #run(given: Batch, trainables: Float32Array) {
-    const batch = padSupervised(given, this.#supervisedMultiple);
+    const batch = padBatch(given, this.#multiples);
     const feeds: Record<string, HostData> = { ...sequenceFeeds(batch, this.#model), ...this.#objective.feeds(batch), ...this.#kept };
     for (const [name, entry] of this.#inputs) feeds[name] = viewOf(trainables, entry);
     const { losses, outputs } = await this.#program.run(feeds, batchDimensions(batch));

@@ -1,3 +1,4 @@
+import type { BatchShape } from "../data/batch.js";
 import { Graph, type Tensor } from "../graph/graph.js";
 import { type AttachedAdapter, attachAdapter } from "../lora/attach.js";
 import type { AdapterLayout, LayoutEntry } from "../lora/layout.js";
@@ -27,7 +28,7 @@ export interface SequenceGraphShape {
   readonly maxTokens: number;
   /** Most learned tokens of a batch: more are computed in several chunks. The default fits a batch that is learned whole. */
   readonly maxSupervised?: number | undefined;
-  /** Parts in which attention computes the queries; it divides every length. The default fits `maxTokens`. */
+  /** Parts in which attention computes the queries; it divides every length. The default fits `maxTokens`, and every batch. */
   readonly queryChunks?: number | undefined;
   /** Whether gradients will be taken. */
   readonly differentiable?: boolean;
@@ -42,6 +43,8 @@ export type SequenceGraphOptions = Task & SequenceGraphShape;
 /** A model over whole sequences, up to the loss at each learned place. */
 export interface SequenceGraph extends WrittenObjective {
   readonly graph: Graph;
+  /** The length of a batch's rows is a multiple of this. */
+  readonly queryChunks: number;
   /** Hidden states after the final norm [N, C]. */
   readonly hidden: Tensor;
   /** What turns states [N, C] into logits in a language model. */
@@ -106,13 +109,11 @@ export function buildSequenceGraph(options: SequenceGraphOptions): SequenceGraph
       return tensor;
     },
   });
-  return { graph, ...written, hidden, head, adapter, trainables: new Map([...(adapter?.inputs ?? []), ...whole]) };
+  return { graph, queryChunks, ...written, hidden, head, adapter, trainables: new Map([...(adapter?.inputs ?? []), ...whole]) };
 }
 
-/** Values of every symbolic dimension of a sequence graph of default chunks, those that only its inner values have included. */
-export function sequenceDimensions(
-  { batch, tokens, supervised }: { readonly batch: number; readonly tokens: number; readonly supervised: number },
-  maxTokens: number,
-): Record<string, number> {
-  return { batch, tokens, supervised, [QUERIES]: tokens / attentionChunks(maxTokens) };
+/** Values of every symbolic dimension of a sequence graph of so many chunks, those that only its inner values have included. */
+export function sequenceDimensions({ batch, tokens, supervised }: BatchShape, queryChunks: number): Record<string, number> {
+  const queries = Math.ceil(tokens / queryChunks);
+  return { batch, tokens: queries * queryChunks, supervised, [QUERIES]: queries };
 }

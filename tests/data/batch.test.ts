@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Batch, batchShape, buildBatch, type Cursor, epochPlan, measuringBatches, openBatches } from "../../src/data/batch.js";
 import type { Example } from "../../src/data/example.js";
+import { padBatch } from "../../src/data/pad-batch.js";
 import { InputError } from "../../src/errors.js";
 
 function example(ids: number[], learnedFrom: number): Example {
@@ -54,6 +55,15 @@ describe("one batch", () => {
     expect(Array.from(batch.supervisedRows, Number)).toEqual([6, 7, 8, 3, 4, 0, 0, 0]);
     expect(Array.from(batch.targets, Number)).toEqual([13, 14, 22, 45, 46, 0, 0, 0]);
     expect(Array.from(batch.weights)).toEqual([1, 1, 1, 1, 1, 0, 0, 0]);
+  });
+
+  test("padded to multiples it teaches the same", () => {
+    const padded = padBatch(batch, { tokens: 16, supervised: 5 });
+    expect([padded.batch, padded.tokens, padded.ids.length, padded.supervisedRows.length]).toEqual([2, 16, 32, 10]);
+    expect(taught(padded)).toEqual(taught(batch));
+    expect(Array.from(padded.supervisedRows, Number)).toEqual([6, 7, 16, 3, 4, 0, 0, 0, 0, 0]);
+    expect(Array.from(padded.segments.subarray(8, 18))).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    expect(padBatch(batch, { tokens: 8, supervised: 8 })).toBe(batch);
   });
 
   test("a batch that teaches nothing is a row of padding", () => {

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { buildBatch, padSupervised } from "../../src/data/batch.js";
+import { buildBatch } from "../../src/data/batch.js";
+import { padBatch } from "../../src/data/pad-batch.js";
 import { GenerationProgram } from "../../src/generation/generation-program.js";
 import { argMax } from "../../src/generation/sampling.js";
 import { type AdapterLayout, buildLayout, type PlacedParameter, viewOf } from "../../src/lora/layout.js";
@@ -93,7 +94,7 @@ function divergence(want: Float32Array, got: Float32Array): number {
 async function predictionsOf({ model, compile }: OpenedModel, ids: readonly number[]) {
   const plain = buildBatch([exampleOf(ids)]);
   const { graph, losses, hidden, supervisedMultiple } = buildSequenceGraph({ model, maxTokens: plain.tokens });
-  const batch = padSupervised(plain, supervisedMultiple);
+  const batch = padBatch(plain, { tokens: 1, supervised: supervisedMultiple });
   const { vocabulary, hidden: columns } = model.dimensions;
   graph.output("logits", frozenLinear(hidden, graph.weight(model.head, [vocabulary, columns])));
   graph.output("losses", losses);

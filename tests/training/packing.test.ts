@@ -15,6 +15,7 @@ describe.each(tinyModelNames)("%s, several examples in a row", (name) => {
   test.each([
     { sizes: { maxTokens: MAX_TOKENS }, parts: "whole" },
     { sizes: { maxTokens: 512, maxSupervised: 1024 }, parts: "queries and learned tokens in 4 chunks" },
+    { sizes: { maxTokens: 4096 }, parts: "queries in 16 chunks, to which the row is padded" },
   ])("the summed loss and the gradient of every A and B are PEFT's of the padded batch, $parts", async ({ sizes }) => {
     const tiny = await loadTinyModel(name);
     const examples = examplesOf(tiny.facts.batches[0]!);

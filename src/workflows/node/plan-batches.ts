@@ -4,6 +4,7 @@ import { pick, type Series } from "../../data/series.js";
 import { lengthsOf, mostPlaces, sizesOf } from "../../data/sizes.js";
 import type { AdapterLayout } from "../../lora/layout.js";
 import type { ModelGraph } from "../../models/architecture.js";
+import { finerAttentionChunks } from "../../ops/attention.js";
 import { SLICE_BYTES } from "../../ops/table.js";
 import { DropoutSource } from "../../training/dropout-source.js";
 import { buildGradientGraph } from "../../training/gradient-program.js";
@@ -123,6 +124,7 @@ export function batchCosts(
   const maxTokens = Math.max(...[...shapes.values(), ...measured].map(({ shape }) => shape.tokens));
   const dropout = dropoutRate > 0 ? new DropoutSource(dropoutRate, 0) : undefined;
   const { graph } = buildGradientGraph({ ...task, layout, maxTokens, maxSupervised, dropout, gradientCheckpointing });
+  const queryChunks = finerAttentionChunks(maxTokens);
   const inInt8 = new Set(precision === "int8" ? int8Groups(task.model).flatMap(({ weights }) => weights) : []);
   const weights: StepWeights = { isFaster: (name) => inInt8.has(name), copyBytes: copyBytes(task.model, checkpoint, precision) };
   let flops = 0;
@@ -131,7 +133,7 @@ export function batchCosts(
   let writtenBytes = 0;
   let fullest = 0;
   for (const { shape, count } of shapes.values()) {
-    const cost = stepCost(graph, { ...sequenceDimensions(shape, maxTokens), ...dropout?.dimensions() }, weights);
+    const cost = stepCost(graph, { ...sequenceDimensions(shape, queryChunks), ...dropout?.dimensions() }, weights);
     flops += count * cost.flops;
     int8Flops += count * cost.fasterFlops;
     copiedBytes += count * cost.copiedBytes;
@@ -159,7 +161,8 @@ function copyBytes(
 
 /** The engine keeps the memory of the measuring program beside that of the training program. */
 function measuringBytes(task: Task, layout: AdapterLayout, maxTokens: number, shape: BatchShape, weights: StepWeights): number {
-  const { graph, losses } = buildSequenceGraph({ ...task, layout, maxTokens });
+  const queryChunks = finerAttentionChunks(maxTokens);
+  const { graph, losses } = buildSequenceGraph({ ...task, layout, maxTokens, queryChunks });
   graph.output("losses", losses);
-  return stepCost(graph, sequenceDimensions(shape, maxTokens), weights).activationBytes;
+  return stepCost(graph, sequenceDimensions(shape, queryChunks), weights).activationBytes;
 }
