@@ -1,3 +1,4 @@
+import type { Divergence } from "../evaluation/output-change.js";
 import type { AdapterInspection } from "../lora/inspection.js";
 import type { MergeRounding } from "../lora/merge-rounding.js";
 import type { Spectrum } from "../lora/spectrum.js";
@@ -12,6 +13,16 @@ export interface MergeResult {
   readonly layers: number;
   /** What writing these layers in fewer bits did to them. */
   readonly rounding: MergeRounding;
+  /** How far predictions of the next token are from those of base and adapter, in float32; absent where it was not asked for. */
+  readonly outputs?: {
+    /** What was predicted: `general` or a file. */
+    readonly texts: string;
+    readonly tokens: number;
+    /** Of the merged file. */
+    readonly file: Divergence;
+    /** Of the base alone: how far the adapter moves it. */
+    readonly base: Divergence;
+  };
   /** What lets `unmerge` restore the base: the folder of the record, and its bytes. */
   readonly record?: { readonly folder: string; readonly bytes: number };
   readonly notes: readonly string[];

@@ -1,7 +1,7 @@
 import type { MergeOptions } from "../../workflows/api.js";
 import type { CommandBody } from "../context.js";
 import { exitCodes } from "../failure.js";
-import { recordText, roundingText } from "../render/merge.js";
+import { outputsText, recordText, roundingText } from "../render/merge.js";
 import { bytesText } from "../render/numbers.js";
 import { progressReporter } from "../render/progress.js";
 
@@ -14,6 +14,7 @@ export const body: CommandBody<MergeOptions> = async (options, { screen, interru
     [
       `The adapter is folded into ${result.layers} layers.`,
       roundingText(result.rounding),
+      outputsText(result),
       `${result.out}: ${result.files.join(", ")} (${bytesText(result.bytes)})`,
       recordText(result),
     ]

@@ -66,6 +66,19 @@ function advice({ ofChange, arrived, kinds }: Rounding): string[] {
   ];
 }
 
+/** What the file predicts, beside base and adapter; nothing where it was not asked for. */
+export function outputsText({ outputs }: Pick<MergeResult, "outputs">): string {
+  if (outputs === undefined) return "";
+  const { texts, tokens, file, base } = outputs;
+  const where = texts === "general" ? "the general probe" : texts;
+  const nats = (value: number) => plainNumber(Number(value.toPrecision(2)));
+  const share = base.mean === 0 ? "" : `, ${shareText(file.mean / base.mean)} of that`;
+  return [
+    `What the file predicts for ${tokens} tokens of ${where}, in float32: ${nats(file.mean)} nats from base and adapter (KL divergence, mean; at most ${nats(file.largest)}), with the same likeliest token at ${shareText(file.sameToken)}.`,
+    `What the adapter does to the base there: ${nats(base.mean)} nats, the same at ${shareText(base.sameToken)}. Merging cost ${nats(file.mean)}${share}.`,
+  ].join("\n");
+}
+
 /** Where the record of the base is, and what it costs; nothing where none was asked for. */
 export function recordText({ record, bytes }: Pick<MergeResult, "record" | "bytes">): string {
   if (record === undefined) return "";

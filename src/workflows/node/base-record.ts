@@ -1,10 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { InputError } from "../../errors.js";
 import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
 import { writeBaseRecord } from "../../lora/restoring/node/write-record.js";
 import { RECORD } from "../../lora/restoring/record.js";
 import { tiedPlaces } from "../../lora/whole-tensors.js";
 import { readModel } from "../../models/index.js";
+import { exists } from "../../weights/node/exists.js";
 import type { MergeWork } from "./merge-work.js";
 import { describeWeights } from "./open-model.js";
 
@@ -16,6 +18,19 @@ export function recordFolder(merged: string): string {
 
 /** The name of a GGUF in a folder that merging writes. */
 export const MODEL_FILE = "model.gguf";
+
+/**
+ * The folder or the file that was merged: of a folder with a GGUF, that.
+ *
+ * @throws InputError where there is neither.
+ */
+export async function mergedPlace(merged: string): Promise<string> {
+  const place = resolve(merged);
+  if (!(await exists(place)))
+    throw new InputError(`${merged} does not exist: give the folder or the .gguf file that lorikeet merge wrote.`);
+  const inside = join(place, MODEL_FILE);
+  return !isGgufFile(place) && !(await exists(join(place, "config.json"))) && (await exists(inside)) ? inside : place;
+}
 
 /** Keeps what restores the base of a merged model that has just been written; gives back the bytes of the record. */
 export async function recordBase(

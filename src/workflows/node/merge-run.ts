@@ -7,11 +7,12 @@ import { readModel } from "../../models/index.js";
 import type { MergeResult } from "../api.js";
 import { formOf, inCode, mergeSet, parseOptions } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
-import { recordBase, recordFolder } from "./base-record.js";
+import { mergedPlace, recordBase, recordFolder } from "./base-record.js";
 import { companionsOf } from "./companions.js";
 import { fileSizes, filesOf } from "./file-sizes.js";
 import { mergeToGguf } from "./merge-gguf.js";
 import { mergeToOnnx } from "./merge-onnx.js";
+import { outputComparison } from "./merge-outputs.js";
 import { type MergedFiles, type MergeWork, weightTypes } from "./merge-work.js";
 import { describeWeights } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
@@ -32,8 +33,10 @@ export async function runMerge(options: unknown, context: WorkerContext): Promis
     );
   }
   const work = { described, adapter, settings, context, meter: createRoundingMeter() };
+  const compare = settings.measure === undefined ? undefined : await outputComparison(work, settings.measure);
   const { notes: more = [], ...written } = await writers[formOf(settings)](work);
-  return { ...written, layers: adapter.layers.length, rounding: work.meter.result(), notes: [...notes, ...more] };
+  const outputs = compare === undefined ? {} : { outputs: await compare(await mergedPlace(written.out)) };
+  return { ...written, layers: adapter.layers.length, rounding: work.meter.result(), ...outputs, notes: [...notes, ...more] };
 }
 
 /** How each form of `--to` is written. */

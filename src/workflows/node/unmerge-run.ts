@@ -12,7 +12,7 @@ import type { UnmergeResult } from "../api.js";
 import { inCode, parseOptions, unmergeSet } from "../options.js";
 import { findAdapter, readPlacedAdapter } from "./adapter-place.js";
 import { approximateBase } from "./approximate-base.js";
-import { MODEL_FILE, recordFolder } from "./base-record.js";
+import { mergedPlace, recordFolder } from "./base-record.js";
 import { fileSizes } from "./file-sizes.js";
 import { describeWeights } from "./open-model.js";
 import type { WorkerContext } from "./worker/context.js";
@@ -33,15 +33,6 @@ export async function runUnmerge(options: unknown, context: WorkerContext): Prom
   await checkRestorable(open, described.checkpoint, adapter, { name: merged, adapterName: directory, signal });
   const files = await restore(open, new BaseRestorer(open, described.checkpoint, adapter), out, context);
   return { ...files, layers: adapter.layers.length, notes };
-}
-
-/** The folder or the file that was merged: of a folder with a GGUF, that. */
-async function mergedPlace(merged: string): Promise<string> {
-  const place = resolve(merged);
-  if (!(await exists(place)))
-    throw new InputError(`${merged} does not exist: give the folder or the .gguf file that lorikeet merge wrote.`);
-  const inside = join(place, MODEL_FILE);
-  return !isGgufFile(place) && !(await exists(join(place, "config.json"))) && (await exists(inside)) ? inside : place;
 }
 
 function noRecord(merged: string, folder: string): InputError {

@@ -64,6 +64,11 @@ export const mergeSet = optionSet(
       group: groups.files,
       help: "Keep beside the result what rounding takes, so that lorikeet unmerge can restore the base bit for bit when its own files are gone. Small where the result has no fewer bits than the base; its size is printed.",
     }),
+    measure: option(text("general, or a file of examples"), {
+      value: "DATA",
+      group: groups.files,
+      help: "Also compare what the result predicts with what base and adapter do, in float32, on 512 tokens of the general probe (general) or of the answers in a file of examples. It runs the model three times and takes the memory of its weights.",
+    }),
     maxShardSize: option(fileSize(), {
       default: "2GB",
       value: "SIZE",
@@ -77,6 +82,9 @@ export const mergeSet = optionSet(
       : []),
     ...(formOf(given) === "onnx" && given.restorable === true
       ? [`${where("restorable")} is for a folder or a GGUF: no base comes back out of an ONNX file`]
+      : []),
+    ...(formOf(given) === "onnx" && given.measure !== undefined
+      ? [`${where("measure")} is for a folder or a GGUF: an ONNX file is run by transformers.js alone`]
       : []),
     ...(formOf(given) === "gguf" && given.maxShardSize !== undefined
       ? [`${where("maxShardSize")} is for a folder: a GGUF is one file (llama-gguf-split cuts one into several)`]
