@@ -29,7 +29,7 @@ export function similarityOf(one: Directions, other: Directions, inputs: number)
       const [above, row] = [sums[i - 1] ?? new Float64Array(), sums[i] ?? new Float64Array()];
       row[j] = square + (above[j] ?? 0) + (row[j - 1] ?? 0) - (above[j - 1] ?? 0);
       const line = values[i - 1];
-      if (line !== undefined) line[j - 1] = (row[j] ?? 0) / Math.min(i, j);
+      if (line !== undefined) line[j - 1] = Math.min(1, (row[j] ?? 0) / Math.min(i, j)); // rounding takes it above 1
     }
   }
   return { values, inputs };

@@ -30,7 +30,7 @@ export function directionsWith(values: ArrayLike<number>, energy: number, total 
  * @param total ‖ΔW‖², where the directions are not all of them
  */
 export function truncate(
-  { name, inputs, outputs, isConv1D }: LinearLayer,
+  { name, inputs, outputs, isConv1D, isTable }: LinearLayer,
   directions: Directions,
   choice: RankChoice,
   total = sumOfSquares(directions.values),
@@ -45,9 +45,10 @@ export function truncate(
     const direction = at % rank;
     return (left[Math.floor(at / rank) * found + direction] ?? 0) * (values[direction] ?? 0);
   });
+  const kind = { ...(isConv1D === undefined ? {} : { isConv1D }), ...(isTable === undefined ? {} : { isTable }) };
   const lost = Math.max(0, total - sumOfSquares(values.subarray(0, rank)));
   return {
-    layer: { name, inputs, outputs, ...(isConv1D === undefined ? {} : { isConv1D }), rank, scale: 1, a, b },
+    layer: { name, inputs, outputs, ...kind, rank, scale: 1, a, b },
     relativeError: total === 0 ? 0 : Math.sqrt(lost / total),
   };
 }

@@ -88,17 +88,18 @@ export function concatenated(terms: readonly Pick<WeightedLayer, "weight" | "lay
   return { ...first.layer, rank, scale: 1, a, b };
 }
 
-/** A of the As and B of the Bs. Each gets the root of the weight; its sign goes to A. */
+/** A of the As and B of the Bs. Each gets the root of the weight; its sign goes to PEFT's A, which is B of a table. */
 function combinedFactors(terms: readonly WeightedLayer[], settings: CombinationSettings): AdapterLayer {
   const [first] = terms;
   if (first === undefined) throw new RangeError("nothing is added up");
   const roots = terms.map(({ weight, layer }) => Math.sqrt(Math.abs(weight * layer.scale)));
   const signed = roots.map((root, index) => (isNegative(terms[index]) ? -root : root));
+  const [ofA, ofB] = first.layer.isTable ? [roots, signed] : [signed, roots];
   return {
     ...first.layer,
     scale: 1,
-    a: Float32Array.from(combinedTensors(terms, "A", ({ a }) => a, signed, settings)),
-    b: Float32Array.from(combinedTensors(terms, "B", ({ b }) => b, roots, settings)),
+    a: Float32Array.from(combinedTensors(terms, "A", ({ a }) => a, ofA, settings)),
+    b: Float32Array.from(combinedTensors(terms, "B", ({ b }) => b, ofB, settings)),
   };
 }
 
