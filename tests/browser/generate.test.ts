@@ -21,6 +21,7 @@ const TOKENS = 12;
 const types = ["f32", "q8", "q4"] as const;
 const adapter = join(TINY_CHAT, "adapter");
 
+// Proves onnx-folder out: in a page the text that Node has, in f32, q8 and q4
 describe("a folder of merge --to onnx in transformers.js", () => {
   let browser: Browser;
   let server: Awaited<ReturnType<typeof servePages>>;

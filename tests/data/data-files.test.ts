@@ -32,6 +32,7 @@ async function errorOf(path: string): Promise<string> {
   return (error as InputError).message.replaceAll(`${folder}/`, "");
 }
 
+// Proves gzip in: zlib's files, of several members too; damaged ones are refused
 describe("gzip", () => {
   test("JSONL, CSV and JSON, several members one after the other, and under a name that does not say so", async () => {
     expect(await textsOf(await write("a.jsonl.gz", gzipSync(lines("one", "two"))))).toEqual(["one", "two"]);
@@ -63,6 +64,7 @@ describe("gzip", () => {
   });
 });
 
+// Proves data-folder in: all files in the order of their names, every bad row told
 describe("a folder", () => {
   test("all its files of rows in the order of their names; rows keep their file and line", async () => {
     const path = join(folder, "rows");
@@ -113,6 +115,7 @@ describe("a folder", () => {
   });
 });
 
+// Proves standard-input in: told by their content, through a pipe into a process of its own
 describe("standard input", () => {
   /** What a process reads from its standard input, in the thread of a worker as commands do, and what it leaves in the temporary folder. */
   async function piped(content: string | Uint8Array): Promise<{ read: unknown; left: string[] }> {

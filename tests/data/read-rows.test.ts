@@ -118,6 +118,7 @@ describe("rows are recognised by their keys", () => {
 });
 
 describe("files as people have them", () => {
+  // Proves jsonl in: byte order marks, CRLF, blank lines, lists over lines
   test("JSONL with a byte order mark, CRLF, blank lines and no last line end", async () => {
     const { format, rows, lines } = await rowsOf("a.jsonl", '\ufeff{"text":"one"}\r\n\r\n  \r\n{"text":"tw\\r\\no"}\r\n{"text":"three"}');
     expect(format).toBe("jsonl");
@@ -136,6 +137,7 @@ describe("files as people have them", () => {
     expect(await rowsOf("rows.txt", '{"text":"a"}\n')).toMatchObject({ format: "jsonl" });
   });
 
+  // Proves csv in: quotes, line breaks in cells, byte order marks, separators
   test("CSV with quotes, line breaks in cells, a byte order mark and CRLF", async () => {
     const { format, rows, lines } = await rowsOf("a.csv", '\ufeffprompt, completion \r\n"say ""hi"", twice","one\ntwo"\r\n\r\nb,c\r\n');
     expect(format).toBe("csv");

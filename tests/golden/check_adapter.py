@@ -9,6 +9,8 @@ With REFERENCE the adapted logits must also equal it to 1e-4, and the adapter mu
 a golden folder (tests/golden/tiny-llama, tiny-llama3 or an architecture's; batch 0) or the logits.json that adapter-logits.ts wrote: Lorikeet's own.
 """
 
+# Proves peft-adapter out: PEFT loads every key and gives the logits, for every decoder
+
 import json
 import os
 import sys

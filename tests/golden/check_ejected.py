@@ -3,6 +3,8 @@
 python check_ejected.py RUN PROGRAM: the folder of a run in float32 without dropout, and that of its program, which has been run.
 """
 
+# Proves trl-program out: TRL has the losses, rates and gradient norms of the run
+
 import json
 import sys
 from pathlib import Path

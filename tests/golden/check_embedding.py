@@ -9,6 +9,8 @@ EMBEDDED.json is the output of `lorikeet embed --json` with that adapter for the
 unexpected key, and where the cosine of a vector with theirs is below 0.99999 or the adapter turns none by more than 0.01.
 """
 
+# Proves sentence-model out: sentence-transformers gives the vectors
+
 import json
 import os
 import sys

@@ -8,6 +8,8 @@ FOLDER/NAME.gguf belongs to tests/golden/NAME. Compares alpha / rank * B @ A of 
 it and with the rows in the converter's order. Prints what it found and ends with 1 where an adapter differs.
 """
 
+# Proves gguf-adapter out: the gguf package finds PEFT's changes in it
+
 import json
 import sys
 from pathlib import Path

@@ -7,6 +7,8 @@ Versions: torch==2.13.0 transformers==5.17.0.
 Prints what it found and ends with 1 where a model differs, or where a weight is missing or not expected.
 """
 
+# Proves folder out: of a GGUF, transformers gives its own logits
+
 import base64
 import json
 import os

@@ -7,6 +7,8 @@ Versions: mlx[cpu]==0.32.4 mlx-lm==0.32.2.
 REFERENCE is the logits.json of adapter-logits.ts. The adapter must change the logits by 100 times as much as the comparison allows.
 """
 
+# Proves mlx-adapter out: mlx-lm gives the logits
+
 import json
 import sys
 

@@ -45,6 +45,7 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
+// Proves hub-adapter in: the files that it is, and no others, from a server that speaks the Hub's protocol
 describe("an adapter of the Hub", () => {
   test("is fetched, the two files that it is, and read as a folder is", async () => {
     const folder = (await resolveAdapter("org/adapter", quick)) ?? "";

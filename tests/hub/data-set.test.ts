@@ -49,6 +49,7 @@ const read = async (name: string, options = quick) => {
   return { files, texts: rows.map(({ row }) => (row.kind === "text" ? row.text : row.kind)) };
 };
 
+// Proves hub-data in: splits, subsets, revisions, private ones, offline, a broken connection, checksums
 describe("a data set of the Hub", () => {
   test("gives the rows of a split, and fetches its files alone", async () => {
     const { files, texts } = await read("org/set");

@@ -65,6 +65,7 @@ async function failure(promise: Promise<unknown>): Promise<Error> {
   );
 }
 
+// Proves hub-model in: the files that are needed, into Hugging Face's cache; revisions, tokens; from a server that speaks the Hub's protocol
 describe("downloading from the Hub", () => {
   it("puts the files that are needed into Hugging Face's cache, in its layout", async () => {
     const progress: DownloadProgress[] = [];
@@ -184,6 +185,7 @@ describe("downloading from the Hub", () => {
   });
 });
 
+// Proves hub-model in: resumed, checked against the checksum, given up where a server stands still
 describe("a connection that breaks", () => {
   it("goes on where it stopped, time and again, as long as something arrives", async () => {
     onWeights((count, { range }, response) => {
@@ -287,6 +289,7 @@ describe("a connection that breaks", () => {
   });
 });
 
+// Proves hub-model in: 401, 403, 404, 429 and 5xx in words; offline from the cache
 describe("a Hub that refuses", () => {
   const always = (status: number, path: RegExp, headers: Record<string, string> = {}) => {
     let count = 0;

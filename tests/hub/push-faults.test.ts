@@ -57,6 +57,7 @@ const faults: Readonly<Record<string, (response: ServerResponse) => void>> = {
   "status 503": (response) => send(response, 503, { error: "busy" }),
 };
 
+// Proves hub-adapter out: a server that refuses, stalls, redirects, is busy and breaks off, at every place of the protocol
 describe.each(places)("at %s", (where, place) => {
   // The storage's answer has no contents that are read.
   const names = Object.keys(faults).filter((name) => where !== "the storage itself" || !/in the answer|truncated/.test(name));

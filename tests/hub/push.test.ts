@@ -42,6 +42,7 @@ async function run(): Promise<string> {
 
 const pushRun = async (options: object = {}) => push({ adapter: await run(), to: "ada/tickets", ...options }, { patience });
 
+// Proves hub-adapter out: one commit, byte for byte, to a server that speaks the Hub's protocol
 describe("push", () => {
   test("makes the repository and commits the adapter with its card, byte for byte", async () => {
     const result = await pushRun({ private: true });
@@ -129,6 +130,7 @@ describe("push", () => {
   });
 });
 
+// Proves hub-adapter out: a proxy is obeyed
 describe("a proxy", () => {
   test("is obeyed, except for the hosts of NO_PROXY", async () => {
     const asked: string[] = [];

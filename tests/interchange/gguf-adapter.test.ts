@@ -60,6 +60,7 @@ describe.each(ggufNames.filter((name) => !name.endsWith("-quantised")))("an adap
     path = await write(adapter, model, name);
   });
 
+  // Proves gguf-adapter out: llama.cpp's logits with it, for every decoder
   test("is the file that llama.cpp was given, and gives its logits", async () => {
     const facts = llamaCpp[name];
     expect(createHash("sha256").update(readFileSync(path)).digest("hex")).toBe(facts?.sha256);
@@ -86,6 +87,7 @@ describe.each(ggufNames.filter((name) => !name.endsWith("-quantised")))("an adap
     expect(relativeError(floats(ggufFacts(name).logits), want)).toBeGreaterThan(VISIBLE);
   });
 
+  // Proves gguf-adapter in: the file with which llama.cpp gave these logits is the adapter
   test("is read as it was written", async () => {
     const read = await readGgufAdapterFile(path, model);
     checkFit(read, model.linearGroups.flat(), name);

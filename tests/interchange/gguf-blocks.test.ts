@@ -37,6 +37,7 @@ async function written(name: string, { entries, tensors }: GgufModelFile): Promi
 
 const { blocks } = golden<{ blocks: Record<string, { sha256: string; llamaCpp: string }> }>("gguf/merged.json");
 
+// Proves gguf-model out: llama.cpp's logits in each type of blocks
 test.each(blockTypes)("%s: llama.cpp's logits with the file are Lorikeet's", async (type) => {
   const path = await written(type, mergedInBlocks(type));
   const judged = blocks[type];

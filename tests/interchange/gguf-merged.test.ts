@@ -41,6 +41,7 @@ async function written(name: string, { entries, tensors }: GgufModelFile): Promi
   return { path, sha256: createHash("sha256").update(readFileSync(path)).digest("hex") };
 }
 
+// Proves gguf-model out: llama.cpp's logits are those of base and adapter apart, for every decoder
 describe.each(Object.keys(adapted))("%s with an adapter folded in", (name) => {
   test.each(["gguf", "folder"] as const)("as GGUF, from a %s: llama.cpp's logits are those of base and adapter apart", async (base) => {
     const { [base]: file } = await mergedGguf(name, ggufPath(name));

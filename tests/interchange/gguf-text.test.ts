@@ -33,6 +33,7 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 /** Texts of texts.json that llama.cpp reads otherwise than Python: it composes no marks (NFC), and has its own ways with spaces beside Phi-3's control tokens. */
 const llamaCppsOwn: Readonly<Record<string, readonly number[]>> = { qwen3: [20, 32, 40, 56, 57], o200k: [9], phi3: [20] };
 
+// Proves gguf-model out: llama.cpp's token ids are Python's
 describe("a tokenizer's metadata", () => {
   test.each(tokenizerKinds)("of %s: llama.cpp gives Python's ids", async (kind) => {
     const entries = await tokenizerEntries(kind, goldenPath(`text/tokenizers/${kind}`));
@@ -56,6 +57,7 @@ describe.each([
 ])("a chat model merged from a %s", (base, model) => {
   const adapter = join(TINY_CHAT, "adapter");
 
+  // Proves gguf-model out: llama.cpp's greedy answer is that of base and adapter, in F32, F16 and Q8_0
   test.each(["f32", "f16", "q8_0"] as const)("in %s: llama.cpp gives the ids, and the answer of base and adapter", async (dtype) => {
     const judged = chat[`${base} ${dtype}`];
     if (judged === undefined) return expect(`${base} ${dtype}`).toBe("gguf f16");

@@ -33,12 +33,14 @@ async function logits(adapter: Adapter): Promise<Float32Array> {
 }
 
 describe.each(["lora", "dora"] as const)("an adapter of mlx-lm: %s", (kind) => {
+  // Proves mlx-adapter in: mlx-lm's logits
   test("gives mlx-lm's logits", async () => {
     const { adapter } = await readFittingAdapter(folderOf(kind), await openModel(TINY_CHAT, { target: "cpu" }));
     expect(relativeError(mlx.base, mlx[kind])).toBeGreaterThan(0.01);
     expect(relativeError(await logits(adapter), mlx[kind])).toBeLessThan(1e-4);
   });
 
+  // Proves mlx-adapter out: its own adapters come back bit for bit
   test("is written as mlx-lm wrote it", async () => {
     const out = join(await temporaryFolder(), "out");
     const result = await runExport({ model: TINY_CHAT, adapter: folderOf(kind), to: "mlx", out }, fakeContext());

@@ -51,6 +51,7 @@ describe.each(architectures)("%s", (name) => {
     it = await loadArchitecture(name);
   });
 
+  // Proves onnx-folder out: PEFT's logits in transformers.js, padded on either side, and Lorikeet's greedy tokens, for every decoder
   test("f32: PEFT's logits, padded on the right and on the left, and the greedy tokens of Lorikeet", async () => {
     // The weights of one lie in several files beside it.
     const model = await load(it, "f32", name === "qwen2" ? { inlineBytes: 0, maxFileBytes: 20_000 } : {});

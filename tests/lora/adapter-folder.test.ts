@@ -56,6 +56,7 @@ describe("an adapter that PEFT saved", () => {
     }
   });
 
+  // Proves peft-adapter in: keys without the prefix or with the adapter's name, F16 and the fewest fields
   it("is read without the prefix, with the adapter's own name in the keys, in F16, and with the fewest fields", async () => {
     const folder = await changed("bare", {});
     await writeFile(
@@ -216,6 +217,7 @@ describe("what is refused", () => {
     );
   });
 
+  // Proves peft-bin in: read as its safetensors are
   it("PEFT's old adapter_model.bin is read as its safetensors are", async () => {
     const folder = join(scratch, "old");
     const tinyChat = goldenPath("tiny-chat/adapter");

@@ -90,6 +90,7 @@ async function thereAndBack(base: string, adapterFolder: string, { type = "origi
   return size / bytes;
 }
 
+// Proves merged-model in: every variant and type, bit for bit
 describe("every variant comes out bit for bit", () => {
   test.each([
     ...["rslora", "patterns", "lora-plus", "lora-fa", "dora", "dora-rslora", "pissa", "pissa-patterns", "olora", "eva", "eva-rslora"],

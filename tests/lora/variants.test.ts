@@ -110,6 +110,7 @@ beforeAll(async () => {
   compile = await model.compile();
 });
 
+// Proves peft-adapter in: PEFT's logits, gradients by name and ten steps, for every variant of LoRA
 describe.each(Object.entries(cases))("%s", (name, { ratio = 1, raw, prunes, ...asked }) => {
   const whole: AdapterSpec = { rank: 2, alpha: 6, dropout: 0, layers: { kind: "all-linear" }, initialisation: "peft", ...asked };
   const variant = variantOf(whole.method ?? "lora");

@@ -51,6 +51,8 @@ describe.each(architectures)("%s", (name) => {
     await rm(ours, { recursive: true });
   });
 
+  // Proves peft-adapter in: PEFT's logits, its gradients by name and ten steps, for every decoder
+  // Proves folder in: transformers' logits, for every decoder
   test.each(["base", "adapted"] as const)("logits of the %s model, sequences padded on the right and on the left", async (kind) => {
     const want = realRows(await it.golden.readFloat32(`${kind}.logits`), batchOf(it.facts.batches[0]));
     const adapter = kind === "base" ? undefined : it;

@@ -21,6 +21,8 @@ import { encoders } from "./architectures.js";
 const TOLERANCE = 1e-4;
 const MAX_TOKENS = 64;
 
+// Proves peft-adapter in: PEFT's scores, vectors, gradients and ten steps with heads, for every encoder
+// Proves folder in: transformers' hidden states, for every encoder
 describe.each(encoders)("%s", (name) => {
   let it: EncoderGolden;
   beforeAll(async () => {

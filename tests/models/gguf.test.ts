@@ -27,6 +27,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(cache, { recursive: true }));
 
+// Proves gguf-model in: logits of transformers and of llama.cpp, for every decoder
 describe.each(ggufNames)("a GGUF of %s", (name) => {
   const { architecture, logits, llamaCpp } = ggufFacts(name);
   const want = floats(logits);

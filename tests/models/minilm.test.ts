@@ -7,6 +7,7 @@ import type { EmbedResult } from "../../src/workflows/api.js";
 import { runEmbed } from "../../src/workflows/node/embed-run.js";
 import { golden, goldenPath } from "../support/golden.js";
 
+// Proves sentence-model in: vectors of sentence-transformers with the real weights
 describe("all-MiniLM-L6-v2 against sentence-transformers", () => {
   const texts = golden<readonly string[]>("minilm/texts.json");
   let model: string;

@@ -7,6 +7,7 @@ import { golden, goldenPath } from "../support/golden.js";
 const file = (name: string) => goldenPath(`torch/${name}`);
 const expected = golden<{ values: Record<string, number[]>; shapes: Record<string, number[]> }>("torch/values.json");
 
+// Proves peft-bin in: PyTorch's values; the pickle is read as data and never executed, and what is no tensor is refused
 describe("a file of torch.save", () => {
   test.each(["tensors.bin", "protocol-4.bin"])("gives PyTorch's values: views, turned matrices, halves, parameters (%s)", async (name) => {
     const checkpoint = await openTorchFile(file(name));

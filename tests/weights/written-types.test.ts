@@ -8,6 +8,7 @@ const types = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"] as const;
 const encoded = golden<Record<"values" | (typeof types)[number], string>>("weights/encoded.json");
 const values = floats(encoded.values);
 
+// Proves gguf-model out: F16, BF16 and the blocks of 32 are the gguf package's, bit for bit
 describe("weights as they are written", () => {
   test.each(types)("%s is numpy's, PyTorch's, the GGUF package's, bit for bit", (type) => {
     expect(Buffer.from(encodeValues(type, values, "w")).toString("base64")).toBe(encoded[type]);

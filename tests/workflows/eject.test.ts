@@ -36,6 +36,7 @@ const linesOf = async <Row>(path: string): Promise<Row[]> =>
     .map((line) => JSON.parse(line));
 
 describe("eject --to trl", () => {
+  // Proves trl-program out: the rows as tokens, the order of the batches and the start are the run's
   test("writes the program, its rows as tokens, the order of its batches, and the start", async () => {
     const { result, out } = await ejected(await run());
     expect(result).toEqual({ out, notes: [] });

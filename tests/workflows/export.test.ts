@@ -12,6 +12,8 @@ import { fakeContext, TINY_CHAT, temporaryFolder } from "./support.js";
 
 const adapter = join(TINY_CHAT, "adapter");
 
+// Proves modelfile out: it names base, adapter and stop texts
+// Proves gguf-adapter in: merged, the weights are those of PEFT's folder merged, byte for byte
 test("PEFT's adapter becomes a folder for llama.cpp and Ollama, and is the same where it is given as an adapter", async () => {
   const folder = await temporaryFolder();
   const out = join(folder, "support");

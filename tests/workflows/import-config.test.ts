@@ -22,6 +22,7 @@ const reasons = ({ lost }: { readonly lost: readonly { field: string; why: strin
   Object.fromEntries(lost.map(({ field, why }) => [field, why]));
 
 describe("PEFT", () => {
+  // Proves peft-config in: the adapter trained by what came of PEFT's file has PEFT's file
   test("what PEFT wrote of an adapter trains one of which Lorikeet writes the same", async () => {
     const file = join(TINY_CHAT, "adapter", "adapter_config.json");
     const out = join(await temporaryFolder(), "run.yaml");
@@ -97,6 +98,7 @@ describe("PEFT", () => {
   });
 });
 
+// Proves trl-config in: its fields and defaults; what could not be carried over is listed
 describe("TRL", () => {
   test("defaults that differ from ours are written", async () => {
     const { options, lost } = await imported({ trl: { use_peft: true } });

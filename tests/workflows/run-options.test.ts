@@ -21,6 +21,7 @@ async function run(options: Readonly<Record<string, unknown>>) {
 }
 
 describe("run.yaml", () => {
+  // Proves run in: repeats the run bit for bit
   test.each([
     ["AdamW", {}],
     ["SGD and a pattern of ranks", { optimizer: "sgd", momentum: 0.5, rankPattern: "q_proj=4", layers: ["q_proj", "v_proj"] }],
@@ -32,6 +33,7 @@ describe("run.yaml", () => {
     expect(parse(await optionsOf(second))).toEqual({ ...parse(first.text), out: second });
   });
 
+  // Proves run out: every option, with its value or as not set
   test("names every option, with its value or as not set", async () => {
     const { text } = await run({ data: await questionsFile() });
     const written = Object.keys(parse(text));
@@ -72,6 +74,7 @@ describe("the schema of run.yaml", () => {
     expect(await readFile("assets/train.schema.json", "utf8")).toBe(trainSchemaText());
   });
 
+  // Proves run out: the JSON schema for editors accepts it (Ajv)
   test("accepts what a run wrote", async () => {
     const { text } = await run({ data: await questionsFile() });
     expect(accepts(parse(text)), JSON.stringify(accepts.errors)).toBe(true);

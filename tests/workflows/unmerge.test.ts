@@ -35,6 +35,7 @@ async function quantisedBase(dtype: "q4_0" | "q4_1" | "q5_1" | "q8_0"): Promise<
   return out;
 }
 
+// Proves merged-model in: every file byte for byte, of folders and GGUF
 test("a folder: merged with --restorable, every file of the base comes back byte for byte, and nothing else", async () => {
   const folder = await temporaryFolder();
   const merged = join(folder, "merged");
