@@ -74,10 +74,10 @@ function rest(
 /** The same for a single row: the engine's own rounding of a whole tensor is then that of the row, in one node. */
 function oneRowProduct(e: Emitter, x: string, { part, fine }: AnsweringWeights & { readonly kind: "rows" }): string {
   const u = binary(e, "Mul", x, part("smooth"));
+  if (!fine) return e.emit("DynamicQuantizeMatMul", [u, part("codes"), part("scales")], { domain: "com.microsoft" })[0];
   const rounded = (value: string) => e.emit("DynamicQuantizeLinear", [value], { outputs: 3 });
   const [codes, step = "", zero = ""] = rounded(u);
   const whole = product(e, codes, part, { step, zero });
-  if (!fine) return whole;
   const [rest, fineStep = "", fineZero = ""] = rounded(binary(e, "Sub", u, e.emit("DequantizeLinear", [codes, step, zero])[0]));
   return binary(e, "Add", whole, product(e, rest, part, { step: fineStep, zero: fineZero }));
 }

@@ -5,25 +5,27 @@ import { binary, reduceMax } from "./engine-nodes.js";
 // on the way, with one scale for each row or one for all, multiplied in integers, and scaled back. Only on the CPU: the
 // WebGPU provider has no integer product.
 
-/** A value in uint8 around a zero point, and what gives its scale back. */
+/** Rows of a value in uint8, in steps of 1/127 of their largest magnitude around a zero point. */
 interface Codes {
   readonly codes: string;
-  /** Scalars. */
-  readonly scale: string;
-  readonly zeroPoint: string;
-  /** Codes of what the first ones leave, and their scale, where one is not exact enough. */
-  readonly rest?: { readonly codes: string; readonly scale: string } | undefined;
-  /** Factor on each row of the product, [N, 1]; none where one scale serves all rows. */
-  readonly rowFactor?: string | undefined;
+  /** Codes of what the first ones leave, where those are not exact enough. */
+  readonly rest?: string | undefined;
+  /** Factor on each row of the product, [N, 1]. */
+  readonly rowFactor: string;
 }
 
 /** x [N, in] · Wᵀ → [N, out]. */
 export function int8Forward(e: Emitter, x: string, weight: Int8Weight): string {
   const smooth = weight.part("smooth");
-  const quantise = { tensor: tensorCodes, row: rowCodes, fine: fineCodes }[weight.range];
+  const [matrix, scales] = [weight.part("forwardCodes"), weight.part("forwardScales")];
+  // One scale for the whole of x, from its smallest to its largest value: the engine rounds and multiplies in one node.
+  if (weight.range === "tensor") {
+    return e.emit("DynamicQuantizeMatMul", [binary(e, "Mul", x, smooth), matrix, scales], { domain: "com.microsoft" })[0];
+  }
+  const quantise = { row: rowCodes, fine: fineCodes }[weight.range];
   // Layers that read one input share its codes.
   const values = e.once(`codes:${x}:${smooth}`, () => toNames(quantise(e, binary(e, "Mul", x, smooth))));
-  return product(e, fromNames(values), weight.part("forwardCodes"), weight.part("forwardScales"));
+  return product(e, fromNames(values), matrix, scales);
 }
 
 /** dy [N, out] · W → [N, in]: gradients of rows differ in size by far, so that each row has its scale. */
@@ -31,33 +33,27 @@ export function int8Backward(e: Emitter, dy: string, weight: Int8Weight): string
   return product(e, rowCodes(e, dy), weight.part("backwardCodes"), weight.part("backwardScales"));
 }
 
-/** One scale for the whole of x, from its smallest to its largest value. */
-function tensorCodes(e: Emitter, x: string): Codes {
-  const [codes, scale = "", zeroPoint = ""] = e.emit("DynamicQuantizeLinear", [x], { outputs: 3 });
-  return { codes, scale, zeroPoint };
-}
-
 /** Codes run from −127 to 127 around this. */
 const ZERO_POINT = 128;
 const STEP = 1 / 127;
+/** Of what codes leave, half a step at most. */
+const REST_STEP = (STEP * STEP) / 2;
 
 /** Rows divided by their largest magnitude, then rounded to steps of 1/127. */
 function rowCodes(e: Emitter, x: string): Codes {
   const { unit, largest } = unitRows(e, x);
-  const [scale, zeroPoint] = [e.float(STEP), e.byte(ZERO_POINT)];
-  return { codes: e.emit("QuantizeLinear", [unit, scale, zeroPoint])[0], scale, zeroPoint, rowFactor: largest };
+  return { codes: rounded(e, unit, STEP), rowFactor: largest };
 }
 
-/** As `rowCodes`, and what that leaves, half a step at most, again in steps of its 127th part. */
+/** As `rowCodes`, and what that leaves again in steps of its 127th part. */
 function fineCodes(e: Emitter, x: string): Codes {
   const { unit, largest } = unitRows(e, x);
-  const [scale, zeroPoint] = [e.float(STEP), e.byte(ZERO_POINT)];
-  const codes = e.emit("QuantizeLinear", [unit, scale, zeroPoint])[0];
-  const left = binary(e, "Sub", unit, e.emit("DequantizeLinear", [codes, scale, zeroPoint])[0]);
-  const restScale = e.float((STEP * STEP) / 2);
-  const rest = { codes: e.emit("QuantizeLinear", [left, restScale, zeroPoint])[0], scale: restScale };
-  return { codes, scale, zeroPoint, rest, rowFactor: largest };
+  const codes = rounded(e, unit, STEP);
+  const left = binary(e, "Sub", unit, e.emit("DequantizeLinear", [codes, e.float(STEP), e.byte(ZERO_POINT)])[0]);
+  return { codes, rest: rounded(e, left, REST_STEP), rowFactor: largest };
 }
+
+const rounded = (e: Emitter, x: string, step: number): string => e.emit("QuantizeLinear", [x, e.float(step), e.byte(ZERO_POINT)])[0];
 
 /** Rows divided by their largest magnitude [N, 1]. */
 function unitRows(e: Emitter, x: string): { unit: string; largest: string } {
@@ -67,22 +63,13 @@ function unitRows(e: Emitter, x: string): { unit: string; largest: string } {
 }
 
 /** Codes [N, K] · int8 [K, M], each column with its scale → float32 [N, M]. */
-function product(e: Emitter, { codes, scale, zeroPoint, rest, rowFactor }: Codes, weight: string, scales: string): string {
-  const of = (some: string, by: string) =>
-    e.emit("MatMulIntegerToFloat", [some, weight, by, scales, zeroPoint], { domain: "com.microsoft" })[0];
-  const y = rest === undefined ? of(codes, scale) : binary(e, "Add", of(codes, scale), of(rest.codes, rest.scale));
-  return rowFactor === undefined ? y : binary(e, "Mul", y, rowFactor);
+function product(e: Emitter, { codes, rest, rowFactor }: Codes, weight: string, scales: string): string {
+  const of = (some: string, step: number) =>
+    e.emit("MatMulIntegerToFloat", [some, weight, e.float(step), scales, e.byte(ZERO_POINT)], { domain: "com.microsoft" })[0];
+  const y = rest === undefined ? of(codes, STEP) : binary(e, "Add", of(codes, STEP), of(rest, REST_STEP));
+  return binary(e, "Mul", y, rowFactor);
 }
 
-const toNames = ({ codes, scale, zeroPoint, rest, rowFactor }: Codes): readonly string[] => [
-  ...[codes, scale, zeroPoint, rowFactor ?? ""],
-  ...(rest === undefined ? [] : [rest.codes, rest.scale]),
-];
+const toNames = ({ codes, rest, rowFactor }: Codes): readonly string[] => [codes, rowFactor, ...(rest === undefined ? [] : [rest])];
 
-const fromNames = ([codes = "", scale = "", zeroPoint = "", rowFactor = "", rest = "", restScale = ""]: readonly string[]): Codes => ({
-  codes,
-  scale,
-  zeroPoint,
-  rest: rest === "" ? undefined : { codes: rest, scale: restScale },
-  rowFactor: rowFactor === "" ? undefined : rowFactor,
-});
+const fromNames = ([codes = "", rowFactor = "", rest]: readonly string[]): Codes => ({ codes, rowFactor, rest });

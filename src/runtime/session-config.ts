@@ -1,16 +1,24 @@
 import type { SessionSettings } from "./engine.js";
 
 /**
- * Entries of a session's configuration that every ONNX Runtime needs of us; all values are strings.
+ * What every ONNX Runtime is told of a session.
  *
- * CommonSubexpressionElimination would merge recomputed nodes with the originals, and ConstantFolding would keep a
+ * On the CPU a graph runs as it is written: of all rewritings of the engine one would find something to do, which is written
+ * down as the engine would make it (`DynamicQuantizeMatMul`), and their search takes a second of a training program's start.
+ * On WebGPU, CommonSubexpressionElimination would merge recomputed nodes with the originals, and ConstantFolding would keep a
  * float32 copy of every converted weight. The list's separator is the semicolon: with commas it is silently ignored.
  */
-export function sessionConfig({ refuseFallback = false, packWeights = false }: Pick<SessionSettings, "refuseFallback" | "packWeights">): {
+export function sessionConfig({
+  target,
+  refuseFallback = false,
+  packWeights = false,
+}: Pick<SessionSettings, "target" | "refuseFallback" | "packWeights">): {
+  readonly graphOptimizationLevel: "all" | "disabled";
   readonly session: Readonly<Record<string, string>>;
   readonly optimization: Readonly<Record<string, string>>;
 } {
   return {
+    graphOptimizationLevel: target === "cpu" ? "disabled" : "all",
     session: {
       disable_prepacking: packWeights ? "0" : "1",
       // The softmax of a masked score is a denormal number, with which some processors calculate a hundred times slower.

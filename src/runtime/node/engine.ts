@@ -11,11 +11,11 @@ export const nodeEngine: Engine = {
 };
 
 function sessionOptions(settings: SessionSettings): ort.InferenceSession.SessionOptions {
-  const { session, optimization } = sessionConfig(settings);
+  const { session, optimization, graphOptimizationLevel } = sessionConfig(settings);
   const folder = settings.weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: settings.weightsFolder };
   return {
     executionProviders: settings.target === "webgpu" ? ["webgpu"] : ["cpu"],
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel,
     logSeverityLevel: 3,
     // Batches differ in shape: a plan of the memory for each shape costs a slow run and is seldom used again.
     enableMemPattern: false,

@@ -35,12 +35,13 @@ function sessionOptions(
   files: ReadonlyMap<string, Uint8Array | Blob | string>,
 ): InferenceSession.SessionOptions {
   if (settings.profile !== undefined) throw new Error("a browser has no file for a profile; profile the same graph in Node");
+  const { graphOptimizationLevel, ...extra } = sessionConfig(settings);
   return {
     executionProviders: settings.target === "webgpu" ? ["webgpu"] : ["wasm"],
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel,
     logSeverityLevel: 3,
     externalData: [...files].map(([path, data]) => ({ path, data })),
-    extra: sessionConfig(settings),
+    extra,
   };
 }
 
