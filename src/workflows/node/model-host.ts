@@ -110,7 +110,7 @@ export async function generateHostedBatch({ requests, batchSize }: HostedBatch, 
   for (const [row, { adapter }] of rows.entries()) {
     if (adapter?.served?.alone === undefined) continue;
     throw new InputError(
-      `requests[${row}]: the adapter ${adapter.loaded.name} is more than its matrices (it has trained weights of the model whole, or biases), which the other rows would read too. Ask it with generate, or merge it into a model of its own.`,
+      `requests[${row}]: the adapter ${adapter.loaded.name} is more than pairs beside layers of the blocks (it has trained weights of the model whole, biases, tokens, or a LoRA of the table of embeddings or the head), which the other rows would read too. Ask it with generate, or merge it into a model of its own.`,
     );
   }
   const program = await target.programs.program({ adapted: rows.some(({ adapter }) => adapter?.served !== undefined) });
