@@ -84,8 +84,16 @@ const company: Record<string, Record<string, unknown>> = {
   merged: { adapter: "a" },
   "rank out": { best: 2 },
   "generate batchSize": { prompts: "f" },
+  "convert alpha": { model: "m" },
+  "convert enableLora": { model: "m", alpha: 8 },
 };
-const alone: Record<string, readonly string[]> = { messages: ["prompt"], prompts: ["prompt"], "generate batchSize": ["prompt"] };
+const alone: Record<string, readonly string[]> = {
+  messages: ["prompt"],
+  prompts: ["prompt"],
+  "generate batchSize": ["prompt"],
+  "convert alpha": ["start"],
+  "convert enableLora": ["start"],
+};
 /** Options of which one must be there, and which stand in for one another. */
 const replaces: Record<string, string> = { "resize energy": "rank", "extract energy": "rank", "convert model": "start" };
 

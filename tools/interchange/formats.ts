@@ -31,6 +31,12 @@ export const formatGroups: readonly FormatGroup[] = [
       },
       { id: "mlx-adapter", what: "adapter folder (LoRA, DoRA)", tool: "mlx-lm", in: "`--adapter DIR`", out: "`lorikeet export --to mlx`" },
       {
+        id: "loralib",
+        what: "checkpoint of `lora_state_dict` (`.pt`, `.bin`, `.ckpt`)",
+        tool: "loralib, the paper's code",
+        in: "`lorikeet convert FILE --model MODEL --alpha N`",
+      },
+      {
         id: "hub-adapter",
         what: "adapter on the Hub",
         tool: "Hugging Face Hub",

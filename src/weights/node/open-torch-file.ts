@@ -98,8 +98,12 @@ function notAZip(path: string, cause: unknown): InputError {
   );
 }
 
+/** Where training checkpoints keep the dictionary of their model: the examples of PyTorch and of loralib, and Lightning. */
+const MODEL_KEYS = ["model_state_dict", "state_dict"];
+
 /** The tensors of a dictionary; of a training checkpoint those of its model. */
-function tensorsOf(value: PickleValue, path: string): [name: string, tensor: PickledTensor][] {
+function tensorsOf(saved: PickleValue, path: string): [name: string, tensor: PickledTensor][] {
+  const value = saved instanceof Map ? (MODEL_KEYS.map((key) => saved.get(key)).find((inner) => inner instanceof Map) ?? saved) : saved;
   if (!(value instanceof Map)) throw new InputError(`${path} holds no dictionary of tensors. Save a state_dict.`);
   const named = [...value].filter((entry): entry is [string, PickledTensor] => typeof entry[0] === "string" && isTensor(entry[1]));
   if (named.length < value.size) {

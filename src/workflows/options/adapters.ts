@@ -117,9 +117,15 @@ export const resizeSet = optionSet(
 
 export const convertSet = optionSet(
   "convert",
-  "Write an adapter of PEFT that changes its base (PiSSA, OLoRA, CorDA, LoRA-GA) as a plain LoRA beside the base as it is.",
+  "Write an adapter of another form as a plain LoRA of PEFT: one of PEFT that changes its base (PiSSA, OLoRA, CorDA, LoRA-GA), or a checkpoint of Microsoft's loralib.",
   {
-    adapter: adapter("The adapter to convert."),
+    adapter: option(text("the folder of an adapter, or a file of torch.save (.pt, .bin, .pth, .ckpt) of lora.lora_state_dict(model)"), {
+      required: true,
+      positional: true,
+      value: "ADAPTER",
+      group: groups.files,
+      help: "The adapter to convert.",
+    }),
     out: newFolder(),
     start: option(text("the folder of an adapter"), {
       value: "DIR",
@@ -131,12 +137,30 @@ export const convertSet = optionSet(
       value: "MODEL",
       group: groups.files,
       without: "--start is given",
-      help: "The model it was trained for, where the start is lost: it is computed again. For pissa (not pissa_niter) and olora.",
+      help: "The model it was trained for. Of PEFT's, where the start is lost: it is computed again, for pissa (not pissa_niter) and olora. Of loralib's always.",
+    }),
+    alpha: option(number({ above: 0 }), {
+      value: "N",
+      group: groups.adapter,
+      without: "needed for a checkpoint of loralib",
+      help: "The lora_alpha of a checkpoint of loralib, which does not hold it; its rank is read from the shapes.",
+    }),
+    enableLora: option(text("true or false for each part, such as true,false,true"), {
+      value: "LIST",
+      group: groups.adapter,
+      without: "all parts",
+      help: "The enable_lora of a checkpoint of loralib with lora.MergedLinear, which does not hold it: which parts of its layers are adapted.",
     }),
   },
   (given, where) => {
     const count = ["start", "model"].filter((name) => given[name] !== undefined).length;
-    return count === 1 ? [] : [`${where("start")} or ${where("model")}: give ${count === 2 ? "only " : ""}one of the two`];
+    const problems = count === 1 ? [] : [`${where("start")} or ${where("model")}: give ${count === 2 ? "only " : ""}one of the two`];
+    if (given.alpha !== undefined && given.model === undefined)
+      problems.push(`${where("alpha")}: belongs to a checkpoint of loralib, which needs ${where("model")}`);
+    if (given.enableLora === undefined) return problems;
+    if (given.alpha === undefined)
+      problems.push(`${where("enableLora")}: belongs to a checkpoint of loralib, which needs ${where("alpha")}`);
+    return problems;
   },
 );
 
