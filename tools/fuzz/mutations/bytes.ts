@@ -68,7 +68,7 @@ const edits: readonly Mutation[] = [
   },
   (bytes, { random }) => {
     const at = placeIn(bytes.length, random);
-    bytes.fill(pick(random, [0, 0xff, 0x80, 0x7f]), at, at + 1 + random.below(16));
+    bytes.fill(pick(random, [0, 0xff, 0x80, 0x7f]), at, Math.min(bytes.length, at + 1 + random.below(16)));
     return bytes;
   },
   (bytes, { random }) => {
@@ -100,7 +100,7 @@ const edits: readonly Mutation[] = [
 
 /** One to four of these. */
 export const damageBytes: Mutation = (original, source) => {
-  let bytes: Uint8Array = original.slice();
+  let bytes: Uint8Array = new Uint8Array(original);
   for (let left = 1 + source.random.below(4); left > 0 && bytes.length > 0; left--) bytes = pick(source.random, edits)(bytes, source);
   return bytes;
 };

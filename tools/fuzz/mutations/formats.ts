@@ -66,7 +66,7 @@ function ggufFields(bytes: Uint8Array): Field[] {
 /** Other numbers in the header; long lists of values are left out half of the time. */
 const damageGguf: Mutation = (original, source) => {
   if (once(source.random, 3)) return damageBytes(original, source);
-  const bytes = original.slice();
+  const bytes = new Uint8Array(original);
   const all = ggufFields(original);
   const fields = once(source.random, 2) ? all : all.filter((_, index) => index < 60 || index > all.length - 200);
   for (let left = 1 + source.random.below(3); left > 0; left--) {
