@@ -55,7 +55,7 @@ function templateItems(value: unknown, specialIds: ReadonlyMap<string, readonly 
       Object(piece);
     const typeId = Number((special ?? sequence)?.type_id ?? 0);
     if (sequence != null) return [sequence.id === "B" ? second(typeId) : { ...first, typeId }];
-    const name = String(special?.id);
+    const name = typeof special?.id === "string" ? special.id : JSON.stringify(special?.id);
     const ids = specialIds.get(name);
     if (ids === undefined) throw new InputError(`${file}: its post_processor names the token ${JSON.stringify(name)}, which has no id.`);
     return ids.map((id) => token(id, typeId));

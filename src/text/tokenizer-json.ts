@@ -81,6 +81,14 @@ function modelType(model: Readonly<Record<string, unknown>>): unknown {
 const isPiece = (value: unknown): value is readonly [string, number] =>
   Array.isArray(value) && typeof value[0] === "string" && typeof value[1] === "number";
 
+function readVocab(vocab: Readonly<Record<string, unknown>>, file: string): Record<string, number> {
+  const wrong = Object.keys(vocab).find((token) => !Number.isInteger(vocab[token]) || Number(vocab[token]) < 0);
+  if (wrong === undefined) return vocab as Record<string, number>;
+  throw new InputError(
+    `${file}: the id of a token should be a whole number from 0; that of ${JSON.stringify(wrong)} is ${JSON.stringify(vocab[wrong])}.`,
+  );
+}
+
 /** Pairs of tokens, in the older form as one text with a space. */
 function readMerges(merges: unknown, file: string): [string, string][] | string[] {
   const all: readonly unknown[] = Array.isArray(merges) ? merges : [];
@@ -96,7 +104,7 @@ function readModel(model: unknown, file: string): TokenizerModel {
   if (!isRecord(model)) throw new InputError(`${file}: expected a tokenizer with a "model", found none.`);
   const type = modelType(model);
   if ((type === "BPE" || type === "WordPiece") && isRecord(model.vocab)) {
-    const vocab = model.vocab as Record<string, number>;
+    const vocab = readVocab(model.vocab, file);
     return type === "WordPiece" ? { ...model, type, vocab } : { ...model, type, vocab, merges: readMerges(model.merges, file) };
   }
   if (type === "Unigram" && Array.isArray(model.vocab) && model.vocab.length > 0 && model.vocab.every(isPiece)) {

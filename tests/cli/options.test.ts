@@ -198,6 +198,7 @@ describe("a file of options", () => {
   test("parts that stand for more than memory holds, and very deep ones, are refused in words", async () => {
     const more = Array.from({ length: 9 }, (_, n) => `x${n + 1}: &x${n + 1} [${`*x${n},`.repeat(9)}]\n`).join("");
     expect((await train(`x0: &x0 [1,1]\n${more}`)).err).toMatch(/run\.yaml: expected plain options; .*names stand for more than they may/);
+    expect((await train(`model:\n${"- ".repeat(200_000)}`)).err).toMatch(/run\.yaml.*expected.*nested too deeply/);
     expect((await train(`model: ${"[".repeat(20_000)}`)).err).toMatch(/run\.yaml.*expected.*nested too deeply/);
   });
 

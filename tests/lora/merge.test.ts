@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mergedWeight } from "../../src/lora/merge.js";
 import { readAdapterFolder } from "../../src/lora/node/adapter-folder.js";
-import { companionsOfFolder, type MergeRequest, mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
+import { companionsOfFolder, copyCompanion, type MergeRequest, mergeCheckpoint } from "../../src/lora/node/merge-checkpoint.js";
 import { readModel } from "../../src/models/index.js";
 import { openSafetensorsFile, openSafetensorsFolder } from "../../src/weights/node/open-checkpoint.js";
 import { dequantise } from "../../src/weights/stored-types.js";
@@ -179,4 +179,10 @@ describe("a merged folder", () => {
     await expect(aborted).rejects.toThrow(/aborted/);
     expect((await readdir(scratch)).filter((name) => /foreign|aborted|unfinished/.test(name))).toEqual([]);
   });
+});
+
+it("waits for no device or pipe in the place of a file beside the weights", async () => {
+  await expect(copyCompanion(tmpdir(), { name: "special_tokens_map.json", path: "/dev/null" })).rejects.toThrow(
+    "/dev/null: expected a file, found a folder, device or pipe.",
+  );
 });

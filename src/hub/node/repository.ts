@@ -1,7 +1,8 @@
-import { access, copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
+import { access, copyFile, readdir, readFile, realpath, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { datasetInfo, getRepoFolderName, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { RunError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { type DownloadProgress, downloadFile } from "./download-file.js";
 import { connectionFetch, explainRefusal, type HubConnection, HubUnreachable, Interrupted, pause } from "./hub-connection.js";
 
@@ -96,8 +97,8 @@ export async function fetchFiles(
 ): Promise<string> {
   const storage = storageFolder(cacheFolder, repository);
   const folder = snapshotFolder(cacheFolder, repository, commit);
-  await mkdir(join(storage, "blobs"), { recursive: true });
-  await mkdir(folder, { recursive: true });
+  await makeFolder(join(storage, "blobs"));
+  await makeFolder(folder);
   await checkRoom(storage, files);
 
   // Small files first, weights last: a snapshot that has its weights has everything.
@@ -108,7 +109,7 @@ export async function fetchFiles(
       const address = `${connection.endpoint}/${hubPath(repository)}/resolve/${commit}/${path}`;
       await downloadFile({ ...file, kind: repository.kind, address }, blob, connection, onProgress);
     }
-    await mkdir(dirname(join(folder, file.name)), { recursive: true });
+    await makeFolder(dirname(join(folder, file.name)));
     await pointTo(blob, join(folder, file.name));
   }
   return folder;
@@ -194,7 +195,7 @@ async function pointTo(blob: string, pointer: string): Promise<void> {
 }
 
 async function writeReference(path: string, commit: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = `${path}.${process.pid}.tmp`;
   await writeFile(temporary, commit);
   await rename(temporary, path);

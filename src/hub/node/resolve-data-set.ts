@@ -1,7 +1,8 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { RunError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { chooseDataFiles, type DataSetName, parseDataSetName } from "../data-set.js";
 import { fromHub, type HubOptions, ONLY_SOURCE_MILLISECONDS } from "./from-hub.js";
 import {
@@ -111,7 +112,7 @@ async function readListing(repository: Repository, commit: string): Promise<List
 async function writeListing(repository: Repository, listing: Listing): Promise<void> {
   const path = listingPath(repository, listing.commit);
   try {
-    await mkdir(join(path, ".."), { recursive: true });
+    await makeFolder(join(path, ".."));
     await writeFile(path, JSON.stringify(listing));
   } catch (cause) {
     throw new RunError(`${path} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });

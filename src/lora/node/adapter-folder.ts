@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { readRequiredText } from "../../files/node/read-text-file.js";
 import { explainWriteFailure, removeStaleTemporaries, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { exists } from "../../weights/node/exists.js";
@@ -86,7 +87,7 @@ async function readTorchWeights(config: AdapterConfig, folder: string): Promise<
  */
 export async function writeAdapterFolder(folder: string, adapter: Adapter): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await finishMove(folder);
     for (const file of [CARD, CONFIG, WEIGHTS]) await removeStaleTemporaries(folder, file);
     await rm(join(folder, UNFINISHED), { recursive: true, force: true });

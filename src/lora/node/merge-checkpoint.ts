@@ -1,6 +1,7 @@
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { readRequiredText } from "../../files/node/read-text-file.js";
 import { companionFiles } from "../../hub/model-files.js";
 import { type Checkpoint, elementCount, type StoredTensor } from "../../weights/checkpoint.js";
@@ -220,9 +221,13 @@ async function writeCompanion(folder: string, companion: Companion, form: Config
 /** Writes a file that lies beside the weights as it is. */
 export async function copyCompanion(folder: string, companion: Companion): Promise<void> {
   const target = join(folder, companion.name);
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   if ("text" in companion) await writeFileAtomic(target, companion.text);
-  else await copyFile(companion.path, target);
+  else {
+    // A pipe that nobody writes to would be waited for without end.
+    if (!(await stat(companion.path)).isFile()) throw new InputError(`${companion.path}: expected a file, found a folder, device or pipe.`);
+    await copyFile(companion.path, target);
+  }
 }
 
 /** Fields that transformers 5 takes as floats alone: it refuses a Gemma 2 whose cap is 30, where the base had 30.0. */

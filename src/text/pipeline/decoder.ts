@@ -100,15 +100,15 @@ const create: Readonly<Record<string, Create>> = {
       });
   },
   Sequence(step, file) {
-    const inner = (Array.isArray(step.decoders) ? (step.decoders as readonly Step[]) : []).map((one) => createStep(one, file));
+    const inner = (Array.isArray(step.decoders) ? (step.decoders as readonly (Step | null)[]) : []).map((one) => createStep(one, file));
     return (tokens) => inner.reduce<readonly string[]>((all, run) => run(all), tokens) as string[];
   },
 };
 
-function createStep(step: Step, file: string): DecodeStep {
-  const known = Object.hasOwn(create, step.type) ? create[step.type] : undefined;
-  if (known !== undefined) return known(step, file);
-  throw new InputError(`${file}: unknown decoder ${JSON.stringify(step.type)}; known are ${Object.keys(create).join(", ")}.`);
+function createStep(step: Step | null, file: string): DecodeStep {
+  const known = step !== null && Object.hasOwn(create, step.type) ? create[step.type] : undefined;
+  if (step !== null && known !== undefined) return known(step, file);
+  throw new InputError(`${file}: unknown decoder ${JSON.stringify(step?.type)}; known are ${Object.keys(create).join(", ")}.`);
 }
 
 /**

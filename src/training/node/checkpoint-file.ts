@@ -1,7 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as z from "zod";
 import { InputError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { parseJsonText } from "../../files/parse-json.js";
 import { readStoredTensor } from "../../weights/checkpoint.js";
 import { FileByteSource } from "../../weights/node/file-byte-source.js";
@@ -51,7 +51,7 @@ const metadataSchema = z.strictObject({
 
 /** Writes a checkpoint whole; a failure leaves the one before. */
 export async function saveCheckpoint(path: string, { identity, state }: SavedCheckpoint): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const { progress, cursor } = state;
   const vectors = [
     ["trainables", state.trainables] as const,

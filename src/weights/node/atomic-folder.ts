@@ -1,6 +1,7 @@
 import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { errorCode, explainWriteFailure } from "./atomic-file.js";
 
 /**
@@ -16,7 +17,7 @@ export async function writeFolderAtomic(out: string, what: string, fill: (folder
   const unfinished = join(dirname(folder), `.${basename(folder)}.unfinished`);
   try {
     await rm(unfinished, { recursive: true, force: true });
-    await mkdir(dirname(folder), { recursive: true });
+    await makeFolder(dirname(folder));
     await mkdir(unfinished); // alone: where nothing can be made (/proc), Node's recursive one tries without end
     await fill(unfinished);
     await rmdir(folder).catch(() => undefined); // an empty one

@@ -1,6 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { RunError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import type { SafetensorsHeader } from "../safetensors.js";
 import type { MappedTensor } from "./mapped-weights.js";
 
@@ -13,7 +13,7 @@ import type { MappedTensor } from "./mapped-weights.js";
 export async function openOrWrite<T>(path: string, open: () => Promise<T | undefined>, write: () => Promise<void>): Promise<T> {
   const cached = await open();
   if (cached !== undefined) return cached;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await write();
   const written = await open();
   if (written === undefined) throw new RunError(`${path} was written, but cannot be read. Empty the cache and try again.`);

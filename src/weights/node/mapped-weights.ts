@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { RunError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { readStretches, type Stretch } from "../byte-source.js";
 import { type Checkpoint, elementCount, readSlabs, type StoredTensor } from "../checkpoint.js";
 import { readSafetensors } from "../safetensors.js";
@@ -137,7 +137,7 @@ async function writeCache(
   options: { readonly onProgress?: (progress: { done: number; total: number }) => void; readonly signal?: AbortSignal },
 ): Promise<Checkpoint> {
   const total = tensors.reduce((sum, tensor) => sum + 4 * (elementCount(tensor.shape) ?? 0), 0);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await checkRoom(dirname(path), "the float32 form of the model", total, "choose another cache folder");
   let done = 0;
   const entries = tensors.map((tensor) => ({

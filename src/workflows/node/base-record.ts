@@ -1,6 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
 import { writeBaseRecord } from "../../lora/restoring/node/write-record.js";
 import { RECORD } from "../../lora/restoring/record.js";
@@ -39,7 +39,7 @@ export async function recordBase(
   { described, adapter, settings, context: { signal, emit } }: MergeWork,
 ): Promise<number> {
   const { name, path, checkpoint, model, ggufMetadata } = described;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   return await writeBaseRecord(folder, {
     base: { name: resolve(name) === path ? basename(path) : name, path, checkpoint, kind: ggufMetadata === undefined ? "folder" : "gguf" },
     merged: (await describeWeights(readModel, merged, { signal })).checkpoint,

@@ -1,8 +1,9 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import * as z from "zod";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { Graph, type Tensor } from "../../graph/graph.js";
 import { lorikeetCacheFolder } from "../../hub/node/settings.js";
 import { frozenLinear } from "../../ops/frozen-linear.js";
@@ -56,7 +57,7 @@ export async function bestProductSpeed(threads: number | undefined, measure: () 
 
 /** A cache that cannot be written costs the next start a moment. */
 async function writeSaved(saved: z.infer<typeof savedSchema>): Promise<void> {
-  await mkdir(dirname(file()), { recursive: true })
+  await makeFolder(dirname(file()))
     .then(() => writeFileAtomic(file(), `${JSON.stringify(saved)}\n`))
     .catch(() => undefined);
 }

@@ -13,7 +13,7 @@ const MAX_ALIASES = 100;
  */
 export function readOptionsFile(path: string): Record<string, unknown> {
   const lines = new LineCounter();
-  const document = parseDocument(readText(path), { lineCounter: lines });
+  const document = parsed(readText(path), lines, path);
   const problem = document.errors[0];
   if (problem !== undefined) {
     const { line, col } = lines.linePos(problem.pos[0]);
@@ -28,6 +28,15 @@ export function readOptionsFile(path: string): Record<string, unknown> {
     );
   }
   return { ...value };
+}
+
+/** The parser calls itself for each level. */
+function parsed(text: string, lineCounter: LineCounter, path: string): Parsed {
+  try {
+    return parseDocument(text, { lineCounter });
+  } catch (cause) {
+    throw new InputError(`${path}: expected YAML; ${reasonOf(cause, "it is nested too deeply")}`, { cause });
+  }
 }
 
 /** Names that stand for other parts (`*name`) may stand for more than memory holds, or for what holds them. */

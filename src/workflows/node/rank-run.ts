@@ -1,5 +1,5 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { type Factors, spectrumOf } from "../../lora/spectrum.js";
 import { explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 import { readMatrix } from "../../weights/node/read-matrix.js";
@@ -26,7 +26,7 @@ export async function runRank(options: unknown, { signal, emit }: WorkerContext)
 
 async function writeFactors(folder: string, { rank, b, c }: Factors, rows: number, columns: number): Promise<string[]> {
   const files = { b: join(folder, "B.npy"), c: join(folder, "C.npy") };
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+  await makeFolder(folder).catch((error: unknown) => {
     throw explainWriteFailure(folder, error);
   });
   await writeFileAtomic(files.b, npyFile({ rows, columns: rank, values: b }));

@@ -1,6 +1,7 @@
-import { appendFile, mkdir, readFile, rm, stat } from "node:fs/promises";
+import { appendFile, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { errorCode, explainWriteFailure, writeFileAtomic } from "../../weights/node/atomic-file.js";
 
 /** Where a run keeps its files, all in the folder that --out names. */
@@ -65,7 +66,7 @@ async function refuseOccupied(folder: RunFolder): Promise<void> {
 /** Makes the folder of a run, and takes out the metrics of a run that ended before its first checkpoint (see `checkRunFolder`). */
 export async function makeRunFolder(folder: RunFolder, resume: boolean): Promise<void> {
   try {
-    await mkdir(folder.path, { recursive: true });
+    await makeFolder(folder.path);
   } catch (error) {
     if (errorCode(error) === "EEXIST")
       throw new InputError(`${folder.path} is a file, not a folder. Give another folder to --out.`, { cause: error });

@@ -1,6 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../../errors.js";
+import { makeFolder } from "../../files/node/make-folder.js";
 import { isGgufFile } from "../../interchange/gguf/node/adapter-file.js";
 import { BaseRestorer, checkRestorable, type OpenRecord, openBaseRecord } from "../../lora/restoring/node/restore-base.js";
 import { readModel } from "../../models/index.js";
@@ -75,7 +75,7 @@ async function restore(
     await room(dirname(unfinished));
     for (const file of files) {
       const path = join(unfinished, file.name);
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       await writeStreamAtomic(path, (sink) => restorer.write(file, sink, onBytes));
     }
   });
