@@ -43,24 +43,22 @@ const texts = fc.string({ unit: fc.constantFrom("a", "b", " ", "👍", "é", "\n
 
 describe("a pattern finds what the language's own finds", () => {
   // Where a round of a repetition may be empty, another match of the same text may come first.
-  test("in any text", () => {
+  test("in any text", () =>
     fc.assert(
       fc.property(sourcesWith(characters), texts, (source, text) => {
         expect(found(source, text)).toEqual(foundBy(source, text));
       }),
       { numRuns: RUNS },
-    );
-  });
+    ));
 
-  test("and of whole texts, unit by unit", () => {
+  test("and of whole texts, unit by unit", () =>
     fc.assert(
       fc.property(sourcesWith(fc.constant("")), texts, (source, text) => {
         const plain = source.replaceAll("\\p{L}", "b");
         expect(compileTest(plain, { dotAll: true })(text)).toBe(new RegExp(`^(?:${plain})$`, "s").test(text));
       }),
       { numRuns: RUNS },
-    );
-  });
+    ));
 
   test.each([
     llama3Words.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'s|'t"),
