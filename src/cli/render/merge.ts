@@ -50,10 +50,16 @@ function kindsTable({ kinds, ...all }: Rounding): string {
   );
 }
 
+/** Types of ONNX, or of GGUF, with more bits than the coarsest of these. */
+function finerTypes(types: ReadonlySet<string>): string {
+  if (types.has("q4")) return "q8 or f32";
+  if (types.has("q8")) return "f32";
+  return [...types].every((type) => type === "q8_0") ? "f16" : "q8_0 or f16";
+}
+
 /** What the figures mean, and what to do. */
 function advice({ ofChange, arrived, kinds }: Rounding): string[] {
-  const types = kinds.some(({ type }) => type === "q8" || type === "q4") ? "q8 or f32" : "q8_0 or f16"; // of ONNX, or of GGUF
-  const out = `Take more bits (--dtype ${types}), or keep the adapter beside the base (lorikeet export makes it a file for llama.cpp).`;
+  const out = `Take more bits (--dtype ${finerTypes(new Set(kinds.map(({ type }) => type)))}), or keep the adapter beside the base (lorikeet export makes it a file for llama.cpp).`;
   if (arrived < LITTLE_ARRIVED) {
     const much = arrived < MOST ? "Most" : "A part";
     return [

@@ -6,7 +6,7 @@ import type { OnnxInitializer } from "../../onnx/model.js";
 import type { StoredAnswering, StoredWeight } from "../../runtime/emit.js";
 import type { Checkpoint } from "../../weights/checkpoint.js";
 import { wholeRows } from "../../weights/whole-rows.js";
-import { blocksInBytes, blocksInNibbles, type Codes, type RowRounding, rowsInBytes } from "./coded-rows.js";
+import { blocksInBytes, blocksInNibbles, type Codes, rowsInBytes } from "./coded-rows.js";
 import type { WeightPart } from "./weight-part.js";
 
 /** How matrices are stored: as they are, in 8 bits with a scale for each output, or in 4 bits with one for each 32 weights. */
@@ -20,8 +20,6 @@ export interface OnnxWeightSource {
   readonly adapter: Adapter;
   /** Measures what rounding does to the merged weights. */
   readonly meter: RoundingMeter;
-  /** For q8: how the inputs of groups of layers are rounded, by the name of the first layer, or of the head. Others get 16 bits. */
-  readonly roundings?: ReadonlyMap<string, RowRounding> | undefined;
 }
 
 /** The weights of a model as a file holds them. */
@@ -67,9 +65,8 @@ function codedForms(source: OnnxWeightSource, type: "q8" | "q4"): readonly Coded
   const { linearGroups, embedding, head } = source.model;
   const groups = linearGroups.map((group) => group.map(({ name }) => `${name}.weight`));
   const tables = [...new Set([embedding, head])].map((name) => [name]);
-  const roundingOf = ([first = ""]: readonly string[]) => source.roundings?.get(first === head ? head : first.replace(/\.weight$/, ""));
   if (type === "q8") {
-    return [...groups, ...tables].map((group) => codedForm(source, type, group, rowsInBytes(matricesOf(source, group), roundingOf(group))));
+    return [...groups, ...tables].map((group) => codedForm(source, type, group, rowsInBytes(matricesOf(source, group))));
   }
   return [
     ...groups.flat().map((name) => codedForm(source, type, [name], blocksInNibbles(matricesOf(source, [name])))),

@@ -133,7 +133,7 @@ async function write(path: string, checkpoint: Checkpoint, options: AnsweringOpt
 }
 
 /** How the rows of an input are rounded on their way into a product. */
-export interface InputRounding {
+interface InputRounding {
   /** Factors on its channels, by which the weights' columns are divided (Xiao et al. 2022). */
   readonly smooth: Float32Array<ArrayBuffer>;
   /** To 16 bits, since 8 cost too much. */
@@ -146,7 +146,7 @@ export interface InputRounding {
  * @param input what layers read in a typical text [N, in]
  * @param tensors their weights [·, in]
  */
-export async function chooseRounding(input: Float32Array, tensors: readonly StoredTensor[]): Promise<InputRounding> {
+async function chooseRounding(input: Float32Array, tensors: readonly StoredTensor[]): Promise<InputRounding> {
   const columns = tensors[0]?.shape[1] ?? 0;
   const [ofWeights, ofInput] = [new Float32Array(columns), new Float32Array(columns)];
   raiseColumnMaxima(ofInput, input);

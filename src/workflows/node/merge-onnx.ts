@@ -8,14 +8,10 @@ import { adaptableGroups } from "../../lora/tables.js";
 import { trainedCheckpoint } from "../../lora/trained-checkpoint.js";
 import { isLanguageModel } from "../../models/architecture.js";
 import { readLanguageModel } from "../../models/index.js";
-import { chooseRounding, type InputRounding } from "../../weights/node/answering-weights.js";
-import type { DescribedModel } from "./described-model.js";
 import { fileSizes, type WrittenFiles } from "./file-sizes.js";
 import type { MergeWork } from "./merge-work.js";
-import { compileWithWeights, measuredInputs } from "./model-weights.js";
 import { onnxCompanions } from "./onnx-companions.js";
 import { withText } from "./open-model.js";
-import type { WorkerContext } from "./worker/context.js";
 
 /** Writes a merged model as a folder for `@huggingface/transformers`. */
 export async function mergeToOnnx({ described: weights, adapter, settings, context, meter }: MergeWork): Promise<WrittenFiles> {
@@ -35,7 +31,6 @@ export async function mergeToOnnx({ described: weights, adapter, settings, conte
     checkpoint,
     adapter,
     meter,
-    roundings: type === "q8" ? await inputRoundings(described, context) : undefined,
     untied,
     config,
     type,
@@ -48,20 +43,4 @@ export async function mergeToOnnx({ described: weights, adapter, settings, conte
   const files = (await readdir(out, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
   const names = files.map(({ parentPath, name: file }) => relative(out, join(parentPath, file))).sort();
   return { out, ...(await fileSizes(out, names)) };
-}
-
-/** How the inputs of layers are rounded, as the base reads a typical text: an adapter changes little of that. */
-async function inputRoundings(described: DescribedModel, { signal, emit }: WorkerContext): Promise<ReadonlyMap<string, InputRounding>> {
-  const { model, checkpoint } = described;
-  const options = { signal, onProgress: emit };
-  const inputs = await measuredInputs(described, () => compileWithWeights(described, { target: "cpu" }, options));
-  const groups = model.linearGroups.map((group) => [group[0]?.name ?? "", group.map(({ name }) => `${name}.weight`)] as const);
-  const roundings = new Map<string, InputRounding>();
-  for (const [name, weights] of [...groups, [model.head, [model.head]] as const]) {
-    signal.throwIfAborted();
-    const tensors = weights.flatMap((weight) => checkpoint.tensors.get(weight) ?? []);
-    const input = inputs.get(name);
-    if (input !== undefined && tensors.length > 0) roundings.set(name, await chooseRounding(input, tensors));
-  }
-  return roundings;
 }

@@ -94,7 +94,7 @@ function int8Alone(model: ModelGraph): ReadonlySet<string> {
 }
 
 /** What the layers of a model read in a typical text, measured in float32, by the name of the first that reads it. */
-export async function measuredInputs(
+async function measuredInputs(
   { model, codec }: DescribedModel<ModelGraph>,
   asFloat: () => Promise<CompileOptions>,
 ): Promise<ReadonlyMap<string, Float32Array>> {
