@@ -69,8 +69,16 @@ describe("an adapter of the Hub", () => {
     expect(await resolveAdapter("./org/adapter", quick)).toBeUndefined();
   });
 
+  test("is not fetched on where a command is asked to stop", async () => {
+    const stopped = AbortSignal.abort(new DOMException("interrupted", "AbortError"));
+    await expect(runInspect({ directory: "org/adapter" }, fakeContext(stopped))).rejects.toThrow("interrupted");
+    expect(hub.paths.filter((path) => path.includes("/resolve/"))).toEqual([]);
+  });
+
   test("is taken by commands in place of a folder; a folder of that name comes first", async () => {
-    const inspected = await runInspect({ directory: "org/adapter" }, fakeContext());
+    const context = fakeContext();
+    const inspected = await runInspect({ directory: "org/adapter" }, context);
+    expect(context.events).toContainEqual(expect.objectContaining({ task: "downloading adapter_model.safetensors", unit: "bytes" }));
     const local = await runInspect({ directory: own }, fakeContext());
     expect(inspected.layers).toEqual(local.layers);
     await expect(runInspect({ directory: "org/none" }, fakeContext())).rejects.toThrow(

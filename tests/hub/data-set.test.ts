@@ -6,6 +6,7 @@ import { readRows } from "../../src/data/node/read-rows.js";
 import { chooseDataFiles, parseDataSetName } from "../../src/hub/data-set.js";
 import type { HubOptions } from "../../src/hub/node/from-hub.js";
 import { resolveDataSet } from "../../src/hub/node/resolve-data-set.js";
+import { fetchWith } from "../../src/workflows/node/row-pass.js";
 import { FakeHub, sendRange } from "./fake-hub.js";
 
 const commit = "da7a5e7".padEnd(40, "0");
@@ -51,6 +52,11 @@ const read = async (name: string, options = quick) => {
 
 // Proves hub-data in: splits, subsets, revisions, private ones, offline, a broken connection, checksums
 describe("a data set of the Hub", () => {
+  test("that is none may have been meant for a file; a full address may not", async () => {
+    await expect(fetchWith({})("org/none")).rejects.toThrow(/^org\/none does not exist here, and as the name of a data set on the Hub: /);
+    await expect(fetchWith({})("hf://datasets/org/none")).rejects.not.toThrow("does not exist here");
+  });
+
   test("gives the rows of a split, and fetches its files alone", async () => {
     const { files, texts } = await read("org/set");
     expect(texts).toEqual(["a", "b", "c"]);

@@ -1,6 +1,6 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { InputError, RunError } from "../../errors.js";
+import { InputError } from "../../errors.js";
 import { resolveAdapter } from "../../hub/node/resolve-adapter.js";
 import type { BaseModel } from "../../interchange/gguf/base-model.js";
 import { isGgufFile, readGgufAdapterFile } from "../../interchange/gguf/node/adapter-file.js";
@@ -12,8 +12,15 @@ import { adapterBytes, holdsAdapter, readAdapterFolder } from "../../lora/node/a
 import { runnableLayers } from "../../lora/tables.js";
 import type { ModelGraph } from "../../models/architecture.js";
 import { exists } from "../../weights/node/exists.js";
+import { fromTheHub } from "./from-the-hub.js";
 import { type DescribedModel, type OpenOptions, resolveOptions } from "./open-model.js";
 import { runFolder } from "./run-folder.js";
+
+/** What a download tells how far it is, and what asks it to stop. */
+export interface DownloadContext {
+  readonly signal?: AbortSignal | undefined;
+  readonly emit?: OpenOptions["onProgress"];
+}
 
 /** An adapter out of its folder. */
 export interface PlacedAdapter {
@@ -27,8 +34,12 @@ export interface PlacedAdapter {
  *
  * @throws InputError where there is none, or where it does not fit, with every mismatch.
  */
-export async function readFittingAdapter(directory: string, { name, model }: DescribedModel): Promise<PlacedAdapter> {
-  const folder = resolve(await findAdapter(directory));
+export async function readFittingAdapter(
+  directory: string,
+  { name, model }: DescribedModel,
+  context: DownloadContext = {},
+): Promise<PlacedAdapter> {
+  const folder = resolve(await findAdapter(directory, context));
   const adapter = await readPlacedAdapter(folder, model);
   if (adapter.config.taskType === "FEATURE_EXTRACTION")
     throw new InputError(`${directory} turns texts into vectors and writes none. Ask it with \`lorikeet embed --adapter ${directory}\`.`);
@@ -54,29 +65,21 @@ export async function readPlacedAdapter(
  * The adapter that a person means: the folder itself, the best adapter of the training run that it holds, a GGUF file, or where there is
  * neither, an adapter on the Hub, which is downloaded.
  *
+ * @param context told how far a download is, and asked to stop
  * @throws InputError naming what was looked for.
  */
-export async function findAdapter(directory: string, options: OpenOptions = {}): Promise<string> {
+export async function findAdapter(directory: string, { signal, emit }: DownloadContext = {}): Promise<string> {
   const run = runFolder(directory);
   if (isGgufFile(directory) && (await isFile(directory))) return directory;
   if (await holdsAdapter(directory)) return directory;
   if (await holdsAdapter(run.adapter)) return run.adapter;
   if (!(await exists(directory))) {
-    const folder = isGgufFile(directory) ? undefined : await fromTheHub(directory, options);
+    const folder = isGgufFile(directory)
+      ? undefined
+      : await fromTheHub(directory, "an adapter", (name) => resolveAdapter(name, resolveOptions({ signal, onProgress: emit })));
     if (folder !== undefined) return folder;
   }
   throw await noAdapter(directory);
-}
-
-/** What is said of the Hub is said of a name that may have been meant for a folder. */
-async function fromTheHub(name: string, options: OpenOptions): Promise<string | undefined> {
-  try {
-    return await resolveAdapter(name, resolveOptions(options));
-  } catch (error) {
-    const Class = error instanceof InputError ? InputError : error instanceof RunError ? RunError : undefined;
-    if (Class === undefined || !(error instanceof Error)) throw error;
-    throw new Class(`${name} does not exist here, and as the name of an adapter on the Hub: ${error.message}`, { cause: error });
-  }
 }
 
 /** What an adapter was trained for, where `findAdapter` found it; those of other tools answer. */

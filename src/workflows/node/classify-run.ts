@@ -76,7 +76,7 @@ export async function labelRows(
   texts: readonly TextToLabel[] | undefined,
   context: WorkerContext,
 ): Promise<LabelledRows> {
-  const adapter = await readAdapterFolder(await findAdapter(settings.adapter));
+  const adapter = await readAdapterFolder(await findAdapter(settings.adapter, context));
   const task = taskOf(adapter, settings.adapter);
   const notices: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notices.push(notice) };

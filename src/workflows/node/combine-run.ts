@@ -24,7 +24,7 @@ export async function runCombine(options: unknown, context: WorkerContext): Prom
   const described = await describeTheirs(settings.model, context, (note) => notes.push(note));
   const parts: Part[] = [];
   for (const { name, weight } of terms) {
-    const place = await findAdapter(places.get(name) ?? name);
+    const place = await findAdapter(places.get(name) ?? name, context);
     const adapter = await readPlacedAdapter(place, described?.model);
     parts.push({ name, weight, adapter });
   }

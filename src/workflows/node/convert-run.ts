@@ -24,11 +24,11 @@ export async function runConvert(options: unknown, context: WorkerContext): Prom
   if (/\.(bin|pt|pth|ckpt)$/i.test(directory)) return finish(await readLoralib(directory, { model, alpha, enableLora, notes }, context));
   if (alpha !== undefined)
     throw new InputError(`--alpha belongs to a checkpoint of loralib (.pt, .bin, .pth, .ckpt); ${directory} is none, and knows its own.`);
-  const place = await findAdapter(directory);
+  const place = await findAdapter(directory, context);
   if (isGgufFile(place)) throw new InputError(`${place} is a GGUF adapter, which is always a plain LoRA: there is nothing to convert.`);
   let adapter: Adapter;
   if (start !== undefined) {
-    adapter = convertByStart(await readUnconvertedFolder(place), await readUnconvertedFolder(await findAdapter(start)), directory);
+    adapter = convertByStart(await readUnconvertedFolder(place), await readUnconvertedFolder(await findAdapter(start, context)), directory);
   } else {
     const read = await readAdapterFolder(place);
     const described = await describeTheirs(model, context, (note) => notes.push(note));

@@ -13,7 +13,7 @@ import { nodeEngine } from "../../runtime/node/engine.js";
 import { EmbeddingProgram } from "../../training/embedding-program.js";
 import type { EmbedResult, Progress } from "../api.js";
 import { type EmbedSettings, embedSet, inCode, parseOptions } from "../options.js";
-import { findAdapter } from "./adapter-place.js";
+import { type DownloadContext, findAdapter } from "./adapter-place.js";
 import { weightsOf } from "./applied-adapter.js";
 import { targetOf } from "./device.js";
 import { describeEmbedding, encodedText } from "./embedded-text.js";
@@ -28,7 +28,7 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
   const onProgress = (progress: Progress) => emit(progress);
   const opening = { signal, onProgress, onNotice: (note: string) => notes.push(note) };
   const { described, embedding } = await describeEmbedding(settings.model, opening);
-  const stored = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
+  const stored = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described, { signal, emit });
   const longest = described.model.dimensions.maxPositions;
   const texts = (await textsOf(settings, opening)).map((text) => encodedText(described.codec, text, embedding.pooling, longest));
   const cut = texts.filter((text) => text.cut).length;
@@ -64,8 +64,9 @@ export async function runEmbed(given: unknown, { signal, emit }: WorkerContext):
 export async function readEmbeddingAdapter(
   directory: string,
   { name, model }: Pick<DescribedModel<ModelGraph>, "name" | "model">,
+  context: DownloadContext = {},
 ): Promise<Adapter> {
-  const adapter = fromBareModel(await readAdapterFolder(await findAdapter(directory)), model);
+  const adapter = fromBareModel(await readAdapterFolder(await findAdapter(directory, context)), model);
   checkFit(adapter, runnableLayers(model, adapter.config.method), name, { model });
   return adapter;
 }

@@ -28,7 +28,7 @@ export async function evaluatePairs(rows: Series<PairRow>, settings: EvaluateSet
   const notes: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notes.push(notice) };
   const { described, embedding } = await describeEmbedding(settings.model, opening);
-  const stored = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described);
+  const stored = settings.adapter === undefined ? undefined : await readEmbeddingAdapter(settings.adapter, described, context);
   const maxLength = Math.min(settings.maxLength, described.model.dimensions.maxPositions);
   const { overflow } = settings;
   const encoded = await encodePairs({ codec: described.codec, pooling: embedding.pooling }, rows, { maxLength, overflow }, opening);

@@ -51,10 +51,7 @@ export async function runEvaluation(options: unknown, context: WorkerContext): P
 
 async function measureFile(settings: EvaluateSettings, context: WorkerContext): Promise<Measured> {
   const { adapter, data, limit } = settings;
-  const taskType =
-    adapter === undefined
-      ? undefined
-      : await placedTaskType(await findAdapter(adapter, { signal: context.signal, onProgress: context.emit }));
+  const taskType = adapter === undefined ? undefined : await placedTaskType(await findAdapter(adapter, context));
   if (adapter !== undefined && (taskType === "SEQ_CLS" || taskType === "TOKEN_CLS"))
     return evaluateLabels({ ...settings, adapter }, context);
   const { rows } = await readShelvedRows<SourceRow | PairRow>(
@@ -88,7 +85,7 @@ async function evaluateAnswers(rows: Series<SourceRow>, settings: EvaluateSettin
   const notices: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (notice: string) => notices.push(notice) };
   const described = await describeModel(settings.model, opening);
-  const placed = settings.adapter === undefined ? undefined : await readFittingAdapter(settings.adapter, described);
+  const placed = settings.adapter === undefined ? undefined : await readFittingAdapter(settings.adapter, described, context);
   const { examples, questions, notes } = await tasksOf(described, rows, settings, opening);
   const device = { target: targetOf(settings.device), threads: settings.threads, precision: await askingPrecision(settings) };
   const opened = await mapModel(described, device, opening);

@@ -27,7 +27,7 @@ const ADAPTER = "adapter.gguf";
 /** The work of `export`, in its worker. */
 export async function runExport(options: unknown, { signal, emit }: WorkerContext): Promise<ExportResult> {
   const { model, adapter: directory, to, out } = parseOptions(exportSet, options, inCode);
-  const place = await findAdapter(directory);
+  const place = await findAdapter(directory, { signal, emit });
   const notes: string[] = [];
   const described = await describeWeights(readLanguageModel, model, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const adapter = await readPlacedAdapter(place, described.model);

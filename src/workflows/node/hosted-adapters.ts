@@ -5,7 +5,7 @@ import { type ServedAdapter, servedAdapter } from "../../lora/serving/served-ada
 import type { LoadedAdapter } from "../api.js";
 import { suggestion } from "../parse-options.js";
 import { nameAdapter } from "./adapter-name.js";
-import { findAdapter, type PlacedAdapter } from "./adapter-place.js";
+import { type DownloadContext, findAdapter, type PlacedAdapter } from "./adapter-place.js";
 import { appliedTo } from "./applied-adapter.js";
 import type { OpenedModel } from "./open-model.js";
 
@@ -64,7 +64,8 @@ export class HostedAdapters {
 }
 
 /** The folder in which an adapter would be found, absolute. */
-export const folderOf = async (directory: string): Promise<string> => resolve(await findAdapter(directory));
+export const folderOf = async (directory: string, context: DownloadContext): Promise<string> =>
+  resolve(await findAdapter(directory, context));
 
 /** What people are told of an adapter. */
 export function describeAdapter({ folder, adapter }: PlacedAdapter, name: string): LoadedAdapter {

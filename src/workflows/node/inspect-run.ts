@@ -16,12 +16,12 @@ import { breathe, type WorkerContext } from "./worker/context.js";
 /** The work of `inspect`, in its worker: the singular values of a large adapter take seconds. */
 export async function runInspect(options: unknown, { signal, emit }: WorkerContext): Promise<InspectResult> {
   const settings = parseOptions(inspectSet, options, inCode);
-  const directory = await findAdapter(settings.directory);
+  const directory = await findAdapter(settings.directory, { signal, emit });
   const notices: string[] = [];
   const opening = { signal, onProgress: emit, onNotice: (notice: string) => notices.push(notice) };
   const described = settings.model === undefined ? undefined : await describeWeights(readModel, settings.model, opening);
   const adapter = await readAdapter(directory, described);
-  const otherDirectory = settings.with === undefined ? undefined : await findAdapter(settings.with);
+  const otherDirectory = settings.with === undefined ? undefined : await findAdapter(settings.with, { signal, emit });
   const other = otherDirectory === undefined ? undefined : await readPlacedAdapter(otherDirectory, described?.model);
   const inspection = await inspectAdapter(adapter, {
     weightOf: described === undefined ? undefined : weightsOf(described),

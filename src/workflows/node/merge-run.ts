@@ -21,7 +21,7 @@ import type { WorkerContext } from "./worker/context.js";
 export async function runMerge(options: unknown, context: WorkerContext): Promise<MergeResult> {
   const settings = parseOptions(mergeSet, options, inCode);
   const { model, adapter: directory } = settings;
-  const place = await findAdapter(directory);
+  const place = await findAdapter(directory, context);
   const notes: string[] = [];
   const opening = { signal: context.signal, onProgress: context.emit, onNotice: (note: string) => notes.push(note) };
   const described = await describeWeights(readModel, model, opening);

@@ -7,7 +7,7 @@ import { TextStream } from "../../generation/text-stream.js";
 import type { BatchPiece, GenerateRequest, LanguageModel, LoadedAdapter } from "../api.js";
 import { type LoadOptions, loadModelSet } from "../options/load-model.js";
 import { inCode, parseOptions, samplingSet } from "../options.js";
-import { type PlacedAdapter, readFittingAdapter } from "./adapter-place.js";
+import { type DownloadContext, type PlacedAdapter, readFittingAdapter } from "./adapter-place.js";
 import { askingPrecision, targetOf } from "./device.js";
 import { describeAdapter, folderOf, type HostedAdapter, HostedAdapters, serve } from "./hosted-adapters.js";
 import { HostedPrograms } from "./hosted-programs.js";
@@ -44,7 +44,7 @@ export async function loadHostedModel(name: string, { scratch, ...options }: Hos
   const notes: string[] = [];
   const described = await describeModel(name, { signal, onProgress: emit, onNotice: (note) => notes.push(note) });
   const placed: PlacedAdapter[] = [];
-  for (const directory of directories) placed.push(await readFittingAdapter(directory, described));
+  for (const directory of directories) placed.push(await readFittingAdapter(directory, described, context));
   const on: Device = {
     target: targetOf(device),
     threads,
@@ -62,13 +62,16 @@ export async function loadHostedModel(name: string, { scratch, ...options }: Hos
 }
 
 /** Loads an adapter beside the worker's model. @throws InputError where it does not fit, or its name is another's. */
-export async function loadHostedAdapter({ directory, name }: { directory: string; name?: string }): Promise<LoadedAdapter> {
+export async function loadHostedAdapter(
+  { directory, name }: { directory: string; name?: string },
+  context: DownloadContext = {},
+): Promise<LoadedAdapter> {
   const target = current();
   if (target.merged)
     throw new InputError("An adapter is folded into this model, so no other can be loaded beside it. Load the model without merged.");
-  const known = target.adapters.known(await folderOf(directory), name);
+  const known = target.adapters.known(await folderOf(directory, context), name);
   if (known !== undefined) return known;
-  const placed = await readFittingAdapter(directory, target.opened);
+  const placed = await readFittingAdapter(directory, target.opened, context);
   await admit(target, [placed], name);
   return target.adapters.find(placed.folder).loaded;
 }

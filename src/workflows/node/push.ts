@@ -36,7 +36,7 @@ export async function push(
   const repository = parseHubName(to)?.repository;
   if (repository === undefined || parseHubName(to)?.file !== undefined)
     throw new InputError(`--to ${to}: expected a name on the Hub, owner/name, such as ada/support-tickets.`);
-  const folder = await findAdapter(directory);
+  const folder = await findAdapter(directory, { signal, emit: onProgress });
   const card = modelCard(await readAdapterFolder(folder), { place: repository, sections: await sectionsOf(directory, folder) });
   const files = [
     { path: "README.md", content: new Blob([card]) },

@@ -10,7 +10,7 @@ import type { WorkerContext } from "./worker/context.js";
 export async function runResize(options: unknown, context: WorkerContext): Promise<ResizeResult> {
   const { adapter: directory, out, model, ...wanted } = parseOptions(resizeSet, options, inCode);
   const notes: string[] = [];
-  const place = await findAdapter(directory);
+  const place = await findAdapter(directory, context);
   const described = await describeTheirs(model, context, (note) => notes.push(note));
   const read = await readPlacedAdapter(place, described?.model);
   const weightOf = weightsFor(read, described);

@@ -5,6 +5,7 @@ import { Shelf } from "../../data/node/shelf.js";
 import type { RowSource } from "../../data/row.js";
 import type { Series } from "../../data/series.js";
 import { resolveDataSet } from "../../hub/node/resolve-data-set.js";
+import { fromTheHub } from "./from-the-hub.js";
 import { type OpenOptions, resolveOptions } from "./open-model.js";
 import { breathe } from "./worker/context.js";
 
@@ -38,7 +39,7 @@ export function readShelvedRows<Row extends { readonly source: RowSource }>(
 export const fetchWith =
   (options: PassOptions): FetchDataSet =>
   (name) =>
-    resolveDataSet(name, resolveOptions(options));
+    fromTheHub(name, "a data set", (given) => resolveDataSet(given, resolveOptions(options)));
 
 /** Makes examples of all rows. */
 export async function encodeShelved<Row, Encoded>(

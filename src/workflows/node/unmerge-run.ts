@@ -26,7 +26,7 @@ export async function runUnmerge(options: unknown, context: WorkerContext): Prom
   const open = await openBaseRecord(recordFolder(place));
   if (open === undefined && !approximate) throw noRecord(merged, recordFolder(place));
   if (open !== undefined && approximate) notes.push(`${recordFolder(place)} restores the base exactly: --approximate was not needed.`);
-  const found = await findAdapter(directory);
+  const found = await findAdapter(directory, context);
   const described = await describeWeights(readModel, place, { signal, onNotice: (note) => notes.push(note) });
   const adapter = await readPlacedAdapter(found, described.model);
   if (open === undefined) return await approximateBase({ described, adapter, out, name: merged, context, notes });

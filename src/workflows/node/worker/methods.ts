@@ -14,7 +14,8 @@ export const methods: Readonly<Record<string, WorkerMethod>> = {
     return (await import("../model-host.js")).loadHostedModel(name, options, context);
   },
   eject: async (params, context) => (await import("../eject-run.js")).runEject(params, context),
-  loadAdapter: async (params) => (await import("../model-host.js")).loadHostedAdapter(params as { directory: string; name?: string }),
+  loadAdapter: async (params, context) =>
+    (await import("../model-host.js")).loadHostedAdapter(params as { directory: string; name?: string }, context),
   unloadAdapter: async (params) => (await import("../model-host.js")).unloadHostedAdapter(params as string),
   exportAdapter: async (params, context) => (await import("../export-run.js")).runExport(params, context),
   generate: async (params, context) => (await import("../model-host.js")).generateHosted(params as HostedRequest, context),
